@@ -1,0 +1,27 @@
+/* clock.h - the two clocks, and RFC 3339.
+ *
+ * clock_mono_* never jumps and decides every timeout of a process. clock_wall_*
+ * is for people and ids; nothing about a job's due time or lease is decided by
+ * it (Redis' TIME is). */
+#ifndef BASE_CLOCK_H
+#define BASE_CLOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/str.h"
+
+enum { CLOCK_TIME_LEN = 24 }; /* "2026-11-23T09:00:00.000Z" */
+
+int64_t clock_mono_us(void);
+int64_t clock_mono_ms(void);
+/* Milliseconds since the epoch. */
+int64_t clock_wall_ms(void);
+/* RFC 3339 UTC with milliseconds and a final NUL. @ms: 0 .. year 9999. */
+void clock_format(int64_t ms, char dst[CLOCK_TIME_LEN + 1]);
+/* RFC 3339 section 5.6 date-time with any offset and up to 9 fraction digits
+ * (what is below 1 ms is dropped); a leap second counts as the next second.
+ * False leaves *ret_ms untouched; so does a year before 1970. */
+bool clock_parse(struct str s, int64_t *ret_ms);
+
+#endif
