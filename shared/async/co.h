@@ -1,0 +1,106 @@
+/* co.h - coroutines, the operations they wait for, and cancellation.
+ *
+ * A coroutine is a function with a stack of its own that runs on one loop. It
+ * can suspend only inside functions that take it as their first parameter, so
+ * every suspension point is visible where it is called.
+ *
+ * An operation (struct op) is something under way: a timer, a Redis command, a
+ * fetch. It is settled exactly once, with a status. Either a coroutine awaits
+ * it, or a callback is called from the ready pass; never from inside a
+ * library's callback.
+ *
+ * Cancellation is a return code and sticky: once a coroutine is cancelled every
+ * later await returns ST_CANCELLED (or ST_TIMEOUT when its own deadline passed)
+ * at once, and the function unwinds through its own cleanup.
+ *
+ * Everything belongs to the loop's thread. */
+#ifndef ASYNC_CO_H
+#define ASYNC_CO_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "async/loop.h"
+#include "base/error.h"
+
+struct co;
+struct op;
+
+struct op_class {
+    const char *name; /* what a dump says it awaits: "sleep", "redis" */
+    /* Gives up the operation now: no callback of it may touch the op after
+     * this returns. Called at most once, before the op is settled. */
+    void (*cancel)(struct op *op);
+};
+
+/* First member of every kind of operation. Zeroed by op_init(). */
+struct op {
+    const struct op_class *class;
+    struct loop *loop;
+    struct co *waiter;               /* resumed when settled, or */
+    void (*on_settled)(struct op *); /* called from the ready pass */
+    void *arg;                       /* for on_settled */
+    enum status status;
+    bool settled;
+    struct loop_task task;
+};
+
+/* @on_settled NULL: a coroutine will await it. */
+void op_init(struct op *op, struct loop *loop, const struct op_class *class,
+             void (*on_settled)(struct op *), void *arg);
+/* Settles and schedules waiter or callback. A second call is a bug (assert). */
+void op_settle(struct op *op, enum status status);
+/* Cancels it if it is still under way; it is settled with ST_CANCELLED and its
+ * callback is not called. Harmless afterwards. */
+void op_cancel(struct op *op);
+
+typedef enum status co_fn(struct co *co, void *arg);
+
+/* Starts @fn on a stack of its own; it runs at once, until it first suspends.
+ * @name is borrowed until the coroutine ends. @on_end (may be NULL) is called
+ * when it has ended, with what it returned, on the loop's stack.
+ * Errors: ST_LIMIT when the loop's cap is reached (nothing was started). */
+CHECK enum status co_spawn(struct loop *loop, const char *name, co_fn *fn,
+                           void *arg,
+                           void (*on_end)(void *arg, enum status status));
+
+struct loop *co_loop(const struct co *co);
+const char *co_name(const struct co *co);
+/* NULL outside of a coroutine. For logs and the watchdog only. */
+struct co *co_running(void);
+
+/* From outside: @reason is what the awaits return (ST_CANCELLED,
+ * ST_TIMEOUT). What it waits for now is given up. Idempotent. */
+void co_cancel(struct co *co, enum status reason);
+/* Sticky; ST_OK while it is not cancelled. */
+enum status co_cancelled(const struct co *co);
+/* Every await from now on ends by @ms_from_now with ST_TIMEOUT. Nests: can
+ * only get earlier. */
+void co_deadline_ms(struct co *co, int64_t ms_from_now);
+/* Milliseconds that are left, or -1 without a deadline. */
+int64_t co_deadline_left_ms(const struct co *co);
+
+/* The awaits. Each may suspend, and returns the operation's status, or the
+ * reason of the cancellation; the operation is settled in any case. */
+CHECK enum status co_await(struct co *co, struct op *op);
+/* Waits for all; the first failure cancels the others and is returned. */
+CHECK enum status co_await_all(struct co *co, struct op *const *ops, size_t n);
+/* Waits for the first to settle, cancels the others. */
+CHECK enum status co_await_any(struct co *co, struct op *const *ops, size_t n,
+                               size_t *ret_index);
+CHECK enum status co_sleep(struct co *co, int64_t ms);
+/* Lets the others run; back in the next turn. */
+CHECK enum status co_yield(struct co *co);
+
+/* Runs @fn in a new coroutine and the loop until it has ended: for main
+ * functions and tests. Returns what @fn returned. */
+CHECK enum status co_run(struct loop *loop, const char *name, co_fn *fn,
+                         void *arg);
+
+/* Coroutines alive in the loop. */
+uint32_t co_count(const struct loop *loop);
+/* One line each: name, state, what it awaits, for how long, stack used. */
+void co_dump(const struct loop *loop, FILE *out);
+
+#endif

@@ -1,0 +1,88 @@
+/* loop.h - one event loop: libevent's, with a ready list and a before-sleep pass.
+ *
+ * A turn of the loop is: wait for events and run their callbacks; drain the
+ * ready list (settled operations, woken coroutines) until it is empty or
+ * LOOP_READY_MAX of them ran; run the before-sleep hooks, which flush what the
+ * turn gathered (Redis pipelines, enqueue batches, HTTP answers). So one turn's
+ * work leaves in one write.
+ *
+ * One thread owns a loop and everything made with it; only loop_post() may be
+ * called from another thread. Nothing here may suspend. */
+#ifndef ASYNC_LOOP_H
+#define ASYNC_LOOP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/list.h"
+
+struct event_base;
+struct loop;
+
+enum { LOOP_READY_MAX = 10000 };
+
+struct loop_options {
+    uint32_t coroutines_max;   /* 0: 8192 */
+    uint32_t stack_size;       /* bytes, 0: 128 KiB; a multiple of the page */
+    int64_t stall_warn_ms;     /* a turn longer than this is logged; 0: 100 */
+};
+
+/* Never NULL: a process without a loop cannot go on (log_fatal). @options may
+ * be NULL. Freed by loop_free(), after every coroutine has ended. */
+struct loop *loop_new(const struct loop_options *options);
+void loop_free(struct loop *loop);
+
+/* Runs turns until loop_stop(). */
+void loop_run(struct loop *loop);
+/* Ends loop_run() after the present turn. */
+void loop_stop(struct loop *loop);
+/* One turn that waits at most @timeout_ms (< 0: for ever, 0: not at all). */
+void loop_turn(struct loop *loop, int64_t timeout_ms);
+
+/* For libevent's own API (struct event). Borrowed. */
+struct event_base *loop_base(struct loop *loop);
+/* Monotonic milliseconds, read once a turn: cheap, never for deciding whether a
+ * timer is due (its callback is the deadline). */
+int64_t loop_now_ms(const struct loop *loop);
+
+/* A before-sleep hook, in the owner's storage; runs every turn, in the order of
+ * adding. fn may add events and settle operations (another ready pass then
+ * follows before the loop sleeps). */
+struct loop_hook {
+    struct list link;
+    void (*fn)(struct loop_hook *hook);
+};
+void loop_hook_add(struct loop *loop, struct loop_hook *hook);
+void loop_hook_remove(struct loop_hook *hook);
+
+/* A one-shot timer, in the owner's storage. Zero-initialise before first use.
+ * fn is called once from the ready pass; it may start the timer again. Accurate
+ * to a millisecond, never early by the monotonic clock. */
+struct loop_timer {
+    struct loop *loop;
+    void *event; /* NULL until first started */
+    void (*fn)(struct loop_timer *timer);
+};
+/* (Re)starts: fires after @delay_ms >= 0. */
+void loop_timer_start(struct loop *loop, struct loop_timer *timer,
+                      int64_t delay_ms, void (*fn)(struct loop_timer *timer));
+bool loop_timer_active(const struct loop_timer *timer);
+/* Stops and frees what it holds; harmless when never started. */
+void loop_timer_stop(struct loop_timer *timer);
+
+/* Something to run in the ready pass of this turn (or the next one), in the
+ * owner's storage; adding one that is already waiting does nothing. */
+struct loop_task {
+    struct list link;
+    void (*fn)(struct loop_task *task);
+};
+void loop_ready(struct loop *loop, struct loop_task *task);
+/* The same from any thread: wakes the loop. */
+void loop_post(struct loop *loop, struct loop_task *task);
+
+/* Calls @fn in the loop when the process gets @signo. The loop keeps it. */
+void loop_on_signal(struct loop *loop, int signo,
+                    void (*fn)(int signo, void *arg), void *arg);
+
+#endif
