@@ -1,6 +1,25 @@
-# Warnings, hardening and sanitizers: one interface target that everything links.
+# Warnings, hardening, sanitizers: one interface target that everything links.
+include(CheckCCompilerFlag)
+include(CheckPIESupported)
+
 option(PIT_WERROR "treat warnings as errors" ON)
+option(PIT_COVERAGE "count which lines the tests reach" OFF)
+option(PIT_FUZZ "build the fuzz targets with libFuzzer (clang only)" OFF)
 set(PIT_SANITIZE "" CACHE STRING "address,undefined or thread; empty: none")
+
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE RelWithDebInfo)
+endif()
+# assert() stays on in every build: it stands for programmer errors only.
+foreach(config RELEASE RELWITHDEBINFO MINSIZEREL)
+  string(REPLACE "-DNDEBUG" "" CMAKE_C_FLAGS_${config}
+    "${CMAKE_C_FLAGS_${config}}")
+endforeach()
+set(CMAKE_C_FLAGS_DEBUG "-Og -g")
+
+# Programs are position independent and linked with -pie.
+check_pie_supported(LANGUAGES C)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 
 add_library(pit_flags INTERFACE)
 target_compile_definitions(pit_flags INTERFACE _GNU_SOURCE)
@@ -9,20 +28,43 @@ target_compile_options(pit_flags INTERFACE
   -Wpointer-arith -Wformat=2 -Wvla -Wundef -Wwrite-strings -Wcast-qual
   -Wimplicit-fallthrough -fno-common -fstack-protector-strong
   -fno-omit-frame-pointer $<$<BOOL:${PIT_WERROR}>:-Werror>)
+target_link_options(pit_flags INTERFACE -Wl,-z,noexecstack -Wl,-z,relro,-z,now)
+
+# Indirect branches land only where they may. Only that half of CET: a shadow
+# stack would end the process at the first switch to a coroutine's own stack.
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  check_c_compiler_flag(-fcf-protection=branch PIT_HAS_CF_PROTECTION)
+  target_compile_options(pit_flags INTERFACE
+    $<$<BOOL:${PIT_HAS_CF_PROTECTION}>:-fcf-protection=branch>)
+elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64")
+  check_c_compiler_flag(-mbranch-protection=bti PIT_HAS_BTI)
+  target_compile_options(pit_flags INTERFACE
+    $<$<BOOL:${PIT_HAS_BTI}>:-mbranch-protection=bti>)
+endif()
+
 if(PIT_SANITIZE)
   target_compile_options(pit_flags INTERFACE -fsanitize=${PIT_SANITIZE}
     -fno-sanitize-recover=all)
   target_link_options(pit_flags INTERFACE -fsanitize=${PIT_SANITIZE})
 else()
+  # Neither goes together with the sanitizers, which check the same and more.
   target_compile_options(pit_flags INTERFACE -fstack-clash-protection
-    $<$<NOT:$<CONFIG:Debug>>:-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3>)
-  target_link_options(pit_flags INTERFACE -Wl,-z,relro,-z,now)
+    $<$<NOT:$<OR:$<CONFIG:Debug>,$<BOOL:${PIT_COVERAGE}>>>:-U_FORTIFY_SOURCE>
+    $<$<NOT:$<OR:$<CONFIG:Debug>,$<BOOL:${PIT_COVERAGE}>>>:-D_FORTIFY_SOURCE=3>)
 endif()
-set(CMAKE_POSITION_INDEPENDENT_CODE ON)
-if(NOT CMAKE_BUILD_TYPE)
-  set(CMAKE_BUILD_TYPE RelWithDebInfo)
+
+if(PIT_COVERAGE)
+  target_compile_options(pit_flags INTERFACE --coverage -fprofile-update=atomic)
+  target_link_options(pit_flags INTERFACE --coverage)
+else()
+  # The same bytes wherever the tree lies.
+  target_compile_options(pit_flags INTERFACE
+    -ffile-prefix-map=${PROJECT_SOURCE_DIR}/=)
 endif()
-# assert() stays on in every build: style says so.
-foreach(config RELEASE RELWITHDEBINFO MINSIZEREL)
-  string(REPLACE "-DNDEBUG" "" CMAKE_C_FLAGS_${config} "${CMAKE_C_FLAGS_${config}}")
-endforeach()
+
+if(PIT_FUZZ)
+  if(NOT CMAKE_C_COMPILER_ID STREQUAL "Clang")
+    message(FATAL_ERROR "PIT_FUZZ needs clang: cmake --preset fuzz")
+  endif()
+  target_compile_options(pit_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()

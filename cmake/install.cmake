@@ -1,0 +1,32 @@
+# cmake --install: the programs, the public headers, and what an application
+# needs to find them, by pkg-config or by find_package(pitmaster).
+include(GNUInstallDirs)
+include(CMakePackageConfigHelpers)
+
+set(PIT_PACKAGE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/pitmaster)
+
+foreach(program pit-web pit-worker pit)
+  if(TARGET ${program})
+    install(TARGETS ${program} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  endif()
+endforeach()
+install(DIRECTORY shared/include/pit DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
+  FILES_MATCHING PATTERN "*.h")
+
+# Both are found again from where they lie, so that the tree can be moved.
+file(RELATIVE_PATH PIT_PC_TO_PREFIX
+  /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)
+configure_file(cmake/pitmaster.pc.in ${CMAKE_BINARY_DIR}/pitmaster.pc @ONLY)
+install(FILES ${CMAKE_BINARY_DIR}/pitmaster.pc
+  DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+
+configure_package_config_file(cmake/pitmasterConfig.cmake.in
+  ${CMAKE_BINARY_DIR}/pitmasterConfig.cmake
+  INSTALL_DESTINATION ${PIT_PACKAGE_DIR}
+  PATH_VARS CMAKE_INSTALL_INCLUDEDIR CMAKE_INSTALL_BINDIR)
+write_basic_package_version_file(
+  ${CMAKE_BINARY_DIR}/pitmasterConfigVersion.cmake
+  COMPATIBILITY SameMinorVersion)
+install(FILES ${CMAKE_BINARY_DIR}/pitmasterConfig.cmake
+  ${CMAKE_BINARY_DIR}/pitmasterConfigVersion.cmake
+  DESTINATION ${PIT_PACKAGE_DIR})
