@@ -1,0 +1,100 @@
+#!/usr/bin/python3
+"""cmake --install leaves what an application's author needs.
+
+    test_install.py BUILD_DIR
+
+Installs into a temporary folder, builds tests/install/app against it once with
+pkg-config and once with find_package(), and has the installed programs load it.
+"""
+import ctypes
+import glob
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+BUILD = ""
+
+
+def run(*argv, **keys):
+    done = subprocess.run(argv, capture_output=True, text=True, check=False,
+                          timeout=120, **keys)
+    if done.returncode != 0:
+        raise AssertionError(f"{' '.join(argv)} ended with {done.returncode}:\n"
+                             f"{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+class Install(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        # Moved after the install: nothing may have the prefix written into it.
+        first = os.path.join(cls.folder.name, "first")
+        run("cmake", "--install", BUILD, "--prefix", first)
+        cls.prefix = os.path.join(cls.folder.name, "moved")
+        os.rename(first, cls.prefix)
+        found = glob.glob(cls.prefix + "/lib/**/pitmaster.pc", recursive=True)
+        cls.pc_dir = os.path.dirname(found[0]) if found else ""
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+
+    def pkg_config(self, *what):
+        env = dict(os.environ, PKG_CONFIG_PATH=self.pc_dir)
+        return run("pkg-config", *what, "pitmaster", env=env).split()
+
+    def by_pkg_config(self):
+        path = os.path.join(self.folder.name, "by-pkg-config.so")
+        run("cc", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror",
+            *self.pkg_config("--cflags"), os.path.join(HERE, "app/tiny.c"),
+            "-o", path, *self.pkg_config("--libs"))
+        return path
+
+    def by_find_package(self):
+        build = os.path.join(self.folder.name, "by-find-package")
+        run("cmake", "-S", os.path.join(HERE, "app"), "-B", build,
+            f"-DCMAKE_PREFIX_PATH={self.prefix}")
+        run("cmake", "--build", build)
+        return os.path.join(build, "tiny.so")
+
+    def expect_app(self, path):
+        # Lazily: the pit_ functions are in the programs, not here.
+        app = ctypes.CDLL(path, mode=os.RTLD_LAZY)
+        abi = ctypes.c_uint32.in_dll(app, "pit_app").value
+        self.assertGreaterEqual(abi, 1)
+
+    def test_programs(self):
+        for name in ("pit-web", "pit-worker", "pit"):
+            if not os.path.exists(os.path.join(BUILD, "bin", name)):
+                self.skipTest(f"{name} is not built")
+            out = run(os.path.join(self.prefix, "bin", name), "--version")
+            self.assertIn(self.pkg_config("--modversion")[0], out)
+
+    def test_headers_are_the_public_ones(self):
+        names = os.listdir(os.path.join(self.prefix, "include"))
+        self.assertEqual(names, ["pit"])
+        self.assertIn("app.h",
+                      os.listdir(os.path.join(self.prefix, "include/pit")))
+
+    def test_each_header_compiles_alone(self):
+        for path in glob.glob(self.prefix + "/include/pit/*.h"):
+            run("cc", "-std=c17", "-Wall", "-Wextra", "-Wpedantic", "-Werror",
+                "-fsyntax-only", *self.pkg_config("--cflags"), "-include",
+                path, "-x", "c", os.devnull)
+
+    def test_application_by_pkg_config(self):
+        self.expect_app(self.by_pkg_config())
+
+    def test_application_by_find_package(self):
+        self.expect_app(self.by_find_package())
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    BUILD = os.path.abspath(sys.argv.pop(1))
+    unittest.main()

@@ -1,0 +1,147 @@
+#!/usr/bin/python3
+"""The checks themselves: each finds what it is for, and nothing else.
+
+    test_lint.py     makes small trees in a temporary folder
+"""
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def run(check, root):
+    done = subprocess.run([os.path.join(HERE, check), root],
+                          capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+class Tree(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+
+    def write(self, path, text):
+        path = os.path.join(self.folder.name, path)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+
+
+class Banned(Tree):
+    def test_call_is_found_with_its_line(self):
+        self.write("web/a.c", "int x;\nvoid f(void) { strcpy (a, b); }\n")
+        code, out = run("check-banned", self.folder.name)
+        self.assertEqual(code, 1, out)
+        self.assertIn("web/a.c:2: strcpy() is banned; use ", out)
+
+    def test_each_of_the_issue_is_banned(self):
+        names = ("strcpy strcat sprintf vsprintf gets strtok atoi atol atof "
+                 "strncpy system popen alloca tmpnam").split()
+        for name in names:
+            self.write("cli/a.c", f"int x = {name}(y);\n")
+            self.assertEqual(run("check-banned", self.folder.name)[0], 1, name)
+
+    def test_words_and_longer_names_are_not(self):
+        self.write("shared/base/a.c",
+                   "/* strcpy(a, b) */ // gets(x)\n"
+                   'char *s = "system(1)"; char c = \'"\';\n'
+                   "snprintf(a, 1); my_strcpy(b); x->system(1); fgets(q);\n")
+        code, out = run("check-banned", self.folder.name)
+        self.assertEqual(code, 0, out)
+
+
+class Layout(Tree):
+    def expect(self, path, include, wrong):
+        self.write(path, f'#include "{include}"\n')
+        code, out = run("check-layout", self.folder.name)
+        self.assertEqual(code, 1 if wrong else 0, out)
+        if wrong:
+            self.assertIn(f"{path}:1: ", out)
+        os.unlink(os.path.join(self.folder.name, path))
+
+    def test_programs_do_not_see_each_other(self):
+        self.write("worker/dispatch.h", "")
+        self.write("web/route.h", "")
+        self.expect("web/a.c", "dispatch.h", True)
+        self.expect("web/a.c", "worker/dispatch.h", True)
+        self.expect("worker/a.c", "route.h", True)
+        self.expect("cli/a.c", "dispatch.h", True)
+        self.expect("web/a.c", "route.h", False)
+        self.expect("tests/unit/test_a.c", "dispatch.h", False)
+
+    def test_same_name_in_two_programs_is_its_own(self):
+        self.write("worker/supervisor.h", "")
+        self.write("web/supervisor.h", "")
+        self.expect("web/a.c", "supervisor.h", False)
+        self.expect("worker/a.c", "supervisor.h", False)
+
+    def test_arrows_never_run_back(self):
+        self.expect("shared/base/a.c", "async/loop.h", True)
+        self.expect("shared/async/a.c", "queue/job.h", True)
+        self.expect("shared/queue/a.c", "app/app.h", True)
+        self.expect("shared/app/a.c", "queue/job.h", False)
+        self.expect("shared/async/a.c", "base/buf.h", False)
+        self.expect("shared/base/a.c", "pit/status.h", False)
+
+    def test_shared_knows_no_program(self):
+        self.write("web/route.h", "")
+        self.expect("shared/app/a.c", "route.h", True)
+
+    def test_nothing_climbs(self):
+        self.expect("web/http/a.c", "../route.h", True)
+
+    def test_public_headers_and_applications(self):
+        self.expect("shared/include/pit/a.h", "base/buf.h", True)
+        self.expect("examples/hello/a.c", "base/buf.h", True)
+        self.expect("examples/hello/a.c", "pit/app.h", False)
+
+    def test_programs_do_not_link_each_other(self):
+        self.write("web/CMakeLists.txt", "target_link(x pit_worker_core)\n")
+        code, out = run("check-layout", self.folder.name)
+        self.assertEqual(code, 1, out)
+        self.assertIn("web/CMakeLists.txt:1: ", out)
+
+
+class Symbols(unittest.TestCase):
+    """Against real objects, laid out as CMake lays them out."""
+
+    def compile(self, text):
+        with tempfile.TemporaryDirectory() as build:
+            folder = os.path.join(build, "shared/CMakeFiles/pit.dir/base")
+            os.makedirs(folder)
+            # The name must be that of a file of ours: shared/base/buf.c.
+            done = subprocess.run(
+                ["cc", "-x", "c", "-c", "-", "-o",
+                 os.path.join(folder, "buf.c.o")],
+                input=text, text=True, capture_output=True, check=False)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            return run("check-symbols", build)
+
+    def setUp(self):
+        if not os.path.exists(os.path.join(HERE, "../../shared/base/buf.c")):
+            self.skipTest("no shared/base/buf.c")
+
+    def test_own_prefix_and_static_pass(self):
+        code, out = self.compile("int buf_add(void) {return 0;}\n"
+                                 "int pit_x(void) {return 0;}\n"
+                                 "static int y; int *buf_y(void){return &y;}")
+        self.assertEqual(code, 0, out)
+
+    def test_foreign_name_is_found(self):
+        code, out = self.compile("int helper(void) {return 0;}")
+        self.assertEqual(code, 1, out)
+        self.assertIn("shared/base/buf.c: helper is exported; call it buf_",
+                      out)
+
+    def test_names_of_libraries_are_refused(self):
+        code, out = self.compile("int strfoo(void) {return 0;}")
+        self.assertEqual(code, 1, out)
+        self.assertIn("rename it", out)
+
+
+if __name__ == "__main__":
+    sys.dont_write_bytecode = True
+    unittest.main()
