@@ -36,7 +36,7 @@ void buf_add_str(struct buf *b, struct str s);
 void buf_add_c(struct buf *b, const char *c);
 void buf_add_char(struct buf *b, char c);
 PRINTF(2, 3) void buf_addf(struct buf *b, const char *fmt, ...);
-void buf_addv(struct buf *b, const char *fmt, va_list ap);
+PRINTF(2, 0) void buf_addv(struct buf *b, const char *fmt, va_list ap);
 /* A JSON string with its quotes: escapes what RFC 8259 section 7 demands, and
  * replaces bytes that are not UTF-8 by U+FFFD. */
 void buf_add_json_string(struct buf *b, struct str s);

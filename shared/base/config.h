@@ -1,7 +1,8 @@
 /* config.h - options of a program: flag, environment, file and --help from one
  * table.
  *
- * Precedence: flag, then PIT_<NAME> environment variable, then the file named by
+ * Precedence: flag, then PIT_<NAME> environment variable, then the file named
+ * by
  * --config (or PIT_CONFIG), then the default. A flag --max-body is PIT_MAX_BODY
  * in the environment and `max-body = ...` in the file (one setting a line, `#`
  * starts a comment). Every value is checked against the option's kind and
@@ -23,20 +24,20 @@ enum config_kind {
 };
 
 struct config_option {
-    const char *name; /* "max-body" */
+    const char *name;       /* "max-body" */
     const char *value_name; /* for --help: "BYTES" */
     enum config_kind kind;
-    size_t offset;    /* of the field in the program's struct */
+    size_t offset;        /* of the field in the program's struct */
     const char *standard; /* the default, as text; NULL leaves zero/NULL */
-    int64_t min, max; /* for the number kinds; both 0: no limit */
-    bool secret;      /* shown as *** by config_print() */
-    const char *help; /* one line */
+    int64_t min, max;     /* for the number kinds; both 0: no limit */
+    bool secret;          /* shown as *** by config_print() */
+    const char *help;     /* one line */
 };
 
 struct config_program {
-    const char *name;     /* "pit-web" */
-    const char *synopsis; /* "pit-web [OPTION...]" */
-    const char *about;    /* one paragraph */
+    const char *name;                    /* "pit-web" */
+    const char *synopsis;                /* "pit-web [OPTION...]" */
+    const char *about;                   /* one paragraph */
     const struct config_option *options; /* ends with a NULL name */
 };
 

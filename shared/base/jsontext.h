@@ -6,9 +6,10 @@
  * jsontext_check() has bounded the nesting.
  *
  * Strict RFC 8259: UTF-8 without surrogates and without overlong forms, no lone
- * surrogate escapes, no NUL escape (\u0000 would cut C strings), no leading zeros, no trailing commas or text, no
- * duplicate keys in any one object that is walked. Numbers must be finite as a
- * double (1e999 is refused). No recursion: depth costs no stack. */
+ * surrogate escapes, no NUL escape (\u0000 would cut C strings), no leading
+ * zeros, no trailing commas or text, no duplicate keys in any one object that
+ * is walked. Numbers must be finite as a double (1e999 is refused). No
+ * recursion: depth costs no stack. */
 #ifndef BASE_JSONTEXT_H
 #define BASE_JSONTEXT_H
 
@@ -44,7 +45,8 @@ CHECK enum status jsontext_check(struct str text, struct jsontext *ret,
  *   struct jsontext_walk w = jsontext_walk(value);
  *   while (jsontext_next(&w, &key, &member)) ...
  * For an array key is the empty slice. @ret_key is the raw key without quotes;
- * a key that holds an escape is lent as it stands (no field of ours has one). */
+ * a key that holds an escape is lent as it stands (no field of ours has one).
+ */
 struct jsontext_walk {
     const char *p;
     const char *end;
@@ -63,7 +65,8 @@ CHECK enum status jsontext_unique_keys(struct jsontext object,
 /* The decoded content of a JSON string, appended to @dst. Lends the raw bytes
  * without copying when there is no escape in it. */
 struct str jsontext_string(struct jsontext string, struct buf *dst);
-/* False when it is not an integer within int64. "1.0" and "1e2" are integers. */
+/* False when it is not an integer within int64. "1.0" and "1e2" are integers.
+ */
 bool jsontext_i64(struct jsontext number, int64_t *ret);
 bool jsontext_double(struct jsontext number, double *ret);
 
