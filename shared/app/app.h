@@ -1,0 +1,74 @@
+/* app.h - an application's table, checked, with every default filled in.
+ *
+ * The struct behind `--app`: what pit-web routes by, what pit-worker runs, and
+ * what `pit tasks` and GET /v1/tasks print. Built once, at start, and then only
+ * read, so any thread may look at it. It borrows the table's strings and
+ * functions: whoever loaded the table (app/loader.h) keeps it loaded as long.
+ * A table that cannot be honoured is refused with one line that names the
+ * entry; nothing of it is used then. */
+#ifndef APP_APP_H
+#define APP_APP_H
+
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/str.h"
+#include "pit/app.h"
+
+enum {
+    APP_NAME_MAX = 64, /* bytes of a task's, a queue's, an app's name */
+    APP_TASKS_MAX = 1000,
+    APP_VIEWS_MAX = 1000,
+    APP_ROUTE_MAX = 256, /* bytes */
+    APP_ABOUT_MAX = 200, /* bytes */
+    APP_RETRIES_MAX = 1000,
+};
+
+/* What a zero in struct pit_task stands for. */
+enum {
+    APP_TIMEOUT_MS = 60 * 1000,
+    APP_RETRIES = 3,
+    APP_BACKOFF_MS = 2 * 1000,
+    APP_BACKOFF_CAP_MS = 60 * 60 * 1000,
+    APP_KEEP_MS = 60 * 60 * 1000,
+    APP_PRIORITY = 5,
+};
+#define APP_QUEUE "default"
+/* Timeout, back-off and keep: at most 366 days; a body at most 1 GiB. */
+#define APP_DURATION_MAX_MS (INT64_C(366) * 24 * 3600 * 1000)
+#define APP_BODY_MAX (INT64_C(1) << 30)
+
+struct app_task {
+    const char *name;
+    pit_task_fn *run;
+    const char *queue;
+    int64_t timeout_ms;     /* of one attempt, > 0 */
+    int32_t retries;        /* 0 .. APP_RETRIES_MAX */
+    int64_t backoff_ms;     /* > 0 */
+    int64_t backoff_cap_ms; /* >= backoff_ms */
+    int64_t keep_ms;        /* > 0 */
+    int32_t priority;       /* 0..9, 9 first */
+    const char *about;      /* "" when the table has none */
+};
+
+struct app {
+    const char *name;
+    const struct pit_view *views; /* the application's own table */
+    size_t views_len;
+    struct app_task *tasks; /* owned; ordered by name */
+    size_t tasks_len;
+};
+
+/* Checks @table and fills *ret. Errors, each naming the entry: ST_INVALID for
+ * another ABI, a bad name, route or range, a missing function; ST_CONFLICT for
+ * a task or a route that stands twice; ST_TOO_LARGE for too many. *ret is
+ * untouched on failure. */
+CHECK enum status app_init(struct app *ret, const struct pit_app *table,
+                           struct error *err);
+/* Frees what it owns, leaves it empty. NULL is fine. */
+void app_clear(struct app *app);
+
+/* By binary search; NULL when there is no such task. */
+const struct app_task *app_task_find(const struct app *app, struct str name);
+
+#endif

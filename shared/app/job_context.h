@@ -1,0 +1,78 @@
+/* job_context.h - the struct behind the public pit_job: one attempt of one job.
+ *
+ * Whoever runs a task fills it, calls job_context_run() and reads result and
+ * error from it. A worker's slot child does so with operations that talk to its
+ * dispatcher, a test with operations of its own; the task sees no difference.
+ * Belongs to the thread that runs the task. Nothing here suspends. */
+#ifndef APP_JOB_CONTEXT_H
+#define APP_JOB_CONTEXT_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "base/str.h"
+#include "pit/app.h"
+#include "pit/job.h"
+
+enum {
+    JOB_CONTEXT_PROGRESS_MS = 200, /* between two reports: five a second */
+    JOB_CONTEXT_TEXT_MAX = 200,    /* bytes of a progress text; cut above */
+};
+
+struct job_progress {
+    int64_t done;
+    int64_t total;    /* 0: unknown */
+    const char *text; /* "" for none; valid UTF-8; lives until the return */
+};
+
+/* How the task reaches its surroundings. Either may be NULL: nobody listens,
+ * never cancelled. */
+struct job_ops {
+    /* Called at most every JOB_CONTEXT_PROGRESS_MS, and once more at the end
+     * for what was still held back. */
+    void (*progress)(void *arg, const struct job_progress *progress);
+    /* Cheap: called from the task's inner loops. */
+    bool (*cancelled)(void *arg);
+};
+
+/* What job_context_init() is told; everything is borrowed until
+ * job_context_clear(). */
+struct job_start {
+    const char *id; /* "<queue>.<local id>" */
+    const char *task;
+    int attempt;     /* 1 is the first */
+    int crashes;     /* so far */
+    struct str args; /* JSON text; followed by a NUL that is not counted.
+                        Empty: no args */
+    const struct job_ops *ops; /* NULL: no operations */
+    void *arg;                 /* for ops */
+};
+
+struct pit_job {
+    struct job_start start;
+    json_t *args;       /* NULL until asked for */
+    struct buf result;  /* JSON text; empty: none */
+    struct error error; /* what pit_job_fail() or a refused result said */
+    bool args_bad;      /* the args could not be parsed: see run */
+    bool failed;        /* error is set */
+    bool progress_held; /* the newest progress was not reported yet */
+    int64_t progress_done;
+    int64_t progress_total;
+    int64_t progress_at_ms; /* monotonic; of the last report, 0: none */
+    char progress_text[JOB_CONTEXT_TEXT_MAX + 1];
+};
+
+void job_context_init(struct pit_job *job, const struct job_start *start);
+/* Runs the task once. ST_OK: it succeeded, and job->result holds what it said
+ * (empty: nothing). Otherwise the status that it ended with, and job->error
+ * says why, never an empty message; a status that tasks cannot return counts as
+ * ST_FAILED. Args that are no JSON end it with ST_PERMANENT, whatever the task
+ * made of them. */
+CHECK enum status job_context_run(struct pit_job *job, pit_task_fn *run);
+/* Frees result and args; the struct may be used again. NULL is fine. */
+void job_context_clear(struct pit_job *job);
+
+#endif
