@@ -13,13 +13,13 @@ struct list {
     struct list *prev;
 };
 
-#define LIST_ENTRY(link, type, member)                                         \
+#define LIST_ENTRY(link, type, member) \
     ((type *)(void *)((char *)(link)-offsetof(type, member)))
-#define LIST_FOREACH(link, head)                                               \
+#define LIST_FOREACH(link, head) \
     for (struct list *link = (head)->next; link != (head); link = link->next)
 /* The body may unlink the current element. */
-#define LIST_FOREACH_SAFE(link, following, head)                               \
-    for (struct list *link = (head)->next, *following = link->next;            \
+#define LIST_FOREACH_SAFE(link, following, head)                    \
+    for (struct list *link = (head)->next, *following = link->next; \
          link != (head); link = following, following = link->next)
 
 static inline void
