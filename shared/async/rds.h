@@ -19,10 +19,9 @@
 
 struct rds;
 
-/* redis://[user[:password]@]host[:port][/db], or unix:///path/to/socket. */
 struct rds_options {
-    const char *url;         /* borrowed for the call */
-    const char *client_name; /* CLIENT SETNAME; [A-Za-z0-9_.:-] */
+    const char *url;            /* see rds_url.h; borrowed for the call */
+    const char *client_name;    /* CLIENT SETNAME; [A-Za-z0-9_.:-] */
     int64_t connect_timeout_ms; /* 0: 1,000 */
     int64_t command_timeout_ms; /* 0: 2,000; the default of each command */
     /* Called from the ready pass when the connection comes (after AUTH, SELECT
@@ -50,15 +49,16 @@ struct rds_script {
     char sha1[41];
 };
 
-/* One command under way. The reply belongs to the operation until
- * rds_call_clear(); it is NULL unless status is ST_OK.
+/* One command under way; zero-initialise it. The reply belongs to the operation
+ * until rds_call_clear(); it is NULL unless status is ST_OK.
  *
  * Status: ST_OK with any reply that is not an error; ST_UNAVAILABLE not sent,
- * so it did not happen; ST_UNCLEAR sent, but the connection was lost or the
- * deadline passed: it may have happened; ST_READ_ONLY for the replies OOM,
- * MISCONF and READONLY (nothing was written); ST_UNAVAILABLE for LOADING and BUSY and
- * MASTERDOWN; ST_INVALID for WRONGTYPE, ST_BUG for every other error reply. The
- * text is in err.msg. */
+ * so it did not happen; ST_LIMIT the same, since 65,536 commands or 64 MiB are
+ * under way; ST_UNCLEAR sent, but the connection was lost or the deadline
+ * passed: it may have happened; ST_READ_ONLY for the replies OOM, MISCONF,
+ * READONLY and NOREPLICAS (nothing was written); ST_UNAVAILABLE for LOADING,
+ * BUSY, MASTERDOWN, CLUSTERDOWN and TRYAGAIN; ST_INVALID for WRONGTYPE, ST_BUG
+ * for every other error reply. The text is in err.msg. */
 struct rds_call {
     struct op op;
     struct rds *rds;
@@ -73,14 +73,15 @@ struct rds_call {
 void rds_send(struct rds *rds, struct rds_call *call, int argc,
               const char *const *argv, const size_t *argv_len,
               void (*on_settled)(struct op *), void *arg);
-/* EVALSHA with @nkeys of the @argc words as KEYS; when the server answers
- * NOSCRIPT, EVAL once. */
+/* EVALSHA with the first @nkeys of the @argc words as KEYS; when the server
+ * answers NOSCRIPT, EVAL once, behind what was sent meanwhile. */
 void rds_send_script(struct rds *rds, struct rds_call *call,
                      const struct rds_script *script, int nkeys, int argc,
                      const char *const *argv, const size_t *argv_len,
                      void (*on_settled)(struct op *), void *arg);
 /* Frees the reply; gives up a command that is still under way (its reply is
- * dropped when it comes). */
+ * dropped when it comes, its deadline still counts). on_settled is not called
+ * any more. */
 void rds_call_clear(struct rds_call *call);
 
 /* Sends words and awaits: ST_OK and call->reply, or as struct rds_call says.
