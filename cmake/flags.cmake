@@ -26,7 +26,7 @@ target_compile_definitions(pit_flags INTERFACE _GNU_SOURCE)
 target_compile_options(pit_flags INTERFACE
   -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes
   -Wpointer-arith -Wformat=2 -Wvla -Wundef -Wwrite-strings -Wcast-qual
-  -Wimplicit-fallthrough -fno-common -fstack-protector-strong
+  -Wimplicit-fallthrough -Wno-missing-field-initializers -fno-common -fstack-protector-strong
   -fno-omit-frame-pointer $<$<BOOL:${PIT_WERROR}>:-Werror>)
 target_link_options(pit_flags INTERFACE -Wl,-z,noexecstack -Wl,-z,relro,-z,now)
 

@@ -14,36 +14,28 @@
 #include "base/error.h"
 #include "base/str.h"
 #include "pit/app.h"
+#include "queue/job.h"
 
 enum {
-    APP_NAME_MAX = 64, /* bytes of a task's, a queue's, an app's name */
     APP_TASKS_MAX = 1000,
     APP_VIEWS_MAX = 1000,
     APP_ROUTE_MAX = 256, /* bytes */
     APP_ABOUT_MAX = 200, /* bytes */
-    APP_RETRIES_MAX = 1000,
 };
 
-/* What a zero in struct pit_task stands for. */
-enum {
-    APP_TIMEOUT_MS = 60 * 1000,
-    APP_RETRIES = 3,
-    APP_BACKOFF_MS = 2 * 1000,
-    APP_BACKOFF_CAP_MS = 60 * 60 * 1000,
-    APP_KEEP_MS = 60 * 60 * 1000,
-    APP_PRIORITY = 5,
-};
+/* What a zero in struct pit_task stands for; the rest is in queue/job.h. */
 #define APP_QUEUE "default"
-/* Timeout, back-off and keep: at most 366 days; a body at most 1 GiB. */
-#define APP_DURATION_MAX_MS (INT64_C(366) * 24 * 3600 * 1000)
-#define APP_BODY_MAX (INT64_C(1) << 30)
+enum { APP_BACKOFF_MS = 2 * 1000, APP_BACKOFF_CAP_MS = 60 * 60 * 1000 };
+/* The most that a view's timeout and its body can be. */
+#define APP_VIEW_TIMEOUT_MAX_MS INT64_C(3600000) /* an hour */
+#define APP_BODY_MAX (INT64_C(1) << 30)          /* bytes */
 
 struct app_task {
     const char *name;
     pit_task_fn *run;
     const char *queue;
     int64_t timeout_ms;     /* of one attempt, > 0 */
-    int32_t retries;        /* 0 .. APP_RETRIES_MAX */
+    int32_t retries;        /* 0 .. JOB_RETRIES_MAX */
     int64_t backoff_ms;     /* > 0 */
     int64_t backoff_cap_ms; /* >= backoff_ms */
     int64_t keep_ms;        /* > 0 */

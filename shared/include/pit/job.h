@@ -34,8 +34,8 @@ const json_t *pit_job_args(struct pit_job *job);
 const char *pit_job_args_text(const struct pit_job *job, size_t *ret_len);
 /* True once the job was cancelled, its timeout is over, or its lease was lost:
  * return PIT_CANCELLED soon; the child is killed after a grace time. Cheap
- * enough for an inner loop. */
-bool pit_job_cancelled(const struct pit_job *job);
+ * enough for an inner loop; also sends a progress that was held back. */
+bool pit_job_cancelled(struct pit_job *job);
 /* What GET /v1/jobs/{id} shows as progress. @total 0: unknown. Cheap; only the
  * newest is kept, sent at most five times a second. @fmt may be NULL. */
 __attribute__((format(printf, 4, 5))) void
