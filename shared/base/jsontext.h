@@ -7,9 +7,9 @@
  *
  * Strict RFC 8259: UTF-8 without surrogates and without overlong forms, no lone
  * surrogate escapes, no NUL escape (\u0000 would cut C strings), no leading
- * zeros, no trailing commas or text, no duplicate keys in any one object that
- * is walked. Numbers must be finite as a double (1e999 is refused). No
- * recursion: depth costs no stack. */
+ * zeros, no trailing commas or text. Keys that stand twice are found by
+ * jsontext_unique_keys() alone. Numbers must be finite as a double
+ * (1e999 is refused). No recursion: depth costs no stack. */
 #ifndef BASE_JSONTEXT_H
 #define BASE_JSONTEXT_H
 
@@ -17,7 +17,7 @@
 #include "base/error.h"
 #include "base/str.h"
 
-enum { JSONTEXT_DEPTH_MAX = 64 };
+enum { JSONTEXT_DEPTH_MAX = 64, JSONTEXT_KEYS_MAX = 1024 };
 
 enum jsontext_type {
     JSONTEXT_NULL,
@@ -57,16 +57,19 @@ bool jsontext_next(struct jsontext_walk *w, struct str *ret_key,
                    struct jsontext *ret);
 
 /* ST_INVALID, naming the key in err->pointer, when a key stands twice in
- * @object. Quadratic up to 32 members, a hash set above; at most 1,024
- * members, more are refused. */
+ * @object, also when it is spelled with escapes once. Quadratic up to 32
+ * members, a hash set above; at most JSONTEXT_KEYS_MAX members, more are
+ * ST_INVALID. ST_LIMIT: out of memory, which only keys with escapes or more
+ * than 32 members need. Members of members are not looked at. */
 CHECK enum status jsontext_unique_keys(struct jsontext object,
                                        struct error *err);
 
-/* The decoded content of a JSON string, appended to @dst. Lends the raw bytes
- * without copying when there is no escape in it. */
+/* The decoded content of a JSON string, appended to @dst and lent from there
+ * until it changes. Lends the raw bytes without copying when there is no escape
+ * in it. When @dst is full: the empty slice, and dst->failed. */
 struct str jsontext_string(struct jsontext string, struct buf *dst);
 /* False when it is not an integer within int64. "1.0" and "1e2" are integers.
- */
+ * Both are false for what is no number. */
 bool jsontext_i64(struct jsontext number, int64_t *ret);
 bool jsontext_double(struct jsontext number, double *ret);
 
