@@ -49,18 +49,24 @@ struct op {
 /* @on_settled NULL: a coroutine will await it. */
 void op_init(struct op *op, struct loop *loop, const struct op_class *class,
              void (*on_settled)(struct op *), void *arg);
-/* Settles and schedules waiter or callback. A second call is a bug (assert). */
+/* Settles and schedules waiter or callback. A second call is a bug (assert).
+ * May be called from inside a library's callback: it runs nothing itself. */
 void op_settle(struct op *op, enum status status);
-/* Cancels it if it is still under way; it is settled with ST_CANCELLED and its
- * callback is not called. Harmless afterwards. */
+/* Cancels it if it is still under way: it is settled with ST_CANCELLED, which
+ * wakes a coroutine that awaits it. Its callback is not called, not even when
+ * it was settled before and the callback was only due. Harmless afterwards. */
 void op_cancel(struct op *op);
 
 typedef enum status co_fn(struct co *co, void *arg);
 
 /* Starts @fn on a stack of its own; it runs at once, until it first suspends.
  * @name is borrowed until the coroutine ends. @on_end (may be NULL) is called
- * when it has ended, with what it returned, on the loop's stack.
- * Errors: ST_LIMIT when the loop's cap is reached (nothing was started). */
+ * when it has ended, with what it returned, on the loop's stack: before
+ * co_spawn() returns when it never suspended, or from the ready pass when a
+ * coroutine spawned it. @fn learns its own struct co, for a co_cancel() from
+ * outside, which must not come after @on_end was called.
+ * Errors: ST_LIMIT when the loop's cap is reached or the system has no memory
+ * for a stack (nothing was started, @on_end is not called). */
 CHECK enum status co_spawn(struct loop *loop, const char *name, co_fn *fn,
                            void *arg,
                            void (*on_end)(void *arg, enum status status));
@@ -75,23 +81,29 @@ struct co *co_running(void);
 void co_cancel(struct co *co, enum status reason);
 /* Sticky; ST_OK while it is not cancelled. */
 enum status co_cancelled(const struct co *co);
-/* Every await from now on ends by @ms_from_now with ST_TIMEOUT. Nests: can
- * only get earlier. */
+/* Every await from now on ends by @ms_from_now with ST_TIMEOUT (<= 0: at once).
+ * Nests: can only get earlier. It is noticed in awaits only. */
 void co_deadline_ms(struct co *co, int64_t ms_from_now);
 /* Milliseconds that are left, or -1 without a deadline. */
 int64_t co_deadline_left_ms(const struct co *co);
 
 /* The awaits. Each may suspend, and returns the operation's status, or the
- * reason of the cancellation; the operation is settled in any case. */
-CHECK enum status co_await(struct co *co, struct op *op);
-/* Waits for all; the first failure cancels the others and is returned. */
+ * reason of the cancellation; the operation is settled in any case (its own
+ * status says how), so it may live on the caller's stack. It must have been
+ * started without a callback, on the same loop, and nobody else awaits it. */
+CHECK enum status co_await (struct co *co, struct op *op);
+/* Waits for all; the first failure cancels the others and is returned. ST_OK
+ * for none. */
 CHECK enum status co_await_all(struct co *co, struct op *const *ops, size_t n);
-/* Waits for the first to settle, cancels the others. */
+/* Waits for the first to settle, cancels the others, returns its status and
+ * which it was (@ret_index may be NULL). When the coroutine was cancelled
+ * *ret_index is untouched. @n > 0. */
 CHECK enum status co_await_any(struct co *co, struct op *const *ops, size_t n,
                                size_t *ret_index);
+/* @ms >= 0. */
 CHECK enum status co_sleep(struct co *co, int64_t ms);
 /* Lets the others run; back in the next turn. */
-CHECK enum status co_yield(struct co *co);
+CHECK enum status co_yield (struct co *co);
 
 /* Runs @fn in a new coroutine and the loop until it has ended: for main
  * functions and tests. Returns what @fn returned. */
@@ -100,7 +112,8 @@ CHECK enum status co_run(struct loop *loop, const char *name, co_fn *fn,
 
 /* Coroutines alive in the loop. */
 uint32_t co_count(const struct loop *loop);
-/* One line each: name, state, what it awaits, for how long, stack used. */
+/* One line each, oldest first: name, state, what it awaits, for how long, bytes
+ * of stack in use, and the most that its stack ever had in use. */
 void co_dump(const struct loop *loop, FILE *out);
 
 #endif

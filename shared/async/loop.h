@@ -1,4 +1,5 @@
-/* loop.h - one event loop: libevent's, with a ready list and a before-sleep pass.
+/* loop.h - one event loop: libevent's, with a ready list and a before-sleep
+ * pass.
  *
  * A turn of the loop is: wait for events and run their callbacks; drain the
  * ready list (settled operations, woken coroutines) until it is empty or
@@ -23,9 +24,9 @@ struct loop;
 enum { LOOP_READY_MAX = 10000 };
 
 struct loop_options {
-    uint32_t coroutines_max;   /* 0: 8192 */
-    uint32_t stack_size;       /* bytes, 0: 128 KiB; a multiple of the page */
-    int64_t stall_warn_ms;     /* a turn longer than this is logged; 0: 100 */
+    uint32_t coroutines_max; /* 0: 8192 */
+    uint32_t stack_size;     /* bytes, 0: 128 KiB; a multiple of the page */
+    int64_t stall_warn_ms;   /* a turn longer than this is logged; 0: 100 */
 };
 
 /* Never NULL: a process without a loop cannot go on (log_fatal). @options may
@@ -48,7 +49,7 @@ int64_t loop_now_ms(const struct loop *loop);
 
 /* A before-sleep hook, in the owner's storage; runs every turn, in the order of
  * adding. fn may add events and settle operations (another ready pass then
- * follows before the loop sleeps). */
+ * follows before the loop sleeps). A hook may remove itself, but no other. */
 struct loop_hook {
     struct list link;
     void (*fn)(struct loop_hook *hook);
@@ -56,30 +57,46 @@ struct loop_hook {
 void loop_hook_add(struct loop *loop, struct loop_hook *hook);
 void loop_hook_remove(struct loop_hook *hook);
 
+/* Something to run in the ready pass of this turn (or the next one), in the
+ * owner's storage, zero-initialised before first use. Adding one that is
+ * already waiting does nothing. A task is used either with loop_ready() and
+ * loop_ready_next(), or with loop_post(), not with both. */
+struct loop_task {
+    struct list link;
+    void (*fn)(struct loop_task *task);
+    _Atomic bool posted;
+};
+void loop_ready(struct loop *loop, struct loop_task *task);
+/* The same, but not before events were looked at once more. */
+void loop_ready_next(struct loop *loop, struct loop_task *task);
+/* Takes it back; harmless when it is not waiting. Not for a posted one. */
+void loop_unready(struct loop_task *task);
+/* loop_ready() from any thread: wakes the loop. The task must stay where it is
+ * until it runs, and the loop must outlive the call. */
+void loop_post(struct loop *loop, struct loop_task *task);
+
 /* A one-shot timer, in the owner's storage. Zero-initialise before first use.
  * fn is called once from the ready pass; it may start the timer again. Accurate
- * to a millisecond, never early by the monotonic clock. */
+ * to a millisecond, never early by the monotonic clock. Needs no memory, so
+ * starting one cannot fail. */
 struct loop_timer {
-    struct loop *loop;
-    void *event; /* NULL until first started */
+    struct loop *loop; /* NULL until first started */
     void (*fn)(struct loop_timer *timer);
+    int64_t due_us; /* monotonic */
+    uint64_t order; /* among timers due at the same time */
+    struct loop_timer *child, *next, *prev; /* timers.h */
+    struct loop_task task;
 };
 /* (Re)starts: fires after @delay_ms >= 0. */
 void loop_timer_start(struct loop *loop, struct loop_timer *timer,
                       int64_t delay_ms, void (*fn)(struct loop_timer *timer));
+/* The same for a point in time of clock_mono_us(). */
+void loop_timer_start_at(struct loop *loop, struct loop_timer *timer,
+                         int64_t due_us, void (*fn)(struct loop_timer *timer));
+/* True from the start until fn is called, or the stop. */
 bool loop_timer_active(const struct loop_timer *timer);
-/* Stops and frees what it holds; harmless when never started. */
+/* Harmless when never started. */
 void loop_timer_stop(struct loop_timer *timer);
-
-/* Something to run in the ready pass of this turn (or the next one), in the
- * owner's storage; adding one that is already waiting does nothing. */
-struct loop_task {
-    struct list link;
-    void (*fn)(struct loop_task *task);
-};
-void loop_ready(struct loop *loop, struct loop_task *task);
-/* The same from any thread: wakes the loop. */
-void loop_post(struct loop *loop, struct loop_task *task);
 
 /* Calls @fn in the loop when the process gets @signo. The loop keeps it. */
 void loop_on_signal(struct loop *loop, int signo,

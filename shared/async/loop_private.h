@@ -1,0 +1,52 @@
+/* loop_private.h - the loop as its own three files see it: loop.c, op.c, co.c.
+ *
+ * Nobody else includes this. */
+#ifndef ASYNC_LOOP_PRIVATE_H
+#define ASYNC_LOOP_PRIVATE_H
+
+#include <event2/event.h>
+#include <pthread.h>
+
+#include "async/loop.h"
+#include "async/stack.h"
+#include "async/timers.h"
+
+enum {
+    LOOP_COROUTINES_MAX = 8192,
+    LOOP_STACK_SIZE = 128 * 1024,
+    LOOP_STALL_WARN_MS = 100,
+};
+
+struct loop {
+    struct event_base *base;
+    int64_t now_us;
+    bool running;
+    bool stopping;
+    struct list ready; /* struct loop_task, run in this turn */
+    struct list next;  /* those that wait for one more look at events */
+    struct list hooks;
+    struct list signals;
+
+    struct timers timers;
+    int timer_fd;
+    int64_t armed_us; /* what timer_fd is set to; 0: not set */
+    struct event *timer_event;
+    struct loop_timer turn_timer; /* bounds a turn's wait */
+
+    pthread_mutex_t post_lock; /* guards posted */
+    struct list posted;
+    int post_fd;
+    struct event *post_event;
+
+    struct list coroutines; /* struct co, oldest first */
+    uint32_t coroutines_count;
+    uint32_t coroutines_max;
+    struct stack_pool stacks;
+    int64_t stall_warn_us;
+    bool stall_named; /* this turn's stall was put down to a coroutine */
+};
+
+/* Monotonic, a few ns to read, up to 4 ms behind: for the watchdog. */
+int64_t loop_coarse_us(void);
+
+#endif
