@@ -20,15 +20,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
-
-enum { EXIT_ORPHAN = 70 };
+#include "base/process.h"
 
 static const int handled[] = {SIGCHLD, SIGTERM, SIGINT,
                               SIGHUP,  SIGUSR1, SIGUSR2};
@@ -110,10 +108,7 @@ __attribute__((noreturn)) static void
 be_child(struct child *child, pid_t supervisor)
 {
     close(child->children->signal_fd);
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    /* It may have died before prctl() could take note. */
-    if (getppid() != supervisor)
-        _exit(EXIT_ORPHAN);
+    process_die_with_parent(supervisor);
     sigprocmask(SIG_SETMASK, &mask_before, NULL);
     exit(child->run(child));
 }
