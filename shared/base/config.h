@@ -2,21 +2,25 @@
  * table.
  *
  * Precedence: flag, then PIT_<NAME> environment variable, then the file named
- * by
- * --config (or PIT_CONFIG), then the default. A flag --max-body is PIT_MAX_BODY
- * in the environment and `max-body = ...` in the file (one setting a line, `#`
- * starts a comment). Every value is checked against the option's kind and
- * range; a bad one is one line that names where it came from. */
+ * by --config (or PIT_CONFIG), then the default. A flag --max-body is
+ * PIT_MAX_BODY in the environment (empty counts as not set) and
+ * `max-body = ...` in the file: one setting a line, each name once, at most 64
+ * KiB; `#` at the start or behind white space begins a comment. Every value
+ * given is checked against the option's kind and range, also one that is
+ * overridden; a bad one is one line that names where it came from. At most 64
+ * options with names of at most 40 characters. */
 #ifndef BASE_CONFIG_H
 #define BASE_CONFIG_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
 #include "base/error.h"
 
 enum config_kind {
-    CONFIG_BOOL,     /* bool; as a flag without a value, or =yes/no */
+    CONFIG_BOOL,     /* bool; as a flag without a value, or =yes|no */
     CONFIG_INT,      /* int64_t within min..max */
     CONFIG_DURATION, /* int64_t milliseconds; "30s" as str_to_duration_ms */
     CONFIG_BYTES,    /* int64_t; "64KiB", "1MiB", "1GiB" or a bare number */
@@ -30,7 +34,7 @@ struct config_option {
     size_t offset;        /* of the field in the program's struct */
     const char *standard; /* the default, as text; NULL leaves zero/NULL */
     int64_t min, max;     /* for the number kinds; both 0: no limit */
-    bool secret;          /* shown as *** by config_print() */
+    bool secret;          /* never shown in an error or in --help */
     const char *help;     /* one line */
 };
 
@@ -41,10 +45,13 @@ struct config_program {
     const struct config_option *options; /* ends with a NULL name */
 };
 
-/* Fills the struct at @ret from @argv, the environment and the file. Words that
- * are not options are left in argv[1..], *ret_argc counts them with argv[0].
- * "--" ends the options. --help and --version are handled by the caller through
- * config_wants(). Errors: ST_INVALID, one line, says what to do. */
+/* Fills the struct at @ret from @argv, the environment and the file; every
+ * field that the table names is overwritten, without looking at what it held.
+ * Words that are not options are left in argv[1..], *ret_argc counts them with
+ * argv[0]. "--" ends the options. --help and --version are passed over here:
+ * the caller handles them before, through config_wants(). Errors: ST_INVALID,
+ * one line, says what to do; then nothing is left to free, and argv is as it
+ * was. */
 CHECK enum status config_load(const struct config_program *program, int argc,
                               char **argv, void *ret, int *ret_argc,
                               struct error *err);
