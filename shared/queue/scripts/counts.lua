@@ -1,0 +1,35 @@
+#!lua flags=no-writes
+-- counts: the depth of a queue by state, and its totals.
+--
+-- KEYS[1] jobs  KEYS[2] due  KEYS[3] leased  KEYS[4] dead  KEYS[5] done
+-- KEYS[6] quarantined  KEYS[7] stats  KEYS[8] meta
+-- KEYS[9..18] ready LISTs
+--
+-- Returns {ready, due, leased, dead, done, quarantined, paused, oldest, now,
+-- name, n, name, n, ...}: oldest is the creation time (ms) of the job that has
+-- waited longest at the head of a ready list, 0 without one; then the totals.
+local t = redis.call('TIME')
+local ready, oldest = 0, 0
+for k = 9, 18 do
+    local n = redis.call('LLEN', KEYS[k])
+    ready = ready + n
+    if n > 0 then
+        local head = string.sub(redis.call('LINDEX', KEYS[k], 0), 2)
+        local record = redis.call('HGET', KEYS[1], head)
+        local created = record and tonumber(string.match(record, '^%d%d. (%d+)'))
+        if created and (oldest == 0 or created < oldest) then
+            oldest = created
+        end
+    end
+end
+local answer = {
+    ready, redis.call('ZCARD', KEYS[2]), redis.call('ZCARD', KEYS[3]),
+    redis.call('ZCARD', KEYS[4]), redis.call('ZCARD', KEYS[5]),
+    redis.call('ZCARD', KEYS[6]),
+    redis.call('HGET', KEYS[8], 'paused') == '1' and 1 or 0, oldest,
+    t[1] * 1000 + math.floor(t[2] / 1000),
+}
+for _, word in ipairs(redis.call('HGETALL', KEYS[7])) do
+    answer[#answer + 1] = word
+end
+return answer

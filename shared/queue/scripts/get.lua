@@ -1,0 +1,22 @@
+#!lua flags=no-writes
+-- get: all that is known of one job, at one moment.
+--
+-- KEYS[1] jobs  KEYS[2] state  KEYS[3] results  KEYS[4] progress
+-- KEYS[5] due   ZSET entry -> due at            KEYS[6] gone ZSET id -> when
+-- ARGV[1] id
+--
+-- Returns {record, state, result, progress, due}, each false when there is none;
+-- due is the time in ms as text. Without a record: 'gone' when the job is past
+-- its retention, else false.
+local record = redis.call('HGET', KEYS[1], ARGV[1])
+if not record then
+    return redis.call('ZSCORE', KEYS[6], ARGV[1]) and 'gone' or false
+end
+local entry = string.sub(record, 2, 2) .. ARGV[1]
+return {
+    record,
+    redis.call('HGET', KEYS[2], ARGV[1]),
+    redis.call('HGET', KEYS[3], ARGV[1]),
+    redis.call('HGET', KEYS[4], ARGV[1]),
+    redis.call('ZSCORE', KEYS[5], entry),
+}

@@ -1,0 +1,16 @@
+#!lua
+-- progress: keep what a running attempt says about its progress.
+--
+-- KEYS[1] state    HASH  id -> state text
+-- KEYS[2] progress HASH  id -> JSON
+-- ARGV[1] id       ARGV[2] token of the attempt   ARGV[3] JSON
+--
+-- Returns 1, or 0 when the lease is not the caller's any more (nothing changed).
+-- Not allow-oom: progress is the first thing to go without when memory is full.
+local mark = 'R ' .. ARGV[2] .. ' '
+local text = redis.call('HGET', KEYS[1], ARGV[1])
+if not text or string.sub(text, 1, #mark) ~= mark then
+    return 0
+end
+redis.call('HSET', KEYS[2], ARGV[1], ARGV[3])
+return 1

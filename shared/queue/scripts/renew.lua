@@ -1,0 +1,31 @@
+#!lua flags=allow-oom
+-- renew: push back the deadlines of leases that a worker still holds.
+--
+-- KEYS[1]  leased  ZSET  entry -> deadline (ms, this server's clock)
+-- KEYS[2]  state   HASH  id -> state text
+-- ARGV[1]  lease   ms to add to now, > 0
+-- ARGV[2..]        entry, token, entry, token, ...   at most 100 pairs
+--
+-- Returns the tokens whose lease is not the caller's any more, in order; the
+-- caller must stop their handlers and must not finish them.
+--
+-- Invariants: a lease that has run out but has not been reaped yet may still be
+-- renewed by its holder (nobody else has the job); a reaped one may not, since
+-- its token is gone from the state. No deadline ever moves back. allow-oom,
+-- because a worker that cannot renew would lose its jobs when memory is short.
+local t = redis.call('TIME')
+local deadline = t[1] * 1000 + math.floor(t[2] / 1000) + tonumber(ARGV[1])
+redis.call('ZCARD', KEYS[1])
+local lost = {}
+
+for i = 2, #ARGV, 2 do
+    local entry, token = ARGV[i], ARGV[i + 1]
+    local text = redis.call('HGET', KEYS[2], string.sub(entry, 2))
+    local mark = 'R ' .. token .. ' '
+    if text and string.sub(text, 1, #mark) == mark then
+        redis.call('ZADD', KEYS[1], 'XX', 'GT', deadline, entry)
+    else
+        lost[#lost + 1] = token
+    end
+end
+return lost

@@ -1,0 +1,26 @@
+#!lua
+-- wait: be told on a channel when a job ends.
+--
+-- KEYS[1] jobs  KEYS[2] state  KEYS[3] waits HASH id -> channels, space-separated
+-- ARGV[1] id    ARGV[2] channel
+--
+-- Returns 1 when the job has ended or is not there: do not wait. 0: whoever ends
+-- it publishes its id on the channel, once. At most 64 channels a job.
+local text = redis.call('HGET', KEYS[2], ARGV[1])
+local code = text and string.byte(text)
+if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 or
+    (code and code ~= 82 and code ~= 87) then -- neither 'R' nor 'W'
+    return 1
+end
+local channels = redis.call('HGET', KEYS[3], ARGV[1]) or ''
+for channel in string.gmatch(channels, '%S+') do
+    if channel == ARGV[2] then
+        return 0
+    end
+end
+local _, n = string.gsub(channels, '%S+', '')
+if n >= 64 then
+    return redis.error_reply('LIMIT too many processes wait for this job')
+end
+redis.call('HSET', KEYS[3], ARGV[1], channels .. ARGV[2] .. ' ')
+return 0

@@ -1,0 +1,499 @@
+#!lua flags=allow-oom
+-- work: finish attempts, reap lost leases, promote what is due, claim jobs.
+--
+-- KEYS[1] jobs    HASH  id -> record     KEYS[8]  done  ZSET  id -> forget at
+-- KEYS[2] state   HASH  id -> state      KEYS[9]  gone  ZSET  id -> forgotten at
+-- KEYS[3] results HASH  id -> JSON       KEYS[10] quarantined  ZSET  id -> since
+-- KEYS[4] progress HASH id -> JSON       KEYS[11] stats HASH  counters
+-- KEYS[5] due     ZSET  entry -> due at  KEYS[12] wake  LIST  at most one token
+-- KEYS[6] leased  ZSET  entry -> deadline  KEYS[13] waits HASH id -> channels
+-- KEYS[7] dead    ZSET  id -> since      KEYS[14] meta  HASH  settings
+-- KEYS[15..24]    ready LISTs of entries, priority 9 first
+-- All times are milliseconds of this server's clock. An entry is the priority
+-- digit followed by the id.
+--
+-- ARGV[1] how many to claim, 0..64    ARGV[4] number of the first new token
+-- ARGV[2] lease in ms                 ARGV[5] crashes that quarantine
+-- ARGV[3] worker's name               ARGV[6] lost leases that quarantine
+-- ARGV[7..]  finishes, each one of
+--   s keep n, n times (entry token)       succeeded without a result
+--   S entry token keep result             succeeded with one (JSON)
+--   f|t entry token keep message delay    failed, timed out; delay < 0: dead
+--   c entry token keep message            its child crashed
+--   x entry token keep message            cancelled while it ran
+--   r entry token keep message            handed back, as if never claimed
+--
+-- Returns {now, next, more, nstale, stale token..., then per claimed job: entry,
+-- record, again}: next is the ms until something falls due (-1: nothing), more
+-- is 1 when ready jobs were left. The n-th job claimed has the token
+-- "<worker>.<ARGV[4] + n>", n from 0; again is "attempt retries crashes" as text,
+-- or false for a job that is claimed for the first time.
+--
+-- Invariants: an id is in one of ready, due, leased, dead, done, quarantined. A
+-- finish whose token is not the one in `state` changes nothing. allow-oom,
+-- because a worker must be able to drain a full server.
+local jobs, state, results, progress = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local due, leased, dead, done = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+local gone, quarantined, stats, wake = KEYS[9], KEYS[10], KEYS[11], KEYS[12]
+local waits, meta = KEYS[13], KEYS[14]
+
+local PROMOTE_MAX = 500  -- due jobs a call
+local REAP_MAX = 100     -- lost leases a call
+local PURGE_MAX = 500    -- forgotten jobs a call
+local GONE_MAX = 10000   -- ids remembered as past their retention
+local HISTORY_MAX = 20   -- attempts kept
+local REPLY_MAX = 4194304 -- bytes of records in one reply
+local PURGE_EVERY = 120000 -- an idle worker comes back for retention at most
+
+local call, sub, byte, find = redis.call, string.sub, string.byte, string.find
+local clock = call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+-- Lua prints a number anew each time it becomes text: once is enough.
+local now_text = string.format('%d', now)
+local want = tonumber(ARGV[1])
+
+-- Nothing to finish and nothing there: the cheap way out of an idle worker.
+if #ARGV == 6 then
+    local busy = call('EXISTS', due, leased, unpack(KEYS, 15, 24))
+    if busy == 0 then
+        local oldest = call('ZRANGE', done, 0, 0, 'WITHSCORES')[2]
+        if not oldest then
+            call('DEL', wake)
+            return {now, -1, 0, 0}
+        elseif tonumber(oldest) > now then
+            call('DEL', wake)
+            local wait = math.max(tonumber(oldest) - now, PURGE_EVERY)
+            return {now, wait, 0, 0}
+        end
+    end
+end
+
+-- Reads of every key that may be written: a wrong type ends the script here.
+for _, key in ipairs({jobs, state, results, progress, stats}) do
+    call('HLEN', key)
+end
+for _, key in ipairs({due, leased, dead, gone, quarantined}) do
+    call('ZCARD', key)
+end
+for k = 15, 24 do
+    call('LLEN', KEYS[k])
+end
+local token_there = call('LLEN', wake)
+local waited = call('HLEN', waits) > 0
+local done_len = call('ZCARD', done)
+local set = call('HMGET', meta, 'paused', 'done_max', 'dead_max', 'dead_ms')
+local paused = set[1] == '1'
+local done_max = tonumber(set[2]) or 100000
+local dead_max = tonumber(set[3]) or 10000
+local dead_ms = tonumber(set[4]) or 2592000000 -- 30 days
+
+local counted = {}
+local function count(name, n)
+    counted[name] = (counted[name] or 0) + n
+end
+
+local function ready_list(entry)
+    local digit = byte(entry)
+    return digit and digit >= 48 and digit <= 57 and KEYS[72 - digit]
+end
+
+-- The state's first line is
+--   code token attempt retries crashes lost worker started[ ended]
+-- and each line after it one ended attempt:
+--   number outcome started ended worker message
+local function parse(text)
+    local token, attempt, retries, crashes, lost, worker, started = string.match(
+        text, '^%u (%S+) (%d+) (%d+) (%d+) (%d+) (%S+) (%d+)')
+    if not token then
+        return nil
+    end
+    return {token = token, attempt = tonumber(attempt),
+            retries = tonumber(retries), crashes = tonumber(crashes),
+            lost = tonumber(lost), worker = worker, started = started,
+            history = sub(text, (find(text, '\n', 1, true) or #text) + 1)}
+end
+
+local function format(code, s, ended)
+    return code .. ' ' .. s.token .. ' ' .. s.attempt .. ' ' .. s.retries ..
+        ' ' .. s.crashes .. ' ' .. s.lost .. ' ' .. s.worker .. ' ' ..
+        s.started .. (ended and ' ' .. now_text or '') .. '\n' .. s.history
+end
+
+local function remember(s, outcome, message)
+    local _, lines = string.gsub(s.history, '\n', '')
+    if lines >= HISTORY_MAX then
+        s.history = sub(s.history, find(s.history, '\n', 1, true) + 1)
+    end
+    s.history = s.history .. s.attempt .. ' ' .. outcome .. ' ' .. s.started ..
+        ' ' .. now_text .. ' ' .. s.worker .. ' ' .. message .. '\n'
+end
+
+local states, endings = {}, {} -- HSET state; ids that ended, for waiters
+local kept, forgotten = {}, {} -- ZADD done; ids that are dropped
+local unleased = {}
+local stale = {}
+
+local function put(id, text)
+    states[#states + 1] = id
+    states[#states + 1] = text
+end
+
+local keep_until = {} -- keep in ms, as text -> the time, as text
+local function keep(id, ms)
+    endings[#endings + 1] = id
+    if ms ~= '0' then
+        local at = keep_until[ms]
+        if not at then
+            at = string.format('%d', now + tonumber(ms))
+            keep_until[ms] = at
+        end
+        kept[#kept + 1] = at
+        kept[#kept + 1] = id
+    else
+        forgotten[#forgotten + 1] = id
+    end
+end
+
+local function quarantine(id, s)
+    call('ZADD', quarantined, now, id)
+    put(id, format('Q', s, true))
+    endings[#endings + 1] = id
+    count('quarantined', 1)
+end
+
+local function again(entry, id, s)
+    call('LPUSH', ready_list(entry) or KEYS[19], entry)
+    put(id, format('W', s))
+end
+
+-- Everything but success, which is the short way in the loop below.
+local function finish(how, entry, id, s, keep_ms, message, delay)
+    if how == 'f' or how == 't' then
+        count(how == 'f' and 'failed' or 'timeout', 1)
+        remember(s, how, message)
+        if delay < 0 then
+            call('ZADD', dead, now, id)
+            put(id, format('D', s, true))
+            endings[#endings + 1] = id
+            count('dead', 1)
+        else
+            s.retries = s.retries + 1
+            call('ZADD', due, now + delay, entry)
+            put(id, format('W', s))
+            count('retried', 1)
+        end
+    elseif how == 'c' then
+        count('crashed', 1)
+        remember(s, how, message)
+        s.crashes = s.crashes + 1
+        if s.crashes >= tonumber(ARGV[5]) then
+            quarantine(id, s)
+        else
+            again(entry, id, s)
+        end
+    elseif how == 'x' then
+        count('cancelled', 1)
+        remember(s, how, message)
+        put(id, format('C', s, true))
+        keep(id, keep_ms)
+    else -- 'r'
+        count('released', 1)
+        s.attempt = s.attempt - 1
+        again(entry, id, s)
+    end
+end
+
+-- 1. Finishes. Two passes: the states of all, then each by its token.
+local ids, entries, tokens, hows, at = {}, {}, {}, {}, {}
+do
+    local a, n = 7, 0
+    local function add(how, first)
+        n = n + 1
+        hows[n], at[n] = how, first
+        entries[n], tokens[n] = ARGV[first], ARGV[first + 1]
+        ids[n] = sub(entries[n], 2)
+    end
+    while a <= #ARGV do
+        local how = ARGV[a]
+        if how == 's' then
+            local last = a + 1 + 2 * tonumber(ARGV[a + 2])
+            for first = a + 3, last, 2 do
+                add(ARGV[a + 1], first)
+            end
+            a = last + 2
+        else
+            add(how, a + 1)
+            a = a + ((how == 'f' or how == 't') and 6 or 5)
+        end
+    end
+end
+if #ids > 0 then
+    local texts = call('HMGET', state, unpack(ids))
+    local produced, seen, succeeded = {}, {}, 0
+    for i, id in ipairs(ids) do
+        local text, token, how = texts[i], tokens[i], hows[i]
+        if seen[id] or not text or byte(text) ~= 82 or
+            sub(text, 3, #token + 3) ~= token .. ' ' then
+            stale[#stale + 1] = token
+        else
+            seen[id] = true
+            unleased[#unleased + 1] = entries[i]
+            local plain = byte(how) <= 57 -- a keep time: succeeded
+            if plain or how == 'S' then
+                local line = find(text, '\n', 1, true)
+                put(id, 'S' .. sub(text, 2, line - 1) .. ' ' .. now_text ..
+                    sub(text, line))
+                keep(id, plain and how or ARGV[at[i] + 2])
+                if not plain then
+                    produced[#produced + 1] = id
+                    produced[#produced + 1] = ARGV[at[i] + 3]
+                end
+                succeeded = succeeded + 1
+            else
+                finish(how, entries[i], id, parse(text), ARGV[at[i] + 2],
+                       ARGV[at[i] + 3], tonumber(ARGV[at[i] + 4]))
+            end
+        end
+    end
+    if succeeded > 0 then
+        count('succeeded', succeeded)
+    end
+    if #unleased > 0 then
+        call('ZREM', leased, unpack(unleased))
+    end
+    if #produced > 0 then
+        call('HSET', results, unpack(produced))
+    end
+end
+
+-- 2. Leases that ran out: their worker is gone or too late.
+local lapsed = call('ZRANGEBYSCORE', leased, '-inf', now, 'LIMIT', 0, REAP_MAX)
+for _, entry in ipairs(lapsed) do
+    local id = sub(entry, 2)
+    local text = call('HGET', state, id)
+    local s = text and byte(text) == 82 and ready_list(entry) and parse(text)
+    if s and call('HEXISTS', jobs, id) == 1 then
+        count('lost', 1)
+        remember(s, 'l', '')
+        s.lost = s.lost + 1
+        if s.lost >= tonumber(ARGV[6]) then
+            quarantine(id, s)
+        else
+            again(entry, id, s)
+        end
+    else
+        count('rubbish', 1)
+    end
+end
+if #lapsed > 0 then
+    call('ZREM', leased, unpack(lapsed))
+end
+
+-- 3. What is due becomes ready, in the order in which it fell due.
+local fallen = call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', 0, PROMOTE_MAX)
+if #fallen > 0 then
+    local by_list = {}
+    for _, entry in ipairs(fallen) do
+        local list = ready_list(entry)
+        if list then
+            by_list[list] = by_list[list] or {}
+            table.insert(by_list[list], entry)
+        else
+            count('rubbish', 1)
+        end
+    end
+    for list, entries in pairs(by_list) do
+        call('RPUSH', list, unpack(entries))
+    end
+    call('ZREM', due, unpack(fallen))
+end
+
+if #states > 0 then
+    call('HSET', state, unpack(states))
+    states = {}
+end
+
+-- 4. Claims, highest priority first.
+local reply = {}
+local claimed, leases, bytes = 0, {}, 0
+local token_number = tonumber(ARGV[4])
+local lease_until = string.format('%d', now + tonumber(ARGV[2]))
+
+local first_claim = ' 1 0 0 0 ' .. ARGV[3] .. ' ' .. now_text .. '\n'
+
+local function claim(entry, id, record, text)
+    if byte(record, 3) == 43 then -- '+': has options that are looked at here
+        local expires = string.match(record, '^[^\n]- e(%d+)')
+        if expires and tonumber(expires) <= now then
+            local keep_ms = string.match(record, '^[^\n]- k(%d+)')
+            local s = text and parse(text) or
+                {token = '-', attempt = 0, retries = 0, crashes = 0, lost = 0,
+                 worker = '-', started = 0, history = ''}
+            put(id, format('X', s, true))
+            keep(id, keep_ms or '3600000')
+            count('expired', 1)
+            return
+        end
+    end
+    local token = ARGV[3] .. '.' .. token_number
+    local s = text and parse(text)
+    local before = false
+    if s then
+        s.attempt = s.attempt + 1
+        s.token, s.worker, s.started = token, ARGV[3], now_text
+        before = s.attempt .. ' ' .. s.retries .. ' ' .. s.crashes
+        put(id, format('R', s))
+    else
+        put(id, 'R ' .. token .. first_claim)
+    end
+    leases[#leases + 1] = lease_until
+    leases[#leases + 1] = entry
+    local n = #reply
+    reply[n + 1] = entry
+    reply[n + 2] = record
+    reply[n + 3] = before
+    token_number = token_number + 1
+    claimed = claimed + 1
+    bytes = bytes + #record
+end
+
+local left = false
+if want > 0 and not paused then
+    for k = 15, 24 do
+        while claimed < want and bytes < REPLY_MAX do
+            -- Small steps once records are large, so that no reply grows huge.
+            local step = want - claimed
+            if bytes > 65536 then
+                step = math.min(step, 4)
+            end
+            local popped = call('LPOP', KEYS[k], step)
+            if not popped or #popped == 0 then
+                break
+            end
+            local names = {}
+            for i, entry in ipairs(popped) do
+                names[i] = sub(entry, 2)
+            end
+            local records = call('HMGET', jobs, unpack(names))
+            local texts = call('HMGET', state, unpack(names))
+            for i, entry in ipairs(popped) do
+                local code = texts[i] and byte(texts[i])
+                if not records[i] then
+                    -- A deleted job leaves its entry behind; the rest is rubbish.
+                    count('skipped', 1)
+                elseif code and code ~= 87 then -- only 'W' waits here
+                    count('rubbish', 1)
+                else
+                    claim(entry, names[i], records[i], texts[i])
+                end
+            end
+        end
+        left = left or claimed >= want or bytes >= REPLY_MAX
+        if left then
+            break
+        end
+    end
+end
+if #leases > 0 then
+    call('ZADD', leased, unpack(leases))
+end
+if #states > 0 then
+    call('HSET', state, unpack(states))
+end
+
+-- 5. Retention: by age, then by count.
+if #kept > 0 then
+    call('ZADD', done, unpack(kept))
+    done_len = done_len + #kept / 2
+end
+local past = call('ZRANGEBYSCORE', done, '-inf', now, 'LIMIT', 0, PURGE_MAX)
+if done_len - #past > done_max then
+    past = call('ZRANGE', done, 0,
+                math.min(done_len - done_max, PURGE_MAX) - 1)
+end
+if #past > 0 then
+    call('ZREM', done, unpack(past))
+    for _, id in ipairs(past) do
+        forgotten[#forgotten + 1] = id
+    end
+end
+if counted.dead then
+    local old = call('ZRANGEBYSCORE', dead, '-inf', now - dead_ms, 'LIMIT', 0,
+                     PURGE_MAX)
+    local over = call('ZCARD', dead) - dead_max
+    if #old == 0 and over > 0 then
+        old = call('ZRANGE', dead, 0, math.min(over, PURGE_MAX) - 1)
+    end
+    if #old > 0 then
+        call('ZREM', dead, unpack(old))
+        for _, id in ipairs(old) do
+            forgotten[#forgotten + 1] = id
+        end
+    end
+end
+if #forgotten > 0 then
+    call('HDEL', jobs, unpack(forgotten))
+    call('HDEL', state, unpack(forgotten))
+    call('HDEL', results, unpack(forgotten))
+    call('HDEL', progress, unpack(forgotten))
+    local marks = {}
+    for i, id in ipairs(forgotten) do
+        marks[2 * i - 1] = now_text
+        marks[2 * i] = id
+    end
+    call('ZADD', gone, unpack(marks))
+    call('ZREMRANGEBYRANK', gone, 0, -GONE_MAX - 1)
+end
+
+-- 6. Who waits for an end hears of it.
+if waited and #endings > 0 then
+    local channels = call('HMGET', waits, unpack(endings))
+    for i, id in ipairs(endings) do
+        for channel in string.gmatch(channels[i] or '', '%S+') do
+            call('PUBLISH', channel, id)
+        end
+        if channels[i] then
+            call('HDEL', waits, id)
+        end
+    end
+end
+
+for name, n in pairs(counted) do
+    call('HINCRBY', stats, name, n)
+end
+
+-- 7. The wake token, and when to come back.
+if paused then
+    left = false
+elseif not left and want == 0 then
+    left = call('EXISTS', unpack(KEYS, 15, 24)) > 0
+end
+if left then
+    if token_there == 0 then
+        call('RPUSH', wake, '1')
+    end
+elseif token_there > 0 then
+    call('DEL', wake)
+end
+
+local wait = -1
+local function sooner(at)
+    if at and (wait < 0 or at - now < wait) then
+        wait = math.max(at - now, 0)
+    end
+end
+sooner(tonumber(call('ZRANGE', due, 0, 0, 'WITHSCORES')[2]))
+sooner(tonumber(call('ZRANGE', leased, 0, 0, 'WITHSCORES')[2]))
+local oldest = tonumber(call('ZRANGE', done, 0, 0, 'WITHSCORES')[2])
+if oldest then
+    sooner(oldest <= now and now or math.max(oldest, now + PURGE_EVERY))
+end
+
+local answer = {now, math.min(wait, 86400000), left and 1 or 0, #stale}
+for _, token in ipairs(stale) do
+    answer[#answer + 1] = token
+end
+for _, word in ipairs(reply) do
+    answer[#answer + 1] = word
+end
+return answer
