@@ -1,11 +1,11 @@
 /* id.h - the names of jobs, queues and tasks.
  *
- * A job id is "<queue>.<local>", split at its last dot, so that an id alone says
- * where the job lives. Queue and task names are [A-Za-z0-9_.:-]{1,64}, local ids
- * [A-Za-z0-9_:-]{1,64}: no user text outside of that ever becomes part of a
- * Redis key. Local ids that we make are ULIDs (github.com/ulid/spec): 48 bits
- * of milliseconds, 80 random bits, 26 characters of Crockford's base 32, which
- * sort by time. Pure functions but for id_make(). */
+ * A job id is "<queue>.<local>", split at its last dot, so that an id alone
+ * says where the job lives. Queue and task names are [A-Za-z0-9_.:-]{1,64},
+ * local ids [A-Za-z0-9_:-]{1,64}: no user text outside of that ever becomes
+ * part of a Redis key. Local ids that we make are ULIDs (github.com/ulid/spec):
+ * 48 bits of milliseconds, 80 random bits, 26 characters of Crockford's base
+ * 32, which sort by time. Pure functions but for id_make(). */
 #ifndef QUEUE_ID_H
 #define QUEUE_ID_H
 

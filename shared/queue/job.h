@@ -3,7 +3,8 @@
  *   enqueue --> scheduled --(due)--> ready --claim--> running --+--> succeeded
  *        \-------------------------->  ^                        +--> dead
  *                                      |<--- crash, lost, drain-+--> expired
- *                                      |<--(due)-- retrying <---+--> quarantined
+ *                                      |<--(due)-- retrying <---+-->
+ * quarantined
  *
  * A job is in exactly one of the ready lists, `due`, `leased`, `dead`, `done`,
  * `quarantined` between any two script calls; that membership *is* its state.
@@ -47,17 +48,17 @@ enum {
 struct job_spec {
     struct str queue;
     struct str task;
-    struct str local; /* the caller's own id, or empty: one is made */
-    struct str args;  /* valid JSON, or empty for null */
-    int priority;     /* 0..9 */
-    int64_t delay_ms; /* >= 0, from now by Redis' clock; or */
+    struct str local;      /* the caller's own id, or empty: one is made */
+    struct str args;       /* valid JSON, or empty for null */
+    int priority;          /* 0..9 */
+    int64_t delay_ms;      /* >= 0, from now by Redis' clock; or */
     int64_t run_at_ms;     /* since the epoch; 0: now */
     int64_t expires_at_ms; /* 0: never */
     int64_t timeout_ms;    /* of one attempt */
     int64_t keep_ms;       /* how long it can be looked up once ended */
     int32_t retries;       /* 0..JOB_RETRIES_MAX */
     struct backoff backoff;
-    struct str tags; /* comma-separated, each [A-Za-z0-9_.:-]{1,64} */
+    struct str tags;        /* comma-separated, each [A-Za-z0-9_.:-]{1,64} */
     struct str traceparent; /* W3C trace context, or empty */
 };
 
@@ -110,7 +111,7 @@ enum outcome {
     OUTCOME_EXPIRED = 'e', /* never ran: it was past expires_at */
 };
 /* "succeeded", "failed", ...; "unknown" for another letter. */
-const char *outcome_name(int outcome);
+const char *job_outcome_name(int outcome);
 
 /* One attempt of the history; slices lend from the state text. */
 struct job_attempt {
@@ -125,7 +126,8 @@ struct job_attempt {
 /* The state text, read. */
 struct job_history {
     int code; /* 'R' running, 'W' waiting again, 'S' succeeded, 'D' dead,
-                 'C' cancelled, 'X' expired, 'Q' quarantined; 0: never claimed */
+                 'C' cancelled, 'X' expired, 'Q' quarantined; 0: never claimed
+               */
     struct str token; /* of the present or last attempt */
     int attempt;
     int retries;

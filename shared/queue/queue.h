@@ -24,17 +24,19 @@ enum {
 };
 
 /* @prefix: of every key, "pit" by default (NULL). Never fails. */
-struct queues *queues_new(struct rds *rds, const char *prefix);
+struct queues *queues_new(struct rds *rds, struct loop *loop,
+                          const char *prefix);
 void queues_free(struct queues *queues);
 struct rds *queues_rds(struct queues *queues);
+const char *queues_prefix(const struct queues *queues);
 
 /* --- enqueue ------------------------------------------------------------- */
 
 enum enqueue_outcome {
-    ENQUEUE_NEW,    /* stored now */
-    ENQUEUE_SAME,   /* stood there already, with the same content */
-    ENQUEUE_OTHER,  /* the id is taken by other content: nothing was changed */
-    ENQUEUE_GONE,   /* the id was used and is past its retention */
+    ENQUEUE_NEW,   /* stored now */
+    ENQUEUE_SAME,  /* stood there already, with the same content */
+    ENQUEUE_OTHER, /* the id is taken by other content: nothing was changed */
+    ENQUEUE_GONE,  /* the id was used and is past its retention */
 };
 
 /* One job on its way in; owned by the caller until it is settled. The record is
@@ -47,7 +49,8 @@ struct enqueue {
     bool named; /* in: @local is given, and may exist (own id, or a repeat) */
     enum enqueue_outcome outcome;
     struct error err;
-    struct list link; /* queue.c's */
+    struct list link; /* queue_enqueue.c's, as `private` */
+    void *private;
 };
 
 /* Gathers: the enqueues of one loop turn and one queue leave in one script call
@@ -59,7 +62,8 @@ void queue_enqueue(struct queues *queues, struct enqueue *e,
 CHECK enum status queue_enqueue_await(struct co *co, struct queues *queues,
                                       struct enqueue *e);
 /* All or nothing: @n jobs of one queue, 1..QUEUE_ENQUEUE_MAX, in one script.
- * With a taken id nothing is stored: ST_CONFLICT, and its outcome says which. */
+ * With a taken id nothing is stored: ST_CONFLICT, and its outcome says which.
+ */
 CHECK enum status queue_enqueue_all(struct co *co, struct queues *queues,
                                     struct enqueue *const *jobs, size_t n,
                                     struct error *err);
@@ -70,10 +74,10 @@ CHECK enum status queue_enqueue_all(struct co *co, struct queues *queues,
 struct finish {
     struct str local;
     struct str token;
-    int priority;     /* of the job: with local it is its entry */
+    int priority;         /* of the job: with local it is its entry */
     enum outcome outcome; /* not OUTCOME_EXPIRED */
-    int64_t delay_ms; /* FAILED, TIMEOUT: >= 0 retry after; < 0: dead */
-    int64_t keep_ms;  /* of the job's spec; 0: forgotten once it succeeded */
+    int64_t delay_ms;     /* FAILED, TIMEOUT: >= 0 retry after; < 0: dead */
+    int64_t keep_ms;    /* of the job's spec; 0: forgotten once it succeeded */
     struct str result;  /* SUCCEEDED: JSON, or empty */
     struct str message; /* a JSON string with its quotes, or empty */
 };
@@ -99,13 +103,13 @@ struct work {
     uint64_t token_first; /* the n-th job claimed gets "<worker>.<first + n>";
                              never used twice by one worker instance */
     /* out, by queue_work_result() */
-    int64_t now_ms;       /* Redis' clock */
-    int64_t next_ms;      /* until something falls due (delay, retry, lease) in this
-                             queue, -1: nothing; at most a day */
-    bool more;            /* ready jobs were left behind */
+    int64_t now_ms;  /* Redis' clock */
+    int64_t next_ms; /* until something falls due (delay, retry, lease) in this
+                        queue, -1: nothing; at most a day */
+    bool more;       /* ready jobs were left behind */
     size_t claimed_len;
     struct claimed claimed[QUEUE_CLAIM_MAX];
-    size_t stale_len;     /* finishes that were refused: the lease was lost */
+    size_t stale_len; /* finishes that were refused: the lease was lost */
     struct str stale[QUEUE_FINISH_MAX]; /* their tokens, in order */
 };
 
@@ -146,20 +150,20 @@ struct job_view {
     struct job_spec spec; /* with queue and local */
     int64_t created_ms;
     enum job_state state;
-    int64_t due_ms;       /* scheduled, retrying: when; else 0 */
+    int64_t due_ms; /* scheduled, retrying: when; else 0 */
     struct job_history history;
-    struct str result;    /* JSON or empty */
-    struct str progress;  /* JSON or empty */
+    struct str result;   /* JSON or empty */
+    struct str progress; /* JSON or empty */
 };
 /* Errors: ST_NOT_FOUND never was (as far as is known), ST_GONE past its
  * retention (known for the last 10,000 of a queue). Clear in every case. */
 CHECK enum status queue_get(struct co *co, struct queues *queues,
                             struct job_id id, struct job_view *ret,
                             struct error *err);
-void job_view_clear(struct job_view *view);
+void queue_view_clear(struct job_view *view);
 
-/* Suspends until the job has ended, or @timeout_ms passed (ST_TIMEOUT). Needs
- * queues_listen(). Errors: as queue_get(). */
+/* Suspends until the job has ended (or is not there at all: queue_get() tells),
+ * or @timeout_ms passed (ST_TIMEOUT). Needs queues_listen(). */
 CHECK enum status queue_wait(struct co *co, struct queues *queues,
                              struct job_id id, int64_t timeout_ms,
                              struct error *err);

@@ -2,9 +2,10 @@
  * workers that are alive.
  *
  * `<prefix>:tasks` HASH name -> JSON, written at start by every program that
- * loaded an application; `<prefix>:workers` HASH instance -> JSON with "seen_ms",
- * written by each worker's heartbeat. A worker unseen for REGISTRY_WORKER_DEAD_MS
- * is not alive; whoever lists them removes what is unseen for an hour. */
+ * loaded an application; `<prefix>:workers` HASH instance -> JSON with
+ * "seen_ms", written by each worker's heartbeat. A worker unseen for
+ * REGISTRY_WORKER_DEAD_MS is not alive; whoever lists them removes what is
+ * unseen for an hour. */
 #ifndef QUEUE_REGISTRY_H
 #define QUEUE_REGISTRY_H
 

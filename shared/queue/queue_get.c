@@ -1,0 +1,247 @@
+/* Looking: one job, the depth of a queue, the names of all. */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "queue/queue_private.h"
+#include "queue/script.h"
+
+/* Sends a script with the keys that @which names and awaits it. */
+static enum status
+ask(struct co *co, struct queues *queues, struct rds_call *call,
+    const struct rds_script *script, const struct keys *keys,
+    const enum key *which, int nkeys, struct str arg)
+{
+    const char *argv[KEYS_OF_QUEUE + 1];
+    size_t len[KEYS_OF_QUEUE + 1];
+    int argc = nkeys;
+
+    for (int i = 0; i < nkeys; i++) {
+        argv[i] = keys->p[which[i]];
+        len[i] = keys->n[which[i]];
+    }
+    if (arg.n > 0) {
+        argv[argc] = arg.p;
+        len[argc++] = arg.n;
+    }
+    rds_send_script(queues->rds, call, script, nkeys, argc, argv, len, NULL,
+                    NULL);
+    return co_await (co, &call->op);
+}
+
+static struct str
+text_of(const redisReply *word)
+{
+    return word->type == REDIS_REPLY_STRING ? str_from(word->str, word->len)
+                                            : STR_NULL;
+}
+
+/* Membership is the state: `due` decides what the state's letter leaves open.
+ */
+static enum job_state
+state_of(int code, int64_t due_ms)
+{
+    switch (code) {
+    case 'R':
+        return JOB_RUNNING;
+    case 'W':
+        return due_ms > 0 ? JOB_RETRYING : JOB_READY;
+    case 'S':
+        return JOB_SUCCEEDED;
+    case 'D':
+        return JOB_DEAD;
+    case 'C':
+        return JOB_CANCELLED;
+    case 'X':
+        return JOB_EXPIRED;
+    case 'Q':
+        return JOB_QUARANTINED;
+    default:
+        return due_ms > 0 ? JOB_SCHEDULED : JOB_READY;
+    }
+}
+
+static enum status
+read_view(struct job_view *view, struct job_id id, struct error *err)
+{
+    const redisReply *reply = view->call.reply;
+    double due = 0;
+
+    if (reply->type == REDIS_REPLY_NIL)
+        return error_set(err, ST_NOT_FOUND, "there is no job %.*s.%.*s",
+                         STR_ARG(id.queue), STR_ARG(id.local));
+    if (reply->type == REDIS_REPLY_STRING)
+        return error_set(err, ST_GONE,
+                         "the job %.*s.%.*s has ended and is past its "
+                         "retention; enqueue with a longer \"keep\"",
+                         STR_ARG(id.queue), STR_ARG(id.local));
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 5)
+        return error_set(err, ST_BUG, "get: a reply of another shape");
+    redisReply *const *words = reply->element;
+    enum status status =
+        job_decode(text_of(words[0]), &view->spec, &view->created_ms, err);
+    if (status == ST_OK)
+        status = job_history_decode(text_of(words[1]), &view->history, err);
+    if (status != ST_OK)
+        return status;
+    view->spec.queue = id.queue;
+    view->spec.local = id.local;
+    view->result = text_of(words[2]);
+    view->progress = text_of(words[3]);
+    if (words[4]->type == REDIS_REPLY_STRING)
+        due = strtod(words[4]->str, NULL);
+    view->due_ms = (int64_t)due;
+    view->state = state_of(view->history.code, view->due_ms);
+    return ST_OK;
+}
+
+enum status
+queue_get(struct co *co, struct queues *queues, struct job_id id,
+          struct job_view *ret, struct error *err)
+{
+    static const enum key which[] = {KEY_JOBS,     KEY_STATE, KEY_RESULTS,
+                                     KEY_PROGRESS, KEY_DUE,   KEY_GONE};
+    struct keys keys;
+
+    *ret = (struct job_view){0};
+    queue_keys(queues, id.queue, &keys);
+    enum status status = ask(co, queues, &ret->call, &script_get, &keys, which,
+                             ARRAY_LEN(which), id.local);
+    if (status != ST_OK) {
+        if (err)
+            *err = ret->call.err;
+        return status;
+    }
+    return read_view(ret, id, err);
+}
+
+void
+queue_view_clear(struct job_view *view)
+{
+    rds_call_clear(&view->call);
+}
+
+/* A total's name -> its field. */
+static int64_t *
+total_of(struct queue_counts *counts, struct str name)
+{
+    const struct {
+        const char *name;
+        int64_t *field;
+    } totals[] = {
+        {"enqueued", &counts->enqueued},
+        {"succeeded", &counts->succeeded},
+        {"failed", &counts->failed},
+        {"retried", &counts->retried},
+        {"dead", &counts->dead},
+        {"crashed", &counts->crashed},
+        {"lost", &counts->lost},
+        {"timeout", &counts->timeout},
+        {"released", &counts->released},
+        {"expired", &counts->expired},
+        {"quarantined", &counts->quarantined},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(totals); i++)
+        if (str_eq_c(name, totals[i].name))
+            return totals[i].field;
+    return NULL;
+}
+
+static enum status
+read_counts(const redisReply *reply, struct queue_counts *ret,
+            struct error *err)
+{
+    enum { FIXED = 9 };
+
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements < FIXED)
+        return error_set(err, ST_BUG, "counts: a reply of another shape");
+    redisReply *const *words = reply->element;
+    ret->count[JOB_READY] = words[0]->integer;
+    ret->count[JOB_SCHEDULED] = words[1]->integer;
+    ret->count[JOB_RUNNING] = words[2]->integer;
+    ret->count[JOB_DEAD] = words[3]->integer;
+    ret->count[JOB_SUCCEEDED] = words[4]->integer;
+    ret->count[JOB_QUARANTINED] = words[5]->integer;
+    ret->paused = words[6]->integer == 1;
+    ret->oldest_ready_ms = -1;
+    if (words[7]->integer > 0) {
+        int64_t age = words[8]->integer - words[7]->integer;
+        ret->oldest_ready_ms = age < 0 ? 0 : age;
+    }
+    for (size_t i = FIXED; i + 1 < reply->elements; i += 2) {
+        int64_t *field = total_of(ret, text_of(words[i]));
+        if (field)
+            *field = strtoll(words[i + 1]->str, NULL, 10);
+    }
+    return ST_OK;
+}
+
+enum status
+queue_counts(struct co *co, struct queues *queues, struct str queue,
+             struct queue_counts *ret, struct error *err)
+{
+    static const enum key which[] = {
+        KEY_JOBS,      KEY_DUE,         KEY_LEASED,    KEY_DEAD,
+        KEY_DONE,      KEY_QUARANTINED, KEY_STATS,     KEY_META,
+        KEY_READY,     KEY_READY + 1,   KEY_READY + 2, KEY_READY + 3,
+        KEY_READY + 4, KEY_READY + 5,   KEY_READY + 6, KEY_READY + 7,
+        KEY_READY + 8, KEY_READY + 9,
+    };
+    struct rds_call call = {0};
+    struct queue_counts found = {0};
+    struct keys keys;
+
+    queue_keys(queues, queue, &keys);
+    str_copy_to(queue, found.name, sizeof found.name);
+    enum status status = ask(co, queues, &call, &script_counts, &keys, which,
+                             ARRAY_LEN(which), STR_NULL);
+    if (status != ST_OK && err)
+        *err = call.err;
+    if (status == ST_OK)
+        status = read_counts(call.reply, &found, err);
+    if (status == ST_OK)
+        *ret = found;
+    rds_call_clear(&call);
+    return status;
+}
+
+static int
+compare_names(const void *a, const void *b)
+{
+    return strcmp(a, b);
+}
+
+enum status
+queue_names(struct co *co, struct queues *queues,
+            char (**ret)[ID_QUEUE_MAX + 1], size_t *ret_n, struct error *err)
+{
+    struct rds_call call = {0};
+    char key[KEYS_MAX_LEN];
+    size_t n = 0;
+
+    keys_global(queues->prefix, "queues", key);
+    enum status status = rds_await(co, queues->rds, &call, "SMEMBERS %s", key);
+    if (status != ST_OK) {
+        if (err)
+            *err = call.err;
+        goto out;
+    }
+    char(*names)[ID_QUEUE_MAX + 1] =
+        calloc(call.reply->elements + 1, sizeof *names);
+    if (!names) {
+        status = error_set(err, ST_LIMIT, "out of memory");
+        goto out;
+    }
+    for (size_t i = 0; i < call.reply->elements && n < QUEUE_LIST_MAX; i++) {
+        struct str name = text_of(call.reply->element[i]);
+        if (id_queue_valid(name))
+            str_copy_to(name, names[n++], sizeof names[0]);
+    }
+    qsort(names, n, sizeof *names, compare_names);
+    *ret = names;
+    *ret_n = n;
+out:
+    rds_call_clear(&call);
+    return status;
+}

@@ -1,0 +1,49 @@
+/* queue_private.h - what the files of the queue's verbs share. Nobody else
+ * includes this. */
+#ifndef QUEUE_QUEUE_PRIVATE_H
+#define QUEUE_QUEUE_PRIVATE_H
+
+#include "base/list.h"
+#include "queue/keys.h"
+#include "queue/queue.h"
+
+enum { QUEUE_BUCKETS = 256, QUEUE_KNOWN_MAX = 1000 };
+
+/* One queue that this process enqueues into. */
+struct queue {
+    struct list link;  /* in a bucket of struct queues */
+    struct list dirty; /* in struct queues' dirty list while it has pending */
+    struct queues *queues;
+    char name[ID_QUEUE_MAX + 1];
+    struct keys keys;
+    struct list fresh; /* struct enqueue, waiting for the flush */
+    struct list named;
+    bool registered; /* its name was put into <prefix>:queues */
+    struct rds_call registration;
+    bool registering;
+};
+
+struct queues {
+    struct rds *rds;
+    char prefix[KEYS_PREFIX_MAX + 1];
+    struct loop *loop;
+    struct loop_hook flush;
+    struct list buckets[QUEUE_BUCKETS];
+    size_t known;
+    struct list dirty;
+    /* queue_wait.c */
+    struct rds *listener;
+    char channel[80];
+    struct list waiters[QUEUE_BUCKETS];
+};
+
+/* The loop's before-sleep hook: sends what the turn gathered. */
+void queue_enqueue_flush(struct loop_hook *hook);
+/* NULL when the process knows QUEUE_KNOWN_MAX queues already. */
+struct queue *queue_known(struct queues *queues, struct str name);
+/* The keys of a queue that need not be known. */
+void queue_keys(const struct queues *queues, struct str name, struct keys *ret);
+void queue_wait_init(struct queues *queues);
+void queue_wait_clear(struct queues *queues);
+
+#endif

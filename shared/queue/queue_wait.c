@@ -1,0 +1,166 @@
+/* Waiting for the end of a job, without polling.
+ *
+ * A waiter first puts this process' channel beside the job (scripts/wait.lua),
+ * unless the job has ended; the script that ends the job publishes its id on
+ * that channel. What the channel says is only a hint: a woken waiter asks the
+ * script again. So a message for another job of the same local id, or one lost
+ * while the listener was away (all waiters are woken when it is back), costs a
+ * question and no more. */
+#include <assert.h>
+#include <stdio.h>
+
+#include "queue/queue_private.h"
+#include "queue/script.h"
+
+struct waiter {
+    struct op op;
+    struct list link;
+    struct str local;
+    struct loop_timer timer;
+};
+
+static void
+waiter_cancel(struct op *op)
+{
+    struct waiter *waiter = LIST_ENTRY(op, struct waiter, op);
+
+    list_remove(&waiter->link);
+    loop_timer_stop(&waiter->timer);
+}
+
+static const struct op_class waiter_class = {"job end", waiter_cancel};
+
+static void
+waiter_settle(struct waiter *waiter, enum status status)
+{
+    list_remove(&waiter->link);
+    loop_timer_stop(&waiter->timer);
+    op_settle(&waiter->op, status);
+}
+
+static void
+timer_cb(struct loop_timer *timer)
+{
+    waiter_settle(LIST_ENTRY(timer, struct waiter, timer), ST_TIMEOUT);
+}
+
+static struct list *
+bucket_of(struct queues *queues, struct str local)
+{
+    return &queues->waiters[str_hash(local) % QUEUE_BUCKETS];
+}
+
+static void
+message_cb(struct rds *rds, struct str payload, void *arg)
+{
+    struct queues *queues = arg;
+
+    (void)rds;
+    LIST_FOREACH_SAFE (link, following, bucket_of(queues, payload)) {
+        struct waiter *waiter = LIST_ENTRY(link, struct waiter, link);
+        if (str_eq(waiter->local, payload))
+            waiter_settle(waiter, ST_OK);
+    }
+}
+
+static void
+state_cb(struct rds *rds, bool up, void *arg)
+{
+    struct queues *queues = arg;
+
+    (void)rds;
+    if (!up)
+        return;
+    for (int i = 0; i < QUEUE_BUCKETS; i++)
+        LIST_FOREACH_SAFE (link, following, &queues->waiters[i]) {
+            waiter_settle(LIST_ENTRY(link, struct waiter, link), ST_OK);
+        }
+}
+
+void
+queue_wait_init(struct queues *queues)
+{
+    char ulid[ID_ULID_LEN + 1];
+
+    for (int i = 0; i < QUEUE_BUCKETS; i++)
+        list_init(&queues->waiters[i]);
+    id_make(ulid);
+    snprintf(queues->channel, sizeof queues->channel, "%s:ended:%s",
+             queues->prefix, ulid);
+}
+
+void
+queue_wait_clear(struct queues *queues)
+{
+    for (int i = 0; i < QUEUE_BUCKETS; i++)
+        assert(list_empty(&queues->waiters[i]));
+    rds_free(queues->listener);
+}
+
+enum status
+queues_listen(struct queues *queues, const char *redis_url, struct error *err)
+{
+    const struct rds_options options = {
+        .url = redis_url,
+        .client_name = "pit-listener",
+        .on_state = state_cb,
+        .arg = queues,
+    };
+
+    assert(!queues->listener);
+    enum status status =
+        rds_new(queues->loop, &options, &queues->listener, err);
+    if (status == ST_OK)
+        rds_subscribe(queues->listener, queues->channel, message_cb, queues);
+    return status;
+}
+
+/* *ret_ended: the job has ended, or is not there. */
+static enum status
+ask(struct co *co, struct queues *queues, const struct keys *keys,
+    struct str local, bool *ret_ended, struct error *err)
+{
+    struct rds_call call = {0};
+    const char *argv[] = {keys->p[KEY_JOBS], keys->p[KEY_STATE],
+                          keys->p[KEY_WAITS], local.p, queues->channel};
+    const size_t len[] = {keys->n[KEY_JOBS], keys->n[KEY_STATE],
+                          keys->n[KEY_WAITS], local.n, strlen(queues->channel)};
+
+    rds_send_script(queues->rds, &call, &script_wait, 3, 5, argv, len, NULL,
+                    NULL);
+    enum status status = co_await (co, &call.op);
+    if (status == ST_OK)
+        *ret_ended = call.reply->integer == 1;
+    else if (err)
+        *err = call.err;
+    rds_call_clear(&call);
+    return status;
+}
+
+enum status
+queue_wait(struct co *co, struct queues *queues, struct job_id id,
+           int64_t timeout_ms, struct error *err)
+{
+    int64_t until = loop_now_ms(queues->loop) + timeout_ms;
+    struct keys keys;
+    enum status status;
+    bool ended = false;
+
+    assert(queues->listener && timeout_ms >= 0);
+    queue_keys(queues, id.queue, &keys);
+    do {
+        /* In the list before the question is asked: no end is missed. */
+        struct waiter waiter = {.local = id.local};
+        int64_t left = until - loop_now_ms(queues->loop);
+
+        op_init(&waiter.op, queues->loop, &waiter_class, NULL, NULL);
+        list_append(bucket_of(queues, id.local), &waiter.link);
+        loop_timer_start(queues->loop, &waiter.timer, left > 0 ? left : 0,
+                         timer_cb);
+        status = ask(co, queues, &keys, id.local, &ended, err);
+        if (status == ST_OK && !ended)
+            status = co_await (co, &waiter.op);
+        op_cancel(&waiter.op);
+    } while (status == ST_OK && !ended);
+    return status;
+}

@@ -1,0 +1,104 @@
+/* The registry: two hashes, written by whole values. */
+#include "queue/registry.h"
+
+#include "queue/keys.h"
+
+static enum status
+await_words(struct co *co, struct queues *queues, struct rds_call *call,
+            int argc, const char *const *argv, const size_t *len,
+            struct error *err)
+{
+    rds_send(queues_rds(queues), call, argc, argv, len, NULL, NULL);
+    enum status status = co_await (co, &call->op);
+
+    if (status != ST_OK && err)
+        *err = call->err;
+    return status;
+}
+
+enum status
+registry_put_task(struct co *co, struct queues *queues, struct str name,
+                  struct str json, struct error *err)
+{
+    struct rds_call call = {0};
+    char key[KEYS_MAX_LEN];
+
+    if (json.n > REGISTRY_JSON_MAX)
+        return error_set(err, ST_TOO_LARGE, "a task's entry has %zu bytes",
+                         json.n);
+    keys_global(queues_prefix(queues), "tasks", key);
+    const char *argv[] = {"HSET", key, name.p, json.p};
+    const size_t len[] = {4, strlen(key), name.n, json.n};
+    enum status status = await_words(co, queues, &call, 4, argv, len, err);
+    rds_call_clear(&call);
+    return status;
+}
+
+enum status
+registry_get_task(struct co *co, struct queues *queues, struct str name,
+                  struct rds_call *call, struct error *err)
+{
+    char key[KEYS_MAX_LEN];
+
+    keys_global(queues_prefix(queues), "tasks", key);
+    const char *argv[] = {"HGET", key, name.p};
+    const size_t len[] = {4, strlen(key), name.n};
+    enum status status = await_words(co, queues, call, 3, argv, len, err);
+    if (status == ST_OK && call->reply->type != REDIS_REPLY_STRING)
+        return error_set(err, ST_UNKNOWN_TASK,
+                         "no application here or at any worker has a task "
+                         "'%.*s'",
+                         STR_ARG(name));
+    return status;
+}
+
+static enum status
+get_all(struct co *co, struct queues *queues, const char *what,
+        struct rds_call *call, struct error *err)
+{
+    char key[KEYS_MAX_LEN];
+
+    keys_global(queues_prefix(queues), what, key);
+    const char *argv[] = {"HGETALL", key};
+    const size_t len[] = {7, strlen(key)};
+    return await_words(co, queues, call, 2, argv, len, err);
+}
+
+enum status
+registry_tasks(struct co *co, struct queues *queues, struct rds_call *call,
+               struct error *err)
+{
+    return get_all(co, queues, "tasks", call, err);
+}
+
+enum status
+registry_workers(struct co *co, struct queues *queues, struct rds_call *call,
+                 struct error *err)
+{
+    return get_all(co, queues, "workers", call, err);
+}
+
+void
+registry_heartbeat(struct queues *queues, struct rds_call *call,
+                   const char *worker, struct str json,
+                   void (*on_settled)(struct op *), void *arg)
+{
+    char key[KEYS_MAX_LEN];
+
+    keys_global(queues_prefix(queues), "workers", key);
+    const char *argv[] = {"HSET", key, worker, json.p};
+    const size_t len[] = {4, strlen(key), strlen(worker), json.n};
+    rds_send(queues_rds(queues), call, 4, argv, len, on_settled, arg);
+}
+
+void
+registry_leave(struct queues *queues, struct rds_call *call, const char *worker,
+               void (*on_settled)(struct op *), void *arg)
+{
+    char key[KEYS_MAX_LEN];
+
+    keys_global(queues_prefix(queues), "workers", key);
+    const char *argv[] = {"HDEL", key, worker};
+    const size_t len[] = {4, strlen(key), strlen(worker)};
+    rds_send(queues_rds(queues), call, 3, argv, len, on_settled, arg);
+}

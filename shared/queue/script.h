@@ -1,0 +1,17 @@
+/* script.h - the queue's scripts, embedded by the build with their SHA-1.
+ *
+ * scripts/NAME.lua is script_NAME; each file opens with its contract. */
+#ifndef QUEUE_SCRIPT_H
+#define QUEUE_SCRIPT_H
+
+#include "async/rds.h"
+
+extern const struct rds_script script_counts;
+extern const struct rds_script script_enqueue;
+extern const struct rds_script script_get;
+extern const struct rds_script script_progress;
+extern const struct rds_script script_renew;
+extern const struct rds_script script_wait;
+extern const struct rds_script script_work;
+
+#endif
