@@ -185,7 +185,7 @@ add_escape(struct buf *b, unsigned char c)
 void
 buf_add_json_string(struct buf *b, struct str s)
 {
-    const char *p = s.p, *end = s.p + s.n, *run = s.p;
+    const char *p = s.n ? s.p : "", *end = p + s.n, *run = p;
 
     buf_add_char(b, '"');
     while (p < end) {
