@@ -1,0 +1,41 @@
+/* smokehouse - the demo application: every kind of view and task.
+ *
+ * Start reading here. pit-web serves the views, pit-worker runs the tasks, both
+ * load this object with --app build/examples/smokehouse.so.
+ *
+ *   views.c     what is answered at once
+ *   trials.c    small tasks to try out retries, timeouts and quarantine with
+ *   reports.c   a heavy task on real input: reports.packages
+ *     packages    reads dpkg's status file and adds it up
+ *     html, csv   the two files of the report
+ *     output      writes a file so that nobody ever sees half of it
+ *   args.c      checks what a job was enqueued with */
+#include "smokehouse.h"
+
+static const struct pit_view views[] = {
+    {PIT_GET, "/", view_index},
+    {0},
+};
+
+static const struct pit_task tasks[] = {
+    {"noop", trial_noop, .about = "does nothing"},
+    {"echo", trial_echo, .about = "returns its args"},
+    {"sleep", trial_sleep, .timeout_ms = 3600000,
+     .about = "sleeps for {\"seconds\": 1}"},
+    {"spin", trial_spin, .timeout_ms = 3600000,
+     .about = "burns CPU for {\"seconds\": 1}"},
+    {"fail", trial_fail, .about = "fails, saying {\"message\": \"...\"}"},
+    {"flaky", trial_flaky, .backoff_ms = 100,
+     .about = "fails {\"failures\": 2} times, then succeeds"},
+    {"crash", trial_crash,
+     .about = "kills its process {\"times\": 1} times, then succeeds"},
+    {"reports.packages", report_packages, .queue = "reports",
+     .about = "installed packages of this machine, as HTML and CSV"},
+    {0},
+};
+
+PIT_EXPORT const struct pit_app pit_app = {
+    PIT_APP("smokehouse"),
+    .views = views,
+    .tasks = tasks,
+};
