@@ -22,6 +22,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "async/rds_encode.h"
 #include "async/rds_internal.h"
 #include "async/rds_reply.h"
 #include "base/clock.h"
@@ -34,87 +35,6 @@ enum {
     NUMBER_MAX = 20,     /* digits of a size_t */
 };
 
-/* Encoding ---------------------------------------------------------------- */
-
-static size_t
-digits_of(size_t n)
-{
-    size_t digits = 1;
-
-    for (; n >= 10; n /= 10)
-        digits++;
-    return digits;
-}
-
-static char *
-put_bytes(char *p, const void *bytes, size_t len)
-{
-    if (len > 0)
-        memcpy(p, bytes, len);
-    return p + len;
-}
-
-/* "<prefix><n>\r\n" */
-static char *
-put_header(char *p, char prefix, size_t n)
-{
-    size_t digits = digits_of(n);
-
-    *p++ = prefix;
-    for (size_t i = digits; i > 0; i--, n /= 10)
-        p[i - 1] = (char)('0' + n % 10);
-    return put_bytes(p + digits, "\r\n", 2);
-}
-
-static char *
-put_word(char *p, const void *bytes, size_t len)
-{
-    p = put_header(p, '$', len);
-    p = put_bytes(p, bytes, len);
-    return put_bytes(p, "\r\n", 2);
-}
-
-static size_t
-header_size(size_t n)
-{
-    return 1 + digits_of(n) + 2;
-}
-
-static size_t
-word_size(size_t len)
-{
-    return header_size(len) + len + 2;
-}
-
-static size_t
-word_len(const char *const *argv, const size_t *argv_len, int i)
-{
-    return argv_len ? argv_len[i] : strlen(argv[i]);
-}
-
-/* SIZE_MAX when it is more than fits anyway. */
-static size_t
-words_size(int argc, const char *const *argv, const size_t *argv_len)
-{
-    size_t size = 0;
-
-    for (int i = 0; i < argc; i++) {
-        size_t len = word_len(argv, argv_len, i);
-        if (len > RDS_OUTPUT_MAX || size > RDS_OUTPUT_MAX)
-            return SIZE_MAX;
-        size += word_size(len);
-    }
-    return size;
-}
-
-static char *
-put_words(char *p, int argc, const char *const *argv, const size_t *argv_len)
-{
-    for (int i = 0; i < argc; i++)
-        p = put_word(p, argv[i], word_len(argv, argv_len, i));
-    return p;
-}
-
 /* Room for the header of a command of @argc words and @size bytes of them, with
  * the header written; NULL over the limit. */
 static char *
@@ -122,10 +42,10 @@ begin_command(struct rds *rds, int argc, size_t size)
 {
     if (size > RDS_OUTPUT_MAX)
         return NULL;
-    size += header_size((size_t)argc);
+    size += rds_encode_header_size((size_t)argc);
 
     char *p = rds_output_room(&rds->adapter.output, size);
-    return p ? put_header(p, '*', (size_t)argc) : NULL;
+    return p ? rds_encode_header(p, '*', (size_t)argc) : NULL;
 }
 
 /* Deadlines --------------------------------------------------------------- */
@@ -339,12 +259,13 @@ rds_send(struct rds *rds, struct rds_call *call, int argc,
     if (!may_send(rds, call))
         return;
 
-    char *p = begin_command(rds, argc, words_size(argc, argv, argv_len));
+    char *p = begin_command(
+        rds, argc, rds_encode_words_size(argc, argv, argv_len, RDS_OUTPUT_MAX));
     if (!p) {
         refuse_size(call);
         return;
     }
-    put_words(p, argc, argv, argv_len);
+    rds_encode_words(p, argc, argv, argv_len);
     sent_call(rds, call);
 }
 
@@ -361,22 +282,24 @@ rds_send_script(struct rds *rds, struct rds_call *call,
 
     char number[NUMBER_MAX + 1];
     int number_len = snprintf(number, sizeof number, "%d", nkeys);
-    size_t words_len = words_size(argc, argv, argv_len);
+    size_t words_len =
+        rds_encode_words_size(argc, argv, argv_len, RDS_OUTPUT_MAX);
     if (words_len > RDS_OUTPUT_MAX) {
         refuse_size(call);
         return;
     }
-    words_len += word_size((size_t)number_len);
-    char *p =
-        begin_command(rds, argc + 3, word_size(7) + word_size(40) + words_len);
+    words_len += rds_encode_word_size((size_t)number_len);
+    char *p = begin_command(rds, argc + 3,
+                            rds_encode_word_size(7) + rds_encode_word_size(40) +
+                                words_len);
     if (!p) {
         refuse_size(call);
         return;
     }
-    p = put_word(p, "EVALSHA", 7);
-    p = put_word(p, script->sha1, 40);
-    p = put_word(p, number, (size_t)number_len);
-    put_words(p, argc, argv, argv_len);
+    p = rds_encode_word(p, "EVALSHA", 7);
+    p = rds_encode_word(p, script->sha1, 40);
+    p = rds_encode_word(p, number, (size_t)number_len);
+    rds_encode_words(p, argc, argv, argv_len);
 
     struct rds_pending *pending = sent_call(rds, call);
     pending->script = script;
@@ -396,16 +319,18 @@ send_text(struct rds *rds, struct rds_pending *pending)
     size_t text_len = strlen(script->text);
     char *p =
         begin_command(rds, pending->words + 2,
-                      word_size(4) + word_size(text_len) + pending->words_len);
+                      rds_encode_word_size(4) + rds_encode_word_size(text_len) +
+                          pending->words_len);
 
     if (!p) {
         refuse_size(pending->call);
         pending_free(rds, pending);
         return;
     }
-    p = put_word(p, "EVAL", 4);
-    p = put_word(p, script->text, text_len);
-    put_bytes(p, pending->chunk->bytes + pending->words_at, pending->words_len);
+    p = rds_encode_word(p, "EVAL", 4);
+    p = rds_encode_word(p, script->text, text_len);
+    rds_encode_bytes(p, pending->chunk->bytes + pending->words_at,
+                     pending->words_len);
     rds_chunk_unref(pending->chunk);
     pending->chunk = NULL;
     pending->script = NULL;
@@ -417,11 +342,12 @@ bool
 rds_call_own(struct rds *rds, enum rds_pending_kind kind, int argc,
              const char *const *argv, bool deadline)
 {
-    char *p = begin_command(rds, argc, words_size(argc, argv, NULL));
+    char *p = begin_command(
+        rds, argc, rds_encode_words_size(argc, argv, NULL, RDS_OUTPUT_MAX));
 
     if (!p)
         return false;
-    put_words(p, argc, argv, NULL);
+    rds_encode_words(p, argc, argv, NULL);
 
     struct rds_pending *pending = pending_new(rds, kind, NULL);
     pending_add(rds, pending);
@@ -458,7 +384,7 @@ rds_await(struct co *co, struct rds *rds, struct rds_call *call,
     if (may_send(rds, call)) {
         char *p = rds_output_room(&rds->adapter.output, (size_t)len);
         if (p) {
-            put_bytes(p, command, (size_t)len);
+            rds_encode_bytes(p, command, (size_t)len);
             sent_call(rds, call);
         } else {
             refuse_size(call);

@@ -44,6 +44,13 @@ fail(struct fake_redis *f, const char *what, const char *detail)
     return false;
 }
 
+static bool
+fail_sys(struct fake_redis *f, const char *what)
+{
+    snprintf(f->failure, sizeof f->failure, "%s: %m", what);
+    return false;
+}
+
 static void
 listen_now(struct fake_redis *f)
 {
@@ -95,7 +102,7 @@ accept_one(struct fake_redis *f)
         return fail(f, "accept", "nobody connected");
     f->peer = accept4(f->listener, NULL, NULL, SOCK_CLOEXEC);
     if (f->peer < 0)
-        return fail(f, "accept", strerror(errno));
+        return fail_sys(f, "accept");
     setsockopt(f->peer, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
     setsockopt(f->peer, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
     return true;
@@ -107,9 +114,10 @@ more(struct fake_redis *f)
     if (f->in_len == sizeof f->in)
         return fail(f, "receive", "a command is too long for the fake");
     ssize_t n = recv(f->peer, f->in + f->in_len, sizeof f->in - f->in_len, 0);
-    if (n <= 0)
-        return fail(f, "receive",
-                    n == 0 ? "the client hung up" : strerror(errno));
+    if (n < 0)
+        return fail_sys(f, "receive");
+    if (n == 0)
+        return fail(f, "receive", "the client hung up");
     f->in_len += (size_t)n;
     return true;
 }
@@ -163,7 +171,7 @@ put(struct fake_redis *f, const char *text, size_t len)
     while (len > 0) {
         ssize_t n = send(f->peer, text, len, MSG_NOSIGNAL);
         if (n <= 0)
-            return fail(f, "send", strerror(errno));
+            return fail_sys(f, "send");
         text += n;
         len -= (size_t)n;
     }
@@ -206,7 +214,7 @@ wait_eof(struct fake_redis *f)
     while ((n = recv(f->peer, bytes, sizeof bytes, 0)) > 0)
         continue;
     if (n < 0 && errno != ECONNRESET)
-        return fail(f, "waiting for the client to close", strerror(errno));
+        return fail_sys(f, "waiting for the client to close");
     return true;
 }
 
