@@ -1,0 +1,311 @@
+/* The verbs in C against a real Redis: what goes in comes out, once. */
+#include "queue/queue.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "harness/redis_server.h"
+#include "queue/registry.h"
+
+static struct redis_server *server;
+
+/* What a test's coroutine works with and what it saw: assertions are made on
+ * the test's own stack, after the coroutine has ended. */
+struct scene {
+    struct loop *loop;
+    struct rds *rds;
+    struct queues *queues;
+    uint64_t tokens;
+    struct error err;
+    int step; /* the last one that was reached */
+};
+
+static enum status
+enqueue(struct co *co, struct scene *s, struct enqueue *e, const char *args)
+{
+    job_spec_init(&e->spec);
+    e->spec.queue = STR("q");
+    e->spec.task = STR("noop");
+    e->spec.args = str_c(args);
+    return queue_enqueue_await(co, s->queues, e);
+}
+
+static enum status
+work(struct co *co, struct scene *s, struct work *w, int claim,
+     const struct finish *finishes, size_t n)
+{
+    *w = (struct work){.queue = STR("q"),
+                       .claim = claim,
+                       .lease_ms = 15000,
+                       .worker = "w1",
+                       .token_first = s->tokens};
+    s->tokens += (uint64_t)claim;
+    queue_work(s->queues, w, finishes, n, NULL, NULL);
+    enum status status = co_await (co, &w->call.op);
+    return status == ST_OK ? queue_work_result(w, &s->err) : status;
+}
+
+static void
+run(co_fn *fn, struct scene *s)
+{
+    const struct rds_options options = {.url = redis_server_url(server)};
+    struct error err = {.msg = ""};
+
+    redis_server_command(server, "FLUSHALL", "+OK");
+    s->loop = loop_new(NULL);
+    if (rds_new(s->loop, &options, &s->rds, &err) != ST_OK)
+        fail_msg("rds_new: %s", err.msg);
+    s->queues = queues_new(s->rds, s->loop, NULL);
+    if (queues_listen(s->queues, redis_server_url(server), &err) != ST_OK)
+        fail_msg("queues_listen: %s", err.msg);
+    enum status status = co_run(s->loop, "test", fn, s);
+    queues_free(s->queues);
+    rds_free(s->rds);
+    loop_free(s->loop);
+    if (status != ST_OK)
+        fail_msg("%s after step %d: %s", status_name(status), s->step,
+                 s->err.msg);
+}
+
+#define STEP(s, condition)                                         \
+    do {                                                           \
+        (s)->step = __LINE__;                                      \
+        if (!(condition))                                          \
+            return error_set(&(s)->err, ST_BUG, "%s", #condition); \
+    } while (0)
+
+static enum status
+life(struct co *co, void *arg)
+{
+    struct scene *s = arg;
+    struct enqueue e = {0};
+    struct work w;
+    struct job_view view;
+    struct queue_counts counts;
+
+    STEP(s, rds_wait_up(co, s->rds, 5000) == ST_OK);
+    STEP(s, enqueue(co, s, &e, "{\"a\":1}") == ST_OK);
+    struct job_id id = {STR("q"), str_c(e.local)};
+    STEP(s, queue_get(co, s->queues, id, &view, &s->err) == ST_OK);
+    STEP(s, view.state == JOB_READY);
+    queue_view_clear(&view);
+
+    STEP(s, work(co, s, &w, 5, NULL, 0) == ST_OK);
+    STEP(s, w.claimed_len == 1 && w.claimed[0].attempt == 1 && !w.more);
+    STEP(s, str_eq_c(w.claimed[0].local, e.local));
+    STEP(s, w.next_ms > 10000 && w.next_ms <= 15000); /* its lease */
+    struct finish f = {.local = id.local,
+                       .token = str_c(w.claimed[0].token),
+                       .priority = w.claimed[0].priority,
+                       .outcome = OUTCOME_SUCCEEDED,
+                       .keep_ms = 60000,
+                       .result = STR("[1]")};
+    char token[QUEUE_TOKEN_MAX + 1];
+    memcpy(token, w.claimed[0].token, sizeof token);
+    f.token = str_c(token);
+    rds_call_clear(&w.call);
+
+    STEP(s, work(co, s, &w, 0, &f, 1) == ST_OK && w.stale_len == 0);
+    rds_call_clear(&w.call);
+    STEP(s, work(co, s, &w, 0, &f, 1) == ST_OK);
+    STEP(s, w.stale_len == 1 && str_eq_c(w.stale[0], token)); /* late */
+    rds_call_clear(&w.call);
+
+    STEP(s, queue_get(co, s->queues, id, &view, &s->err) == ST_OK);
+    STEP(s, view.state == JOB_SUCCEEDED && str_eq(view.result, STR("[1]")));
+    STEP(s, view.history.attempts_len == 1);
+    queue_view_clear(&view);
+    STEP(s, queue_counts(co, s->queues, STR("q"), &counts, &s->err) == ST_OK);
+    STEP(s, counts.enqueued == 1 && counts.succeeded == 1);
+    STEP(s, counts.count[JOB_SUCCEEDED] == 1 && counts.count[JOB_READY] == 0);
+    return ST_OK;
+}
+
+static void
+test_life_of_a_job(void **state)
+{
+    struct scene s = {0};
+
+    (void)state;
+    run(life, &s);
+}
+
+enum { MANY = 1000 };
+
+static enum status
+many(struct co *co, void *arg)
+{
+    struct scene *s = arg;
+    struct enqueue *all = calloc(MANY, sizeof *all);
+    struct work w;
+    int claimed = 0;
+
+    STEP(s, rds_wait_up(co, s->rds, 5000) == ST_OK);
+    for (int i = 0; i < MANY; i++) {
+        job_spec_init(&all[i].spec);
+        all[i].spec.queue = STR("q");
+        all[i].spec.task = STR("noop");
+        all[i].spec.priority = i % 10;
+        queue_enqueue(s->queues, &all[i], NULL, NULL);
+    }
+    for (int i = 0; i < MANY; i++)
+        STEP(s, co_await (co, &all[i].op) == ST_OK);
+    int priority = 9;
+    do {
+        STEP(s, work(co, s, &w, 64, NULL, 0) == ST_OK);
+        for (size_t i = 0; i < w.claimed_len; i++) {
+            STEP(s, w.claimed[i].priority <= priority);
+            priority = w.claimed[i].priority;
+        }
+        claimed += (int)w.claimed_len;
+        rds_call_clear(&w.call);
+    } while (w.more);
+    STEP(s, claimed == MANY);
+    free(all);
+    return ST_OK;
+}
+
+static void
+test_many_go_in_few_calls_and_come_out_by_priority(void **state)
+{
+    struct scene s = {0};
+
+    (void)state;
+    run(many, &s);
+}
+
+static enum status
+named(struct co *co, void *arg)
+{
+    struct scene *s = arg;
+    struct enqueue first = {.named = true, .local = "order-1"};
+    struct enqueue again = first, other = first, fresh = {0};
+    struct enqueue *both[] = {&fresh, &other};
+
+    STEP(s, rds_wait_up(co, s->rds, 5000) == ST_OK);
+    STEP(s, enqueue(co, s, &first, "{}") == ST_OK);
+    STEP(s, first.outcome == ENQUEUE_NEW);
+    STEP(s, enqueue(co, s, &again, "{}") == ST_OK);
+    STEP(s, again.outcome == ENQUEUE_SAME);
+    STEP(s, enqueue(co, s, &other, "[]") == ST_OK);
+    STEP(s, other.outcome == ENQUEUE_OTHER);
+    fresh.spec = other.spec;
+    STEP(s, queue_enqueue_all(co, s->queues, both, 2, &s->err) == ST_CONFLICT);
+    struct queue_counts counts;
+    STEP(s, queue_counts(co, s->queues, STR("q"), &counts, &s->err) == ST_OK);
+    STEP(s, counts.count[JOB_READY] == 1);
+    char(*names)[ID_QUEUE_MAX + 1];
+    size_t n;
+    STEP(s, queue_names(co, s->queues, &names, &n, &s->err) == ST_OK);
+    bool right = n == 1 && strcmp(names[0], "q") == 0;
+    free(names);
+    STEP(s, right);
+    return ST_OK;
+}
+
+static void
+test_own_ids_are_stored_once(void **state)
+{
+    struct scene s = {0};
+
+    (void)state;
+    run(named, &s);
+}
+
+struct waiting {
+    struct scene *scene;
+    struct job_id id;
+    enum status status;
+    bool done;
+};
+
+static enum status
+wait_for_end(struct co *co, void *arg)
+{
+    struct waiting *w = arg;
+
+    w->status = queue_wait(co, w->scene->queues, w->id, 5000, NULL);
+    w->done = true;
+    return ST_OK;
+}
+
+static enum status
+waits(struct co *co, void *arg)
+{
+    struct scene *s = arg;
+    struct enqueue e = {0};
+    struct work w;
+
+    STEP(s, rds_wait_up(co, s->rds, 5000) == ST_OK);
+    STEP(s, enqueue(co, s, &e, "1") == ST_OK);
+    struct waiting waiting = {.scene = s, .id = {STR("q"), str_c(e.local)}};
+    struct error err;
+    STEP(s, queue_wait(co, s->queues, waiting.id, 20, &err) == ST_TIMEOUT);
+    STEP(s, co_spawn(s->loop, "waiter", wait_for_end, &waiting, NULL) == ST_OK);
+    STEP(s, work(co, s, &w, 1, NULL, 0) == ST_OK && w.claimed_len == 1);
+    STEP(s, !waiting.done);
+    struct finish f = {.local = w.claimed[0].local,
+                       .token = str_c(w.claimed[0].token),
+                       .priority = 5,
+                       .outcome = OUTCOME_FAILED,
+                       .delay_ms = -1,
+                       .message = STR("\"no\"")};
+    struct work w2;
+    STEP(s, work(co, s, &w2, 0, &f, 1) == ST_OK);
+    rds_call_clear(&w2.call);
+    rds_call_clear(&w.call);
+    for (int i = 0; i < 500 && !waiting.done; i++)
+        STEP(s, co_sleep(co, 10) == ST_OK);
+    STEP(s, waiting.done && waiting.status == ST_OK);
+    /* One that has ended, and one that never was, do not wait. */
+    STEP(s, queue_wait(co, s->queues, waiting.id, 5000, &err) == ST_OK);
+    struct job_id never = {STR("q"), STR("never")};
+    STEP(s, queue_wait(co, s->queues, never, 5000, &err) == ST_OK);
+    struct job_view view;
+    STEP(s, queue_get(co, s->queues, never, &view, &err) == ST_NOT_FOUND);
+    queue_view_clear(&view);
+    return ST_OK;
+}
+
+static void
+test_a_wait_ends_with_the_job(void **state)
+{
+    struct scene s = {0};
+
+    (void)state;
+    run(waits, &s);
+}
+
+static int
+start_server(void **state)
+{
+    (void)state;
+    server = redis_server_start(NULL);
+    return 0;
+}
+
+static int
+stop_server(void **state)
+{
+    (void)state;
+    redis_server_free(server);
+    return 0;
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_life_of_a_job),
+        cmocka_unit_test(test_many_go_in_few_calls_and_come_out_by_priority),
+        cmocka_unit_test(test_own_ids_are_stored_once),
+        cmocka_unit_test(test_a_wait_ends_with_the_job),
+    };
+
+    return cmocka_run_group_tests(tests, start_server, stop_server);
+}
