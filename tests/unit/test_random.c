@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-enum { ID_SIZE = 10, IDS = 5000 };
+enum { ID_SIZE = 10, IDS = 20000 };
 
 static int
 compare_ids(const void *a, const void *b)
@@ -76,27 +76,37 @@ test_fork_shares_nothing(void **state)
     assert_memory_not_equal(ours, theirs, sizeof ours);
 }
 
+enum { THREADS = 4 };
+static unsigned char drawn[THREADS * IDS][ID_SIZE];
+static pthread_barrier_t start;
+
 static void *
-draw_cb(void *dst)
+draw_cb(void *first)
 {
-    random_bytes(dst, ID_SIZE);
+    unsigned char(*ids)[ID_SIZE] = first;
+
+    pthread_barrier_wait(&start);
+    for (size_t i = 0; i < IDS; i++)
+        random_bytes(ids[i], ID_SIZE);
     return NULL;
 }
 
 static void
 test_threads_share_nothing(void **state)
 {
-    unsigned char ids[4][ID_SIZE];
-    pthread_t threads[4];
+    pthread_t threads[THREADS];
 
     (void)state;
-    for (int i = 0; i < 4; i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, draw_cb, ids[i]), 0);
-    for (int i = 0; i < 4; i++)
+    pthread_barrier_init(&start, NULL, THREADS);
+    for (size_t i = 0; i < THREADS; i++)
+        assert_int_equal(
+            pthread_create(&threads[i], NULL, draw_cb, &drawn[i * IDS]), 0);
+    for (size_t i = 0; i < THREADS; i++)
         pthread_join(threads[i], NULL);
-    for (int i = 0; i < 4; i++)
-        for (int j = 0; j < i; j++)
-            assert_memory_not_equal(ids[i], ids[j], ID_SIZE);
+    pthread_barrier_destroy(&start);
+    qsort(drawn, THREADS * IDS, ID_SIZE, compare_ids);
+    for (size_t i = 1; i < THREADS * IDS; i++)
+        assert_memory_not_equal(drawn[i - 1], drawn[i], ID_SIZE);
 }
 
 static void
