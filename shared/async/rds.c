@@ -309,6 +309,7 @@ poll_resolve_cb(struct loop_timer *timer)
     uint32_t n = 0;
     for (struct addrinfo *a = rds->addresses; a; a = a->ai_next)
         n++;
+    assert(n > 0);
     rds->address = rds->addresses;
     for (uint32_t skip = rds->attempts % n; skip > 0; skip--)
         rds->address = rds->address->ai_next;

@@ -494,7 +494,7 @@ rds_call_fail_all(struct rds *rds, enum status unsent, enum status sent,
     uint64_t left = rds->adapter.output.sent;
     struct list *link;
 
-    while ((link = rds->pending.next) != &rds->pending) {
+    while ((link = list_shift(&rds->pending))) {
         struct rds_pending *pending =
             LIST_ENTRY(link, struct rds_pending, link);
         struct rds_call *call = pending->call;

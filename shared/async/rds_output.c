@@ -96,7 +96,7 @@ chunk_new(struct rds_output *output, size_t n)
 static void
 drop_sent(struct rds_output *output)
 {
-    while (output->head != output->tail &&
+    while (output->head && output->head != output->tail &&
            output->head->sent == output->head->len) {
         struct rds_chunk *chunk = output->head;
         output->head = chunk->next;
@@ -134,6 +134,7 @@ mark_sent(struct rds_output *output, size_t n)
 {
     output->sent += n;
     for (struct rds_chunk *c = output->head; n > 0; c = c->next) {
+        assert(c); /* no more can leave than was filled */
         size_t left = c->len - c->sent;
         size_t part = n < left ? n : left;
         c->sent += part;
