@@ -38,6 +38,7 @@ enum problem_kind {
     PROBLEM_PAYLOAD_TOO_LARGE,       /* 413 */
     PROBLEM_URI_TOO_LONG,            /* 414 */
     PROBLEM_UNSUPPORTED_MEDIA_TYPE,  /* 415 */
+    PROBLEM_EXPECTATION_FAILED,      /* 417 */
     PROBLEM_UNKNOWN_TASK,            /* 422 */
     PROBLEM_BAD_SCHEDULE,            /* 422 */
     PROBLEM_IDEMPOTENCY_KEY_REUSE,   /* 422 */

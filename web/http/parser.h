@@ -65,6 +65,6 @@ void parser_init(struct parser *parser, const struct parser_limits *limits);
 enum parser_result parser_feed(struct parser *parser, char *data, size_t len,
                                struct parser_head *head);
 /* True when a byte other than an empty line has come. */
-bool parser_begun(const struct parser *parser, size_t len);
+bool parser_begun(const struct parser *parser, const char *data, size_t len);
 
 #endif

@@ -1,0 +1,474 @@
+/* Parser: line by line, each byte looked at twice.
+ *
+ * DESIGN. memchr() finds the end of a line; only a complete line is taken
+ * apart. `scanned` remembers how far the search went, so that bytes which drip
+ * in are not searched again: the work is linear in the bytes whatever the
+ * splits are.
+ *
+ *     data  | empty lines | request line | field | field | half a fie
+ *                         ^ start                        ^ pos      ^ len
+ *
+ * INVARIANTS. Every decision depends on complete lines and on offsets from
+ * `start`, never on where a feed ended: fed byte by byte or at once, the result
+ * is the same. A line that is still incomplete at a limit is refused with the
+ * code that it would get when complete, since length is judged before content.
+ * NULs are only written into complete lines, at bytes that are not looked at
+ * again. */
+#include "http/parser.h"
+
+#include <assert.h>
+
+#include "base/error.h"
+
+/* Older clients send an empty line after a body (RFC 9112 section 2.2). */
+enum { EMPTY_LINES_MAX = 8 };
+
+enum {
+    TOKEN = 1,  /* tchar, RFC 9110 section 5.6.2 */
+    TARGET = 2, /* visible ASCII but '#': a fragment is never sent */
+    VALUE = 4,  /* field-vchar, SP and HTAB, RFC 9110 section 5.5 */
+    HOST = 8,   /* of a registered name, without escapes and sub-delims */
+};
+
+static const unsigned char classes[256] = {
+    /* clang-format off */
+    /* 00 */ 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0,
+    /* 10 */ 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    /* 20 */ 4, 7, 6, 5, 7, 7, 7, 7, 6, 6, 7, 7, 6, 15, 15, 6,
+    /* 30 */ 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 6, 6, 6, 6, 6, 6,
+    /* 40 */ 6, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15,
+    /* 50 */ 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 6, 6, 6, 7, 15,
+    /* 60 */ 7, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15,
+    /* 70 */ 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 6, 7, 6, 15, 0,
+    /* 80 */ 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4,
+    /* 90 */ 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4,
+    /* a0 */ 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4,
+    /* b0 */ 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4,
+    /* c0 */ 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4,
+    /* d0 */ 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4,
+    /* e0 */ 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4,
+    /* f0 */ 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4,
+    /* clang-format on */
+};
+
+enum {
+    SEEN_HOST = 1,
+    SEEN_LENGTH = 2,
+    SEEN_TRANSFER = 4,
+    SEEN_TYPE = 8,
+    SEEN_AUTHORIZATION = 16,
+    SEEN_CODING = 32, /* a content coding other than identity */
+    SEEN_CLOSE = 64,
+    SEEN_KEEP_ALIVE = 128,
+};
+
+void
+parser_init(struct parser *parser, const struct parser_limits *limits)
+{
+    assert(limits->fields_max <= PARSER_FIELDS_MAX);
+    assert(limits->line_max <= limits->head_max);
+    *parser = (struct parser){.limits = limits};
+}
+
+static enum parser_result
+refuse(struct parser *parser, int http, const char *reason)
+{
+    parser->http = http;
+    parser->reason = reason;
+    return PARSER_REFUSED;
+}
+
+/* How many bytes from the start of @s are of @class. */
+static size_t
+span(struct str s, unsigned class)
+{
+    size_t n = 0;
+
+    while (n < s.n && classes[(unsigned char)s.p[n]] & class)
+        n++;
+    return n;
+}
+
+static enum pit_method
+method_of(struct str name)
+{
+    switch (name.n) {
+    case 3:
+        if (memcmp(name.p, "GET", 3) == 0)
+            return PIT_GET;
+        return memcmp(name.p, "PUT", 3) == 0 ? PIT_PUT : 0;
+    case 4:
+        if (memcmp(name.p, "POST", 4) == 0)
+            return PIT_POST;
+        return memcmp(name.p, "HEAD", 4) == 0 ? PIT_HEAD : 0;
+    case 5:
+        return memcmp(name.p, "PATCH", 5) == 0 ? PIT_PATCH : 0;
+    case 6:
+        return memcmp(name.p, "DELETE", 6) == 0 ? PIT_DELETE : 0;
+    case 7:
+        return memcmp(name.p, "OPTIONS", 7) == 0 ? PIT_OPTIONS : 0;
+    default:
+        return 0;
+    }
+}
+
+/* uri-host [":" port] of RFC 9110 section 7.2, without userinfo, escapes, an
+ * empty name or an empty port. */
+static bool
+host_valid(struct str host)
+{
+    size_t n;
+
+    if (host.n > 0 && host.p[0] == '[') {
+        n = 1;
+        while (n < host.n && host.p[n] != ']') {
+            if (!strchr("0123456789abcdefABCDEF:.", host.p[n]))
+                return false;
+            n++;
+        }
+        if (n < 3 || n == host.n)
+            return false;
+        n++;
+    } else {
+        n = span(host, HOST);
+        if (n == 0)
+            return false;
+    }
+    if (n == host.n)
+        return true;
+
+    struct str port = str_skip(host, n + 1);
+    int64_t number;
+    return host.p[n] == ':' && port.n <= 5 && str_to_i64(port, &number) &&
+           number <= 65535;
+}
+
+/* Cuts "http://authority" off the target (RFC 9112 section 3.2.2). */
+static bool
+cut_authority(struct parser *parser, struct str *target)
+{
+    size_t scheme = 0;
+
+    if (target->n > 7 && str_eq_nocase(str_from(target->p, 7), STR("http://")))
+        scheme = 7;
+    else if (target->n > 8 &&
+             str_eq_nocase(str_from(target->p, 8), STR("https://")))
+        scheme = 8;
+    else
+        return false;
+
+    struct str rest = str_skip(*target, scheme);
+    size_t n = 0;
+    while (n < rest.n && rest.p[n] != '/' && rest.p[n] != '?')
+        n++;
+    parser->authority = str_from(rest.p, n);
+    *target = str_from(rest.p + n, rest.n - n);
+    return host_valid(parser->authority);
+}
+
+/* Splits the target; @target lies within the caller's bytes, and one byte (the
+ * space) follows it. */
+static enum parser_result
+take_target(struct parser *parser, struct str target, char *end,
+            struct parser_head *head)
+{
+    *end = '\0';
+    if (str_eq(target, STR("*")) && head->method == PIT_OPTIONS) {
+        head->path = target;
+        return PARSER_MORE;
+    }
+    if (target.p[0] != '/' && !cut_authority(parser, &target))
+        return refuse(parser, 400,
+                      "the target must start with '/', or be http://host/...");
+
+    size_t n = 0;
+    while (n < target.n && target.p[n] != '?')
+        n++;
+    head->path = n > 0 ? str_from(target.p, n) : STR("/");
+    if (n < target.n) {
+        head->query = str_from(target.p + n + 1, target.n - n - 1);
+        end[-(ptrdiff_t)(target.n - n)] = '\0';
+    }
+    return PARSER_MORE;
+}
+
+/* RFC 9112 section 3: method SP request-target SP HTTP-version. */
+static enum parser_result
+request_line(struct parser *parser, char *line, size_t len,
+             struct parser_head *head)
+{
+    struct str rest = str_from(line, len);
+    struct str method = str_from(line, span(rest, TOKEN));
+
+    if (method.n == 0 || method.n == len || line[method.n] != ' ')
+        return refuse(parser, 400, "the request line starts with no method");
+    rest = str_skip(rest, method.n + 1);
+    struct str target = str_from(rest.p, span(rest, TARGET));
+    if (target.n == 0 || target.n == rest.n || rest.p[target.n] != ' ')
+        return refuse(parser, 400,
+                      "the request line must be: method, target, version, with "
+                      "single spaces and visible ASCII");
+    char *end = line + method.n + 1 + target.n;
+    struct str version = str_skip(rest, target.n + 1);
+    if (version.n != 8 || memcmp(version.p, "HTTP/", 5) != 0 ||
+        version.p[5] < '0' || version.p[5] > '9' || version.p[6] != '.' ||
+        version.p[7] < '0' || version.p[7] > '9')
+        return refuse(parser, 400, "the request line ends with no version");
+    if (version.p[5] != '1' || version.p[7] > '1')
+        return refuse(parser, 505,
+                      "only HTTP/1.0 and HTTP/1.1 are spoken here");
+    head->version_minor = version.p[7] - '0';
+
+    head->method = method_of(method);
+    if (!head->method && str_eq(method, STR("TRACE")))
+        return refuse(parser, 405, "TRACE is not served");
+    if (!head->method)
+        return refuse(parser, 501, "the method is not known");
+    return take_target(parser, target, end, head);
+}
+
+/* Marks a field that may stand once; false the second time. */
+static bool
+first_time(struct parser *parser, uint32_t bit)
+{
+    bool first = !(parser->seen & bit);
+
+    parser->seen |= bit;
+    return first;
+}
+
+static void
+take_connection(struct parser *parser, struct str value)
+{
+    while (value.n > 0) {
+        struct str option = str_trim(str_cut(value, ',', &value));
+        if (str_eq_nocase(option, STR("close")))
+            parser->seen |= SEEN_CLOSE;
+        else if (str_eq_nocase(option, STR("keep-alive")))
+            parser->seen |= SEEN_KEEP_ALIVE;
+    }
+}
+
+static enum parser_result
+take_host(struct parser *parser, struct str value, struct parser_head *head)
+{
+    if (!first_time(parser, SEEN_HOST))
+        return refuse(parser, 400, "Host stands twice");
+    if (!host_valid(value))
+        return refuse(parser, 400, "Host is not a valid host");
+    head->host = value;
+    return PARSER_MORE;
+}
+
+static enum parser_result
+take_length(struct parser *parser, struct str value, struct parser_head *head)
+{
+    if (!first_time(parser, SEEN_LENGTH))
+        return refuse(parser, 400, "Content-Length stands twice");
+    if (!str_to_i64(value, &head->content_length))
+        return refuse(parser, 400,
+                      "Content-Length must be 1 to 19 digits, below 2^63");
+    return PARSER_MORE;
+}
+
+static enum parser_result
+take_transfer(struct parser *parser, struct str value, struct parser_head *head)
+{
+    if (!first_time(parser, SEEN_TRANSFER))
+        return refuse(parser, 400, "Transfer-Encoding stands twice");
+    if (head->version_minor == 0)
+        return refuse(parser, 400, "Transfer-Encoding is not of HTTP/1.0");
+    if (!str_eq_nocase(value, STR("chunked")))
+        return refuse(parser, 501,
+                      "the only Transfer-Encoding known here is chunked");
+    head->chunked = true;
+    return PARSER_MORE;
+}
+
+/* The fields that the front itself acts on; the length rules out most. */
+static enum parser_result
+take_known(struct parser *parser, struct str name, struct str value,
+           struct parser_head *head)
+{
+    switch (name.n) {
+    case 4:
+        if (str_eq_nocase(name, STR("host")))
+            return take_host(parser, value, head);
+        break;
+    case 6:
+        if (!str_eq_nocase(name, STR("expect")))
+            break;
+        if (!str_eq_nocase(value, STR("100-continue")))
+            return refuse(parser, 417, "the only Expect known is 100-continue");
+        head->expect_continue = head->version_minor > 0;
+        break;
+    case 10:
+        if (str_eq_nocase(name, STR("connection")))
+            take_connection(parser, value);
+        break;
+    case 12:
+        if (str_eq_nocase(name, STR("content-type")) &&
+            !first_time(parser, SEEN_TYPE))
+            return refuse(parser, 400, "Content-Type stands twice");
+        break;
+    case 13:
+        if (str_eq_nocase(name, STR("authorization")) &&
+            !first_time(parser, SEEN_AUTHORIZATION))
+            return refuse(parser, 400, "Authorization stands twice");
+        break;
+    case 14:
+        if (str_eq_nocase(name, STR("content-length")))
+            return take_length(parser, value, head);
+        break;
+    case 16:
+        if (str_eq_nocase(name, STR("content-encoding")) &&
+            !str_eq_nocase(value, STR("identity")))
+            parser->seen |= SEEN_CODING;
+        break;
+    case 17:
+        if (str_eq_nocase(name, STR("transfer-encoding")))
+            return take_transfer(parser, value, head);
+        break;
+    default:
+        break;
+    }
+    return PARSER_MORE;
+}
+
+static bool
+is_space(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+/* RFC 9112 section 5: field-name ":" OWS field-value OWS. A folded line starts
+ * with a space, which is no token character. */
+static enum parser_result
+field_line(struct parser *parser, char *line, size_t len,
+           struct parser_head *head)
+{
+    struct str name = str_from(line, span(str_from(line, len), TOKEN));
+
+    if (head->fields_len == parser->limits->fields_max)
+        return refuse(parser, 431, "too many header fields");
+    if (name.n == 0 || name.n == len || line[name.n] != ':')
+        return refuse(parser, 400,
+                      "a header field must be a name, a colon at once, and a "
+                      "value on the same line");
+
+    char *value = line + name.n + 1, *end = line + len;
+    while (value < end && is_space(*value))
+        value++;
+    while (end > value && is_space(end[-1]))
+        end--;
+    struct str slice = str_from(value, (size_t)(end - value));
+    if (span(slice, VALUE) != slice.n)
+        return refuse(parser, 400,
+                      "a header field's value holds a control character");
+    *end = '\0';
+    head->fields[head->fields_len++] = (struct request_field){name, slice};
+    return take_known(parser, name, slice, head);
+}
+
+/* What only the whole head can show. */
+static enum parser_result
+end_of_head(struct parser *parser, struct parser_head *head)
+{
+    uint32_t seen = parser->seen;
+
+    if (head->version_minor > 0 && !(seen & SEEN_HOST))
+        return refuse(parser, 400, "HTTP/1.1 needs a Host");
+    if (parser->authority.n > 0 && seen & SEEN_HOST &&
+        !str_eq_nocase(parser->authority, head->host))
+        return refuse(parser, 400, "the target's authority is not the Host");
+    if (seen & SEEN_LENGTH && seen & SEEN_TRANSFER)
+        return refuse(
+            parser, 400,
+            "Content-Length and Transfer-Encoding exclude each other");
+    if (seen & SEEN_CODING && (head->chunked || head->content_length > 0))
+        return refuse(parser, 415, "encoded bodies are not accepted");
+    head->keep_alive = !(seen & SEEN_CLOSE) &&
+                       (head->version_minor > 0 || seen & SEEN_KEEP_ALIVE);
+    return PARSER_DONE;
+}
+
+static enum parser_result
+take_line(struct parser *parser, char *line, size_t len,
+          struct parser_head *head)
+{
+    if (parser->in_fields)
+        return len > 0 ? field_line(parser, line, len, head)
+                       : end_of_head(parser, head);
+    if (len == 0) {
+        /* pos is behind it already, and counts only empty lines so far. */
+        if (parser->pos > 2 * EMPTY_LINES_MAX)
+            return refuse(parser, 400, "too many empty lines");
+        parser->start = parser->pos;
+        return PARSER_MORE;
+    }
+    parser->in_fields = true;
+    return request_line(parser, line, len, head);
+}
+
+/* @len bytes of the line have come, and are all of it if @complete. */
+static enum parser_result
+check_length(struct parser *parser, size_t len, bool complete)
+{
+    size_t least = complete ? len : len + 1;
+
+    if (!parser->in_fields && least > parser->limits->line_max)
+        return refuse(parser, 414, "the request line is too long");
+    if (parser->pos - parser->start + least > parser->limits->head_max)
+        return refuse(parser, 431, "the header is too large");
+    return PARSER_MORE;
+}
+
+static void
+clear_head(struct parser_head *head)
+{
+    /* Not the fields: 2 KiB that nothing reads before they are set. */
+    head->method = 0;
+    head->path = head->query = head->host = STR_NULL;
+    head->content_length = -1;
+    head->chunked = head->keep_alive = head->expect_continue = false;
+    head->fields_len = 0;
+}
+
+enum parser_result
+parser_feed(struct parser *parser, char *data, size_t len,
+            struct parser_head *head)
+{
+    enum parser_result result = PARSER_MORE;
+
+    if (parser->http != 0)
+        return PARSER_REFUSED;
+    if (parser->pos == 0 && parser->scanned == 0)
+        clear_head(head);
+    assert(len >= parser->scanned);
+    while (result == PARSER_MORE) {
+        char *line = data + parser->pos;
+        const char *lf =
+            memchr(data + parser->scanned, '\n', len - parser->scanned);
+        if (!lf) {
+            parser->scanned = len;
+            return check_length(parser, len - parser->pos, false);
+        }
+        size_t n = (size_t)(lf - line) + 1;
+        result = check_length(parser, n, true);
+        if (result != PARSER_MORE)
+            break;
+        if (n < 2 || line[n - 2] != '\r')
+            return refuse(parser, 400, "a line must end with CR LF");
+        parser->pos += n;
+        parser->scanned = parser->pos;
+        result = take_line(parser, line, n - 2, head);
+    }
+    return result;
+}
+
+bool
+parser_begun(const struct parser *parser, const char *data, size_t len)
+{
+    return parser->in_fields ||
+           (len > parser->pos && data[parser->pos] != '\r');
+}

@@ -1,0 +1,378 @@
+/* Route: a tree of segments.
+ *
+ * DESIGN. Each node stands for what has been matched so far; its edges are
+ * literals, in the order of adding, and at most one "{name}:verb" per verb, one
+ * "{name:int}" and one "{name}". So two patterns that fit the same paths end in
+ * the same node, whatever their parameters are called, and a clash is a second
+ * target for one method there.
+ *
+ * Matching tries the edges of a node from exact to general and comes back when
+ * a branch does not have the method. A node lies at one depth, hence is visited
+ * at most once a match: the work is bounded by the table, not by the path.
+ * Recursion is bounded by ROUTE_SEGMENTS_MAX. */
+#include "route.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+
+enum { METHODS = PIT_OPTIONS + 1 };
+
+enum edge_kind { EDGE_LITERAL, EDGE_ACTION, EDGE_INT, EDGE_ANY };
+
+struct node {
+    struct node *next; /* sibling */
+    struct node *child;
+    enum edge_kind kind;
+    struct str text;                     /* the literal, or the verb */
+    const struct route *routes[METHODS]; /* by method; of the table */
+};
+
+struct route {
+    struct route *next;
+    enum pit_method method;
+    const char *pattern;
+    const void *target;
+    struct str params[REQUEST_PARAMS_MAX]; /* names, in the path's order */
+    size_t params_len;
+};
+
+struct route_table {
+    struct node root;
+    struct route *first;
+    struct route **last; /* the list is in the order of adding */
+};
+
+struct route_table *
+route_table_new(void)
+{
+    struct route_table *table = xcalloc(1, sizeof *table);
+
+    table->last = &table->first;
+    return table;
+}
+
+static void
+free_nodes(struct node *node)
+{
+    while (node) {
+        struct node *next = node->next;
+        free_nodes(node->child); /* at most ROUTE_SEGMENTS_MAX deep */
+        free(node);
+        node = next;
+    }
+}
+
+void
+route_table_free(struct route_table *table)
+{
+    if (!table)
+        return;
+    free_nodes(table->root.child);
+    while (table->first) {
+        struct route *next = table->first->next;
+        free(table->first);
+        table->first = next;
+    }
+    free(table);
+}
+
+/* ---- building ---- */
+
+struct segment {
+    enum edge_kind kind;
+    struct str text;
+    struct str param; /* empty for a literal */
+};
+
+static bool
+is_name(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        char c = s.p[i];
+        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_'))
+            return false;
+    }
+    return s.n > 0;
+}
+
+/* False for what is neither a literal nor one of the forms of route.h. */
+static bool
+parse_segment(struct str s, struct segment *ret)
+{
+    *ret = (struct segment){.kind = EDGE_LITERAL, .text = s};
+    if (s.n == 0 || s.p[0] != '{')
+        return (s.n == 0 || !memchr(s.p, '{', s.n)) &&
+               (s.n == 0 || !memchr(s.p, '}', s.n)) &&
+               (s.n == 0 || !memchr(s.p, '%', s.n));
+
+    struct str after, type;
+    struct str inside = str_cut(str_skip(s, 1), '}', &after);
+    if (!after.p) /* no closing brace */
+        return false;
+    ret->param = str_cut(inside, ':', &type);
+    ret->text = STR_NULL;
+    ret->kind = EDGE_ANY;
+    if (type.p && !str_eq(type, STR("int")))
+        return false;
+    if (type.p)
+        ret->kind = EDGE_INT;
+    if (after.n == 0)
+        return is_name(ret->param);
+    ret->kind = EDGE_ACTION;
+    ret->text = str_skip(after, 1);
+    return !type.p && after.p[0] == ':' && is_name(ret->text) &&
+           is_name(ret->param);
+}
+
+/* The edge's node, made if need be; siblings stay in the order of kinds. */
+static struct node *
+descend(struct node *parent, const struct segment *segment)
+{
+    struct node **at = &parent->child;
+
+    while (*at && (*at)->kind <= segment->kind) {
+        if ((*at)->kind == segment->kind && str_eq((*at)->text, segment->text))
+            return *at;
+        at = &(*at)->next;
+    }
+    struct node *node = xcalloc(1, sizeof *node);
+    node->kind = segment->kind;
+    node->text = segment->text;
+    node->next = *at;
+    *at = node;
+    return node;
+}
+
+static enum status
+bad_pattern(struct error *err, const char *pattern, const char *why)
+{
+    return error_set(err, ST_INVALID, "route '%s': %s", pattern, why);
+}
+
+/* Walks the pattern down the tree and notes the names of its parameters. */
+static enum status
+place(struct route_table *table, struct route *route, struct node **ret,
+      struct error *err)
+{
+    struct node *node = &table->root;
+    struct str rest = str_c(route->pattern);
+    int segments = 0;
+
+    if (rest.n == 0 || rest.p[0] != '/')
+        return bad_pattern(err, route->pattern, "must start with '/'");
+    rest = str_from(rest.p + 1, rest.n - 1);
+    while (rest.p) {
+        struct segment segment;
+        if (++segments > ROUTE_SEGMENTS_MAX)
+            return bad_pattern(err, route->pattern, "too many segments");
+        if (!parse_segment(str_cut(rest, '/', &rest), &segment))
+            return bad_pattern(err, route->pattern,
+                               "a segment is text, {name}, {name:int} or "
+                               "{name}:verb, with names of a-z, 0-9 and _");
+        if (segment.param.n > 0) {
+            if (route->params_len == REQUEST_PARAMS_MAX)
+                return bad_pattern(err, route->pattern, "too many parameters");
+            for (size_t i = 0; i < route->params_len; i++)
+                if (str_eq(route->params[i], segment.param))
+                    return bad_pattern(err, route->pattern,
+                                       "a parameter's name stands twice");
+            route->params[route->params_len++] = segment.param;
+        }
+        node = descend(node, &segment);
+    }
+    *ret = node;
+    return ST_OK;
+}
+
+enum status
+route_add(struct route_table *table, enum pit_method method,
+          const char *pattern, const void *target, struct error *err)
+{
+    struct node *node = NULL;
+
+    if (method < PIT_GET || method > PIT_OPTIONS)
+        return bad_pattern(err, pattern, "has no known method");
+    struct route *route = xcalloc(1, sizeof *route);
+    route->method = method;
+    route->pattern = pattern;
+    route->target = target;
+    enum status st = place(table, route, &node, err);
+    if (st == ST_OK && node->routes[method])
+        st = error_set(err, ST_CONFLICT, "route '%s %s' clashes with '%s'",
+                       request_method_name(method), pattern,
+                       node->routes[method]->pattern);
+    if (st != ST_OK) {
+        free(route);
+        return st;
+    }
+    node->routes[method] = route;
+    *table->last = route;
+    table->last = &route->next;
+    return ST_OK;
+}
+
+/* ---- matching ---- */
+
+struct search {
+    struct str segments[ROUTE_SEGMENTS_MAX]; /* decoded */
+    size_t segments_len;
+    struct str params[REQUEST_PARAMS_MAX];
+    size_t params_len;
+    enum pit_method method;
+    const struct route *found;
+    uint32_t allow;
+};
+
+static bool
+is_int(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] < '0' || s.p[i] > '9')
+            return false;
+    return s.n > 0 && s.n <= 18;
+}
+
+/* Whether @segment fits; *ret_param is its value, if the edge has one. */
+static bool
+fits(const struct node *node, struct str segment, struct str *ret_param)
+{
+    size_t verb = node->text.n + 1;
+
+    *ret_param = segment;
+    switch (node->kind) {
+    case EDGE_LITERAL:
+        return str_eq(node->text, segment);
+    case EDGE_ACTION:
+        if (segment.n <= verb || segment.p[segment.n - verb] != ':' ||
+            !str_eq(str_skip(segment, segment.n - verb + 1), node->text))
+            return false;
+        ret_param->n = segment.n - verb;
+        return true;
+    case EDGE_INT:
+        return is_int(segment);
+    case EDGE_ANY:
+        return segment.n > 0;
+    }
+    return false;
+}
+
+/* The route for the method at the end of a path. */
+static bool
+settle(struct search *search, const struct node *node)
+{
+    const struct route *route = node->routes[search->method];
+
+    for (int method = PIT_GET; method < METHODS; method++)
+        if (node->routes[method])
+            search->allow |= 1u << method;
+    if (!route && search->method == PIT_HEAD)
+        route = node->routes[PIT_GET];
+    search->found = route;
+    return route != NULL;
+}
+
+static bool
+find(struct search *search, const struct node *parent, size_t depth)
+{
+    struct str segment = search->segments[depth], param;
+
+    for (const struct node *node = parent->child; node; node = node->next) {
+        size_t params_len = search->params_len;
+        if (!fits(node, segment, &param))
+            continue;
+        if (node->kind != EDGE_LITERAL)
+            search->params[search->params_len++] = param;
+        if (depth + 1 == search->segments_len ? settle(search, node)
+                                              : find(search, node, depth + 1))
+            return true;
+        search->params_len = params_len;
+    }
+    return false;
+}
+
+/* Cuts the path and decodes what is escaped. */
+static bool
+split(struct pit_request *req, struct search *search)
+{
+    struct str rest = str_skip(req->raw_path, 1);
+    bool escaped = memchr(req->raw_path.p, '%', req->raw_path.n);
+
+    if (!rest.p)
+        rest = STR("");
+    while (rest.p) {
+        struct str segment = str_cut(rest, '/', &rest);
+        if (search->segments_len == ROUTE_SEGMENTS_MAX)
+            return false;
+        if (escaped && request_percent_decode(req->arena, segment, false,
+                                              &segment, NULL) != ST_OK)
+            return false;
+        search->segments[search->segments_len++] = segment;
+    }
+    return true;
+}
+
+static enum route_result
+refuse(struct search *search, struct route_match *ret)
+{
+    if (search->allow == 0)
+        return ROUTE_NOT_FOUND;
+    if (search->allow & (1u << PIT_GET))
+        search->allow |= 1u << PIT_HEAD;
+    ret->allow = search->allow | 1u << PIT_OPTIONS;
+    return search->method == PIT_OPTIONS ? ROUTE_OPTIONS
+                                         : ROUTE_METHOD_NOT_ALLOWED;
+}
+
+enum route_result
+route_match(const struct route_table *table, struct pit_request *req,
+            struct route_match *ret)
+{
+    struct search search;
+
+    /* The tables of slices are not cleared: their lengths are. */
+    search.segments_len = search.params_len = 0;
+    search.method = req->method;
+    search.found = NULL;
+    search.allow = 0;
+    if (!split(req, &search))
+        return ROUTE_BAD;
+    if (!find(&search, &table->root, 0))
+        return refuse(&search, ret);
+
+    const struct route *route = search.found;
+    assert(route->params_len == search.params_len);
+    for (size_t i = 0; i < route->params_len; i++)
+        if (request_param_add(req, route->params[i], search.params[i]) != ST_OK)
+            return ROUTE_BAD;
+    ret->target = route->target;
+    ret->pattern = route->pattern;
+    ret->allow = 0;
+    return ROUTE_FOUND;
+}
+
+void
+route_allow(uint32_t allow, char dst[ROUTE_ALLOW_SIZE])
+{
+    size_t n = 0;
+
+    dst[0] = '\0';
+    for (int method = PIT_GET; method < METHODS; method++)
+        if (allow & (1u << method))
+            n += (size_t)snprintf(dst + n, ROUTE_ALLOW_SIZE - n, "%s%s",
+                                  n > 0 ? ", " : "",
+                                  request_method_name((enum pit_method)method));
+    assert(n < ROUTE_ALLOW_SIZE);
+}
+
+void
+route_each(const struct route_table *table,
+           void (*fn)(enum pit_method method, const char *pattern,
+                      const void *target, void *arg),
+           void *arg)
+{
+    for (const struct route *route = table->first; route; route = route->next)
+        fn(route->method, route->pattern, route->target, arg);
+}
