@@ -76,9 +76,16 @@ void front_drain(struct front *front);
 void front_cancel(struct front *front);
 /* A snapshot. */
 struct front_stats front_stats(const struct front *front);
-/* True when no further connection is taken. @fn (one at a time, may be NULL) is
- * called when there is room again. */
+/* True when no further connection is taken. */
 bool front_full(const struct front *front);
-void front_on_room(struct front *front, void (*fn)(void *arg), void *arg);
+
+/* Calls fn once, when a full front has room again. In the owner's storage;
+ * list_init() the link first, list_remove() it to give up. Adding it again
+ * moves it to the end. */
+struct front_waiter {
+    struct list link;
+    void (*fn)(struct front_waiter *waiter);
+};
+void front_wait_room(struct front *front, struct front_waiter *waiter);
 
 #endif

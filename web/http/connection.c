@@ -1,0 +1,623 @@
+/* Connection: I/O and what comes next.
+ *
+ * DESIGN. Edge-triggered events, so that nothing is added to or removed from
+ * epoll for a request: `readable` and `writable_wait` remember what the edges
+ * said. A short read means that the socket is empty, and saves the recv() that
+ * would say EAGAIN; where that could miss a FIN or a reset that came with the
+ * data (epoll has told of the FIN, or a handler is about to wait), it reads on
+ * until EAGAIN.
+ *
+ * Everything happens in connection_run(): events, deadlines and handlers that
+ * end only note what is new and call it. It never runs twice on one stack, and
+ * it alone frees the connection.
+ *
+ * THE BLOCK that input goes to:
+ *
+ *     0        in_head   in_pos        in_len      block_size
+ *     | head    | used    | to be taken | free      |
+ *     `pinned: the request's slices
+ *
+ * A head starts only where head_max bytes fit behind it, so it never has to
+ * move while the parser's slices point into it.
+ *
+ * A CLIENT THAT CLOSED sends a FIN whether it will still read or not. On a
+ * local socket poll() tells; on TCP only an answer to something that we send
+ * does. So an HTTP/1.1 client that still has no answer after probe_ms gets an
+ * interim "100 Continue", which every client must skip (RFC 9110 section 15.2):
+ * from one that is gone comes a reset, and the handler is cancelled. */
+#include "http/connection.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+/* Empty lines before a request line may take as much beside head_max. */
+enum { HEAD_SLACK = 64 };
+
+size_t
+connection_pending(const struct connection *c)
+{
+    return c->out.len - c->out_sent + c->tail.n;
+}
+
+static void
+release_exchange(struct connection *c)
+{
+    if (!c->exchange)
+        return;
+    assert(!c->exchange->co);
+    front_exchange_give(c->front, c->exchange);
+    c->exchange = NULL;
+    c->tail = STR_NULL;
+}
+
+static void
+release_block(struct connection *c)
+{
+    if (c->in)
+        front_block_give(c->front, c->in);
+    c->in = NULL;
+    c->in_pos = c->in_len = c->in_head = 0;
+}
+
+/* ---- the end ---- */
+
+/* Gives back the socket and all that no handler needs. Idempotent. */
+static void
+shut(struct connection *c)
+{
+    if (c->state == CONNECTION_CLOSED)
+        return;
+    c->state = CONNECTION_CLOSED;
+    event_free(c->read_event);
+    event_free(c->write_event);
+    close(c->fd);
+    c->fd = -1;
+    front_deadline_stop(&c->reading);
+    front_deadline_stop(&c->writing);
+    c->tail = STR_NULL;
+    front_out_give(c->front, &c->out);
+}
+
+void
+connection_vanish(struct connection *c)
+{
+    struct exchange *x = c->exchange;
+
+    if (c->state == CONNECTION_CLOSED)
+        return;
+    shut(c);
+    if (x && x->co) {
+        c->front->stats.hung_up++;
+        co_cancel(x->co, ST_CANCELLED);
+    }
+}
+
+static void
+connection_free(struct connection *c)
+{
+    struct front *front = c->front;
+
+    release_exchange(c);
+    release_block(c);
+    list_remove(&c->link);
+    list_remove(&c->dirty);
+    loop_unready(&c->task);
+    free(c);
+    front_left(front);
+}
+
+/* ---- input ---- */
+
+/* True when the peer has closed both directions, or reset. */
+static bool
+is_hung_up(const struct connection *c)
+{
+    struct pollfd pollfd = {.fd = c->fd};
+
+    return poll(&pollfd, 1, 0) == 1 &&
+           pollfd.revents & (POLLHUP | POLLERR | POLLNVAL);
+}
+
+static void
+on_eof(struct connection *c)
+{
+    c->eof = true;
+    c->readable = false;
+    if (is_hung_up(c))
+        connection_vanish(c);
+}
+
+/* One recv(); true when bytes came. */
+static bool
+fill(struct connection *c)
+{
+    if (!c->readable)
+        return false;
+    if (!c->in)
+        c->in = front_block_take(c->front);
+    size_t room = c->front->block_size - c->in_len;
+    if (room == 0)
+        return false;
+
+    ssize_t n;
+    do
+        n = recv(c->fd, c->in + c->in_len, room, 0);
+    while (n < 0 && errno == EINTR);
+    if (n > 0) {
+        c->in_len += (size_t)n;
+        if ((size_t)n < room && !c->closed_half && c->state != CONNECTION_BUSY)
+            c->readable = false;
+        return true;
+    }
+    if (n == 0) {
+        on_eof(c);
+    } else if (errno == EAGAIN) {
+        c->readable = false;
+    } else {
+        connection_vanish(c);
+    }
+    return false;
+}
+
+/* ---- output ---- */
+
+static void
+wait_writable(struct connection *c)
+{
+    if (c->writable_wait)
+        return;
+    c->writable_wait = true;
+    if (event_add(c->write_event, NULL) != 0)
+        connection_vanish(c);
+}
+
+/* One sendmsg(); the bytes that left, or -1 when no more can leave now. */
+static ssize_t
+send_some(struct connection *c)
+{
+    struct iovec iov[2] = {
+        {c->out.p + c->out_sent, c->out.len - c->out_sent},
+        {(char *)(uintptr_t)c->tail.p, c->tail.n},
+    };
+    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
+
+    if (c->tail.n == 0)
+        return send(c->fd, iov[0].iov_base, iov[0].iov_len, MSG_NOSIGNAL);
+    return sendmsg(c->fd, &msg, MSG_NOSIGNAL);
+}
+
+static void
+sent(struct connection *c, size_t n)
+{
+    size_t of_out = c->out.len - c->out_sent;
+
+    if (n < of_out) {
+        c->out_sent += n;
+        return;
+    }
+    c->tail = str_skip(c->tail, n - of_out);
+    c->out_sent = 0;
+    buf_reset(&c->out);
+}
+
+/* True when something may go on that waited for output to leave. */
+static bool
+flush(struct connection *c)
+{
+    size_t before = connection_pending(c), pending = before;
+
+    if (c->out.failed)
+        connection_vanish(c);
+    while (c->state != CONNECTION_CLOSED && pending > 0 && !c->writable_wait) {
+        ssize_t n = send_some(c);
+        if (n >= 0)
+            sent(c, (size_t)n);
+        else if (errno == EAGAIN)
+            wait_writable(c);
+        else if (errno != EINTR)
+            connection_vanish(c);
+        pending = connection_pending(c);
+    }
+    if (c->state == CONNECTION_CLOSED)
+        return false;
+    if (pending == 0) {
+        front_deadline_stop(&c->writing);
+        front_out_give(c->front, &c->out);
+    } else if (pending < before || list_empty(&c->writing.link)) {
+        front_deadline(c->front, &c->writing, DEADLINE_WRITE);
+    }
+    if (c->exchange)
+        exchange_on_output(c->exchange);
+    switch (c->state) {
+    case CONNECTION_HEAD:
+        return before > c->front->options.output_max && pending < before;
+    case CONNECTION_ENDING:
+        return pending < before;
+    case CONNECTION_CLOSING:
+        return pending == 0;
+    default:
+        return false;
+    }
+}
+
+/* ---- what comes next: each returns true when the state has changed ---- */
+
+static void
+start_head(struct connection *c)
+{
+    c->exchange = front_exchange_take(c->front);
+    c->exchange->connection = c;
+    parser_init(&c->parser, &c->front->limits);
+    /* What is left of the block must hold any head. */
+    if (c->front->block_size - c->in_pos <
+        c->front->limits.head_max + HEAD_SLACK) {
+        memmove(c->in, c->in + c->in_pos, c->in_len - c->in_pos);
+        c->in_len -= c->in_pos;
+        c->in_pos = 0;
+    }
+}
+
+/* Nothing has come of the next request. */
+static bool
+be_idle(struct connection *c)
+{
+    release_exchange(c);
+    release_block(c);
+    if (c->eof || (c->front->draining && c->requests > 0)) {
+        c->state = CONNECTION_CLOSING;
+        return true;
+    }
+    if (c->requests > 0)
+        front_deadline(c->front, &c->reading, DEADLINE_IDLE);
+    else if (list_empty(&c->reading.link))
+        front_deadline(c->front, &c->reading, DEADLINE_HEAD);
+    return false;
+}
+
+static bool
+is_begun(const struct connection *c)
+{
+    return c->exchange &&
+           parser_begun(&c->parser, c->in + c->in_pos, c->in_len - c->in_pos);
+}
+
+static bool
+wait_for_head(struct connection *c)
+{
+    if (c->eof) {
+        c->state = CONNECTION_CLOSING;
+        return true;
+    }
+    if (list_empty(&c->reading.link) ||
+        (is_begun(c) && c->reading.kind != DEADLINE_HEAD))
+        front_deadline(c->front, &c->reading, DEADLINE_HEAD);
+    return false;
+}
+
+static bool
+read_head(struct connection *c)
+{
+    if (connection_pending(c) > c->front->options.output_max)
+        return false;
+    if (c->in_pos == c->in_len && !fill(c))
+        return c->state == CONNECTION_HEAD && be_idle(c);
+    if (c->budget == 0) {
+        loop_ready_next(c->front->loop, &c->task);
+        return false;
+    }
+    if (!c->exchange)
+        start_head(c);
+    switch (parser_feed(&c->parser, c->in + c->in_pos, c->in_len - c->in_pos,
+                        &c->exchange->head)) {
+    case PARSER_MORE:
+        if (fill(c))
+            return true;
+        return c->state == CONNECTION_HEAD && wait_for_head(c);
+    case PARSER_REFUSED:
+        answer_request_id(c->exchange);
+        exchange_refuse(c->exchange, c->parser.http, c->parser.reason);
+        return true;
+    case PARSER_DONE:
+        break;
+    }
+    if (c->reading.kind == DEADLINE_HEAD)
+        front_deadline_stop(&c->reading);
+    c->budget--;
+    c->requests++;
+    c->probed = false;
+    c->in_pos += c->parser.pos;
+    c->in_head = c->in_pos;
+    exchange_begin(c->exchange);
+    return true;
+}
+
+/* The handler waits for something; the client may have sent more, or gone. */
+static bool
+watch(struct connection *c)
+{
+    if (c->reading.kind == DEADLINE_IDLE)
+        front_deadline_stop(&c->reading);
+    while (fill(c))
+        ;
+    if (c->state != CONNECTION_BUSY)
+        return true;
+    exchange_on_input(c->exchange);
+    if (c->eof && !c->probed && c->reading.kind != DEADLINE_PROBE &&
+        c->front->options.probe_ms > 0)
+        front_deadline(c->front, &c->reading, DEADLINE_PROBE);
+    return false;
+}
+
+/* The answer is made; what is left of body and answer goes by. */
+static bool
+end_exchange(struct connection *c)
+{
+    struct exchange *x = c->exchange;
+
+    while (!x->last && !exchange_discard(x))
+        if (!fill(c)) {
+            if (c->state != CONNECTION_ENDING)
+                return true;
+            x->last |= c->eof;
+            if (!x->last && c->reading.kind != DEADLINE_BODY)
+                front_deadline(c->front, &c->reading, DEADLINE_BODY);
+            if (!x->last)
+                return false;
+        }
+    if (c->tail.n > 0) {
+        /* The client's time to read is DEADLINE_WRITE's affair. */
+        front_deadline_stop(&c->reading);
+        return false;
+    }
+    if (c->reading.kind == DEADLINE_BODY)
+        front_deadline_stop(&c->reading);
+    c->state = x->last ? CONNECTION_CLOSING : CONNECTION_HEAD;
+    release_exchange(c);
+    return true;
+}
+
+/* The answer to a message that was refused arrives only if the client's bytes
+ * are read on for a moment: unread ones make the kernel send a reset. */
+static bool
+start_drain(struct connection *c)
+{
+    if (connection_pending(c) > 0) {
+        front_deadline_stop(&c->reading);
+        return false;
+    }
+    release_block(c);
+    c->state = CONNECTION_DRAIN;
+    if (c->eof || shutdown(c->fd, SHUT_WR) != 0)
+        shut(c);
+    else
+        front_deadline(c->front, &c->reading, DEADLINE_DRAIN);
+    return true;
+}
+
+static bool
+drain(struct connection *c)
+{
+    while (fill(c)) {
+        c->drained += c->in_len;
+        c->in_len = 0;
+        if (c->drained > DRAIN_MAX)
+            break;
+    }
+    if (c->state == CONNECTION_DRAIN && (c->eof || c->drained > DRAIN_MAX))
+        shut(c);
+    release_block(c);
+    return c->state != CONNECTION_DRAIN;
+}
+
+static bool
+advance(struct connection *c)
+{
+    switch (c->state) {
+    case CONNECTION_HEAD:
+        return read_head(c);
+    case CONNECTION_BUSY:
+        return watch(c);
+    case CONNECTION_ENDING:
+        return end_exchange(c);
+    case CONNECTION_CLOSING:
+        return start_drain(c);
+    case CONNECTION_DRAIN:
+        return drain(c);
+    case CONNECTION_CLOSED:
+        return false;
+    }
+    return false;
+}
+
+void
+connection_run(struct connection *c)
+{
+    if (c->running)
+        return;
+    c->running = true;
+    c->budget = REQUESTS_A_RUN;
+    do
+        while (advance(c))
+            ;
+    while (flush(c));
+    c->running = false;
+    if (c->state == CONNECTION_CLOSED && !(c->exchange && c->exchange->co))
+        connection_free(c);
+}
+
+/* ---- events ---- */
+
+static void
+on_readable(evutil_socket_t fd, short what, void *arg)
+{
+    struct connection *c = arg;
+
+    (void)fd;
+    front_read_clock(c->front);
+    if (what & EV_CLOSED)
+        c->closed_half = true;
+    if (c->eof && is_hung_up(c))
+        connection_vanish(c);
+    c->readable = !c->eof;
+    connection_run(c);
+}
+
+static void
+on_writable(evutil_socket_t fd, short what, void *arg)
+{
+    struct connection *c = arg;
+
+    (void)fd;
+    (void)what;
+    front_read_clock(c->front);
+    c->writable_wait = false;
+    connection_run(c);
+}
+
+static void
+on_task(struct loop_task *task)
+{
+    connection_run(LIST_ENTRY(task, struct connection, task));
+}
+
+static void
+probe(struct connection *c)
+{
+    struct exchange *x = c->exchange;
+
+    if (c->state != CONNECTION_BUSY || c->probed || x->streaming ||
+        x->head.version_minor == 0)
+        return;
+    c->probed = true;
+    front_out_take(c->front, &c->out);
+    buf_add_c(&c->out, "HTTP/1.1 100 Continue\r\n\r\n");
+}
+
+static void
+head_expired(struct connection *c)
+{
+    if (!is_begun(c)) {
+        c->state = CONNECTION_CLOSING;
+        return;
+    }
+    answer_request_id(c->exchange);
+    exchange_refuse(c->exchange, 408, "the header did not arrive in time");
+}
+
+static void
+body_expired(struct connection *c)
+{
+    if (!exchange_body_late(c->exchange)) {
+        front_deadline(c->front, &c->reading, DEADLINE_BODY);
+        return;
+    }
+    c->front->stats.timed_out++;
+    if (c->state == CONNECTION_BUSY)
+        exchange_body_expired(c->exchange);
+    else
+        c->exchange->last = true;
+}
+
+void
+connection_expired(struct connection *c, enum deadline_kind kind)
+{
+    switch (kind) {
+    case DEADLINE_IDLE:
+        c->state = CONNECTION_CLOSING;
+        break;
+    case DEADLINE_HEAD:
+        c->front->stats.timed_out++;
+        head_expired(c);
+        break;
+    case DEADLINE_BODY:
+        body_expired(c);
+        break;
+    case DEADLINE_PROBE:
+        probe(c);
+        break;
+    case DEADLINE_DRAIN:
+        shut(c);
+        break;
+    default:
+        c->front->stats.timed_out++;
+        connection_vanish(c);
+        break;
+    }
+    connection_run(c);
+}
+
+/* ---- the beginning ---- */
+
+static void
+name_peer(struct connection *c)
+{
+    struct sockaddr_storage addr;
+    socklen_t len = sizeof addr;
+    const void *ip = NULL;
+
+    memcpy(c->peer, "unix", sizeof "unix");
+    if (getpeername(c->fd, (struct sockaddr *)&addr, &len) != 0)
+        return;
+    if (addr.ss_family == AF_INET)
+        ip = &((struct sockaddr_in *)&addr)->sin_addr;
+    else if (addr.ss_family == AF_INET6)
+        ip = &((struct sockaddr_in6 *)&addr)->sin6_addr;
+    if (!ip || !inet_ntop(addr.ss_family, ip, c->peer, sizeof c->peer))
+        return;
+    /* An IPv4 client of an IPv6 socket goes by its own name. */
+    if (strncmp(c->peer, "::ffff:", 7) == 0 && strchr(c->peer, '.'))
+        memmove(c->peer, c->peer + 7, strlen(c->peer + 7) + 1);
+}
+
+static void
+set_options(int fd)
+{
+    int on = 1;
+
+    /* Neither is fatal, and a local socket knows neither. */
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+}
+
+struct connection *
+connection_new(struct front *front, int fd)
+{
+    struct connection *c = xcalloc(1, sizeof *c);
+    struct event_base *base = loop_base(front->loop);
+
+    c->front = front;
+    c->fd = fd;
+    list_init(&c->link);
+    list_init(&c->dirty);
+    list_init(&c->reading.link);
+    list_init(&c->writing.link);
+    list_init(&c->task.link);
+    c->task.fn = on_task;
+    c->reading.kind = DEADLINE_IDLE;
+    c->readable = true;
+    name_peer(c);
+    set_options(fd);
+    c->read_event = event_new(
+        base, fd, EV_READ | EV_CLOSED | EV_PERSIST | EV_ET, on_readable, c);
+    c->write_event = event_new(base, fd, EV_WRITE | EV_ET, on_writable, c);
+    if (!c->read_event || !c->write_event)
+        log_fatal("out of memory");
+    if (event_add(c->read_event, NULL) != 0) {
+        event_free(c->read_event);
+        event_free(c->write_event);
+        close(fd);
+        free(c);
+        return NULL;
+    }
+    return c;
+}

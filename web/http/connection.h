@@ -1,0 +1,232 @@
+/* connection.h - one client's socket, and the exchange that is under way on it.
+ *
+ * Private to web/http: the front owns connections, a connection owns at most
+ * one exchange at a time, so pipelined answers keep their order by
+ * construction. connection.c does I/O and decides what comes next, exchange.c
+ * is the handler's side, answer.c makes bytes of a response.
+ *
+ *          bytes           handler ends        body and answer through
+ *   HEAD ---------> BUSY ---------> ENDING ---------> HEAD
+ *     \ refused                        \ last one
+ *      `------------------------------> CLOSING ------> DRAIN ------> CLOSED
+ *                                        output sent     EOF or time
+ *   A vanished client leads to CLOSED from everywhere; the connection is freed
+ *   once its handler has ended too. */
+#ifndef WEB_HTTP_CONNECTION_H
+#define WEB_HTTP_CONNECTION_H
+
+#include <event2/event.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "async/co.h"
+#include "async/loop.h"
+#include "base/buf.h"
+#include "base/list.h"
+#include "http/chunked.h"
+#include "http/exchange.h"
+#include "http/front.h"
+#include "http/parser.h"
+
+enum {
+    POOL_MAX = 64,             /* spare objects of each kind */
+    BODY_WINDOW = 32 * 1024,   /* bytes read ahead of the handler */
+    OUT_BLOCK = 16 * 1024,     /* first size of an output buffer */
+    BODY_COPY_MAX = 8 * 1024,  /* a longer body is sent from where it is */
+    EXCHANGE_ARENA = 4 * 1024, /* first chunk, within the exchange */
+    REQUESTS_A_RUN = 64,       /* then the others get their turn */
+    DRAIN_MAX = 1024 * 1024,   /* bytes read on after a refusal */
+};
+
+enum connection_state {
+    CONNECTION_HEAD,
+    CONNECTION_BUSY,
+    CONNECTION_ENDING,
+    CONNECTION_CLOSING,
+    CONNECTION_DRAIN,
+    CONNECTION_CLOSED,
+};
+
+/* Each kind has one delay, so each list is in the order of time by itself. */
+enum deadline_kind {
+    DEADLINE_IDLE,
+    DEADLINE_HEAD,
+    DEADLINE_BODY, /* looks at the rate, and starts again */
+    DEADLINE_PROBE,
+    DEADLINE_DRAIN,
+    DEADLINE_WRITE,
+    DEADLINE_KINDS,
+};
+
+struct deadline {
+    struct list link;
+    int64_t at_ms; /* of the loop's clock */
+    enum deadline_kind kind;
+};
+
+struct connection;
+
+struct exchange {
+    struct http_exchange pub; /* first: what handlers see */
+    struct connection *connection;
+    struct co *co; /* while the handler runs */
+    struct parser_head head;
+
+    struct chunked chunked;
+    int64_t body_left; /* by Content-Length */
+    int64_t body_received;
+    int64_t body_max;
+    int64_t body_started_ms;
+    bool body_done;
+    bool body_asked; /* the handler has started to read it */
+    bool expect;     /* the client waits for 100 Continue */
+    struct buf body; /* a chunked one, read as a whole */
+
+    bool read_waiting;
+    bool write_waiting;
+    struct op read_op;
+    struct op write_op;
+
+    bool last;      /* the connection closes after this answer */
+    bool streaming; /* the head has left by exchange_start() */
+    bool chunking;  /* the answer's body goes in chunks */
+    bool bodiless;  /* HEAD, 204, 304 */
+    int refusal;    /* HTTP code, once the body failed */
+    const char *refusal_reason;
+    int64_t started_us; /* for the access log */
+    int64_t sent;       /* bytes of the answer's body */
+
+    struct arena arena;
+    _Alignas(max_align_t) char first[EXCHANGE_ARENA];
+};
+
+struct connection {
+    struct front *front;
+    struct list link;  /* of front->connections */
+    struct list dirty; /* of front->dirty */
+    struct deadline reading;
+    struct deadline writing;
+    struct loop_task task;
+    struct event *read_event;
+    struct event *write_event;
+    int fd;
+    enum connection_state state;
+
+    char *in;       /* a block of the front's; NULL while idle */
+    size_t in_pos;  /* the first byte that nobody has taken */
+    size_t in_len;  /* bytes there */
+    size_t in_head; /* end of the present head: what lies before is pinned */
+    struct parser parser;
+
+    struct buf out;
+    size_t out_sent;
+    struct str tail; /* goes after out; lent by the exchange */
+
+    struct exchange *exchange;
+    uint32_t requests;
+    uint32_t budget; /* requests left in this run */
+    size_t drained;
+    bool running;     /* connection_run() is on the stack */
+    bool readable;    /* recv() may have something */
+    bool closed_half; /* epoll has announced a FIN */
+    bool eof;         /* recv() has seen it */
+    bool probed;
+    bool writable_wait; /* write_event is pending */
+    char peer[REQUEST_PEER_MAX];
+};
+
+struct front {
+    struct loop *loop;
+    struct front_options options;
+    struct parser_limits limits;
+    http_handler *handler;
+    void *arg;
+    struct list connections;
+    struct list dirty; /* run before the loop sleeps */
+    struct loop_hook hook;
+    struct list deadlines[DEADLINE_KINDS];
+    int64_t delays_ms[DEADLINE_KINDS];
+    struct loop_timer sweep;
+    int64_t now_ms; /* when the present event came, see front_now() */
+    int64_t sweep_at_ms;
+    size_t block_size;
+    void *spare_blocks[POOL_MAX];
+    size_t spare_blocks_len;
+    void *spare_outs[POOL_MAX];
+    size_t spare_outs_len;
+    void *spare_exchanges[POOL_MAX];
+    size_t spare_exchanges_len;
+    struct front_stats stats;
+    bool draining;
+    struct list waiters; /* for room */
+    uint32_t id_prefix;  /* random, of the process */
+    uint32_t id_count;
+    char date[80]; /* "Mon, 23 Nov 2026 09:00:00 GMT"; room for any int */
+    int64_t date_until_ms;
+};
+
+/* front.c: time, pools and deadlines. */
+/* Monotonic. The loop reads its clock after libevent's callbacks; what they set
+ * would be measured from before the loop slept. So each of them reads it. */
+void front_read_clock(struct front *front);
+int64_t front_now(const struct front *front);
+char *front_block_take(struct front *front);
+void front_block_give(struct front *front, char *block);
+struct exchange *front_exchange_take(struct front *front);
+void front_exchange_give(struct front *front, struct exchange *exchange);
+void front_out_take(struct front *front, struct buf *out);
+void front_out_give(struct front *front, struct buf *out);
+/* (Re)starts @deadline as one of @kind. */
+void front_deadline(struct front *front, struct deadline *deadline,
+                    enum deadline_kind kind);
+void front_deadline_stop(struct deadline *deadline);
+void front_mark_dirty(struct front *front, struct connection *connection);
+/* A connection is gone: counts it, and tells who waits for room. */
+void front_left(struct front *front);
+/* For the Date field, by the loop's clock. */
+const char *front_date(struct front *front);
+
+/* connection.c */
+/* NULL when the descriptor cannot be watched; it is closed then. */
+struct connection *connection_new(struct front *front, int fd);
+/* Does whatever can be done now, and may free the connection: nobody touches it
+ * afterwards. Within itself it does nothing: the outer call goes on. */
+void connection_run(struct connection *connection);
+/* A deadline of it has passed. */
+void connection_expired(struct connection *connection, enum deadline_kind kind);
+/* The client is gone for good, or is to be: closes at once, cancels the
+ * handler. connection_run() must follow. */
+void connection_vanish(struct connection *connection);
+/* Bytes that the client has not taken yet. */
+size_t connection_pending(const struct connection *connection);
+
+/* exchange.c */
+/* The head is complete: runs the handler, or answers in its place. */
+void exchange_begin(struct exchange *exchange);
+/* Input or EOF has come while the handler runs. */
+void exchange_on_input(struct exchange *exchange);
+/* Output has left. */
+void exchange_on_output(struct exchange *exchange);
+/* Answers @http with a problem in place of a handler; the connection closes
+ * after it. */
+void exchange_refuse(struct exchange *exchange, int http, const char *reason);
+/* The body did not come in time. */
+void exchange_body_expired(struct exchange *exchange);
+/* True when the body keeps neither to body_timeout_ms nor to its rate. */
+bool exchange_body_late(const struct exchange *exchange);
+/* Takes what is there of the body and drops it. False: more must come. A broken
+ * one makes this exchange the last and counts as its end. */
+bool exchange_discard(struct exchange *exchange);
+
+/* answer.c */
+/* Appends the head of the response as it is now. @body_len < 0: chunked, or up
+ * to the close. */
+void answer_head(struct exchange *exchange, int64_t body_len, struct buf *out);
+/* Appends one piece of a chunked body. */
+void answer_chunk(struct str bytes, struct buf *out);
+/* Fills req.id: the client's X-Request-Id where it is harmless, else a new
+ * one. */
+void answer_request_id(struct exchange *exchange);
+
+#endif
