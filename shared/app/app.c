@@ -19,30 +19,12 @@
 #define APP_TABLE_MIN \
     (offsetof(struct pit_app, tasks) + sizeof(((struct pit_app *)0)->tasks))
 
-/* ASCII, whatever the locale: names become parts of Redis keys. */
-static bool
-name_char(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-           (c >= '0' && c <= '9') || c == '_' || c == '.' || c == ':' ||
-           c == '-';
-}
-
-static bool
-name_valid(const char *name)
-{
-    size_t n = 0;
-
-    while (n <= ID_TASK_MAX && name_char(name[n]))
-        n++;
-    return n > 0 && n <= ID_TASK_MAX && name[n] == '\0';
-}
-
 static enum status
 check_name(const char *name, const char *what, const char *owner,
            struct error *err)
 {
-    if (name && name_valid(name))
+    /* The same rule for all three: names become parts of Redis keys. */
+    if (name && id_task_valid(str_c(name)))
         return ST_OK;
     return error_set(err, ST_INVALID,
                      "%s: the %s \"%.80s\" must be 1 to %d characters out of "
@@ -204,14 +186,18 @@ resolve_tasks(const struct pit_app *table, struct app *app, struct error *err)
     return ST_OK;
 }
 
+/* A parameter's name, as in C; ASCII whatever the locale. */
 static bool
 identifier_valid(struct str s)
 {
-    for (size_t i = 0; i < s.n; i++)
-        if (!name_char(s.p[i]) || s.p[i] == '.' || s.p[i] == ':' ||
-            s.p[i] == '-')
+    for (size_t i = 0; i < s.n; i++) {
+        char c = s.p[i];
+        bool digit = c >= '0' && c <= '9';
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
+              (digit && i > 0)))
             return false;
-    return s.n > 0 && !(s.p[0] >= '0' && s.p[0] <= '9');
+    }
+    return s.n > 0;
 }
 
 /* The shape alone, so that a slip is found by every program that loads the
