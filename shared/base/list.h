@@ -5,6 +5,7 @@
 #ifndef BASE_LIST_H
 #define BASE_LIST_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -13,6 +14,8 @@ struct list {
     struct list *prev;
 };
 
+/* A type or a variable's name cannot stand in parentheses.
+ * NOLINTBEGIN(bugprone-macro-parentheses) */
 #define LIST_ENTRY(link, type, member) \
     ((type *)(void *)((char *)(link)-offsetof(type, member)))
 #define LIST_FOREACH(link, head) \
@@ -21,6 +24,7 @@ struct list {
 #define LIST_FOREACH_SAFE(link, following, head)                    \
     for (struct list *link = (head)->next, *following = link->next; \
          link != (head); link = following, following = link->next)
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 static inline void
 list_init(struct list *head)
@@ -66,6 +70,8 @@ list_shift(struct list *head)
         return NULL;
     struct list *first = head->next;
     list_remove(first);
+    /* An element that was linked twice would stay at the head. */
+    assert(head->next != first);
     return first;
 }
 

@@ -7,7 +7,7 @@
  * Escaping works on whole characters: a line that is too long is cut before
  * the first that does not fit. In text, control characters, C1 controls (a
  * terminal obeys U+009B as it does ESC [) and bytes that are not UTF-8 show as
- * \n, \t or \xHH. errno survives a call. */
+ * \n, \t or \xHH. errno survives a call, and %m shows the caller's. */
 #include "base/log.h"
 
 #include <assert.h>
@@ -159,6 +159,7 @@ log_va(enum log_level level, const char *fmt, va_list ap)
 
     line.len = 0;
     start_line(&line, level);
+    errno = saved; /* for %m */
     int n = vsnprintf(message, sizeof message, fmt, ap);
     size_t len = n < 0 ? 0 : (size_t)n;
     bool cut = len >= sizeof message;

@@ -38,7 +38,7 @@ void
 process_set_name(const char *name)
 {
     if (prctl(PR_SET_NAME, name, 0, 0, 0) != 0)
-        log_warn("cannot name the process %s", name);
+        log_warn("cannot name the process %s: %m", name);
     if (!title.p)
         return;
     size_t len = strnlen(name, title.n - 1);
@@ -53,7 +53,7 @@ process_die_with_parent(pid_t parent)
     /* In this order: a parent that dies after prctl() sends the signal, one
      * that died before it has left us with another. */
     if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0)
-        log_fatal("prctl(PR_SET_PDEATHSIG) failed");
+        log_fatal("prctl(PR_SET_PDEATHSIG): %m");
     if (getppid() != parent)
         raise(SIGKILL);
 }

@@ -31,10 +31,9 @@ forget_pool_cb(void)
 static void
 watch_forks_cb(void)
 {
-    int failed = pthread_atfork(NULL, NULL, forget_pool_cb);
-
-    if (failed)
-        log_fatal("pthread_atfork: %s", strerror(failed));
+    errno = pthread_atfork(NULL, NULL, forget_pool_cb);
+    if (errno)
+        log_fatal("pthread_atfork: %m");
 }
 
 static void
@@ -45,7 +44,7 @@ read_kernel(unsigned char *dst, size_t n)
         if (got < 0) {
             if (errno == EINTR)
                 continue;
-            log_fatal("getrandom: %s", strerror(errno));
+            log_fatal("getrandom: %m");
         }
         dst += got;
         n -= (size_t)got;

@@ -121,11 +121,13 @@ str_to_duration_ms(struct str s, int64_t *ret_ms)
     s = str_skip(s, n);
     if (s.n && s.p[0] == '.') {
         s = str_skip(s, 1);
-        n = count_digits(s);
-        if (n == 0 || n > FRACTION_DIGITS)
+        for (n = 0; n < s.n && is_digit(s.p[n]); n++, scale *= 10) {
+            if (n == FRACTION_DIGITS)
+                return false;
+            fraction = fraction * 10 + (s.p[n] - '0');
+        }
+        if (n == 0)
             return false;
-        for (size_t i = 0; i < n; i++, scale *= 10)
-            fraction = fraction * 10 + (s.p[i] - '0');
         s = str_skip(s, n);
     }
     int64_t unit = unit_ms(s);

@@ -183,6 +183,13 @@ test_errno_survives(void **state)
     int after = errno;
     stop_capture();
     assert_int_equal(after, ENOSPC);
+    start_capture();
+    errno = ENOSPC;
+    log_info("write: %m");
+    next_line();
+    stop_capture();
+    assert_string_equal(strstr(cap.line, "] ") + 2,
+                        "write: No space left on device");
 }
 
 static void
