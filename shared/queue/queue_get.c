@@ -140,6 +140,7 @@ total_of(struct queue_counts *counts, struct str name)
         {"released", &counts->released},
         {"expired", &counts->expired},
         {"quarantined", &counts->quarantined},
+        {"kept", &counts->count[JOB_SUCCEEDED]},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(totals); i++)
@@ -152,7 +153,7 @@ static enum status
 read_counts(const redisReply *reply, struct queue_counts *ret,
             struct error *err)
 {
-    enum { FIXED = 9 };
+    enum { FIXED = 8 };
 
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements < FIXED)
         return error_set(err, ST_BUG, "counts: a reply of another shape");
@@ -161,12 +162,11 @@ read_counts(const redisReply *reply, struct queue_counts *ret,
     ret->count[JOB_SCHEDULED] = words[1]->integer;
     ret->count[JOB_RUNNING] = words[2]->integer;
     ret->count[JOB_DEAD] = words[3]->integer;
-    ret->count[JOB_SUCCEEDED] = words[4]->integer;
-    ret->count[JOB_QUARANTINED] = words[5]->integer;
-    ret->paused = words[6]->integer == 1;
+    ret->count[JOB_QUARANTINED] = words[4]->integer;
+    ret->paused = words[5]->integer == 1;
     ret->oldest_ready_ms = -1;
-    if (words[7]->integer > 0) {
-        int64_t age = words[8]->integer - words[7]->integer;
+    if (words[6]->integer > 0) {
+        int64_t age = words[7]->integer - words[6]->integer;
         ret->oldest_ready_ms = age < 0 ? 0 : age;
     }
     for (size_t i = FIXED; i + 1 < reply->elements; i += 2) {
@@ -182,11 +182,11 @@ queue_counts(struct co *co, struct queues *queues, struct str queue,
              struct queue_counts *ret, struct error *err)
 {
     static const enum key which[] = {
-        KEY_JOBS,      KEY_DUE,         KEY_LEASED,    KEY_DEAD,
-        KEY_DONE,      KEY_QUARANTINED, KEY_STATS,     KEY_META,
-        KEY_READY,     KEY_READY + 1,   KEY_READY + 2, KEY_READY + 3,
-        KEY_READY + 4, KEY_READY + 5,   KEY_READY + 6, KEY_READY + 7,
-        KEY_READY + 8, KEY_READY + 9,
+        KEY_JOBS,        KEY_DUE,       KEY_LEASED,    KEY_DEAD,
+        KEY_QUARANTINED, KEY_STATS,     KEY_META,      KEY_READY,
+        KEY_READY + 1,   KEY_READY + 2, KEY_READY + 3, KEY_READY + 4,
+        KEY_READY + 5,   KEY_READY + 6, KEY_READY + 7, KEY_READY + 8,
+        KEY_READY + 9,
     };
     struct rds_call call = {0};
     struct queue_counts found = {0};

@@ -1,16 +1,17 @@
 #!lua flags=no-writes
 -- counts: the depth of a queue by state, and its totals.
 --
--- KEYS[1] jobs  KEYS[2] due  KEYS[3] leased  KEYS[4] dead  KEYS[5] done
--- KEYS[6] quarantined  KEYS[7] stats  KEYS[8] meta
--- KEYS[9..18] ready LISTs
+-- KEYS[1] jobs  KEYS[2] due  KEYS[3] leased  KEYS[4] dead  KEYS[5] quarantined
+-- KEYS[6] stats  KEYS[7] meta
+-- KEYS[8..17] ready LISTs
 --
--- Returns {ready, due, leased, dead, done, quarantined, paused, oldest, now,
--- name, n, name, n, ...}: oldest is the creation time (ms) of the job that has
--- waited longest at the head of a ready list, 0 without one; then the totals.
+-- Returns {ready, due, leased, dead, quarantined, paused, oldest, now, name, n,
+-- name, n, ...}: oldest is the creation time (ms) of the job that has
+-- waited longest at the head of a ready list, 0 without one; then the totals
+-- (`kept`: ended jobs that can still be looked up).
 local t = redis.call('TIME')
 local ready, oldest = 0, 0
-for k = 9, 18 do
+for k = 8, 17 do
     local n = redis.call('LLEN', KEYS[k])
     ready = ready + n
     if n > 0 then
@@ -25,11 +26,10 @@ end
 local answer = {
     ready, redis.call('ZCARD', KEYS[2]), redis.call('ZCARD', KEYS[3]),
     redis.call('ZCARD', KEYS[4]), redis.call('ZCARD', KEYS[5]),
-    redis.call('ZCARD', KEYS[6]),
-    redis.call('HGET', KEYS[8], 'paused') == '1' and 1 or 0, oldest,
+    redis.call('HGET', KEYS[7], 'paused') == '1' and 1 or 0, oldest,
     t[1] * 1000 + math.floor(t[2] / 1000),
 }
-for _, word in ipairs(redis.call('HGETALL', KEYS[7])) do
+for _, word in ipairs(redis.call('HGETALL', KEYS[6])) do
     answer[#answer + 1] = word
 end
 return answer

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- work: finish attempts, reap lost leases, promote what is due, claim jobs.
 --
--- KEYS[1] jobs    HASH  id -> record     KEYS[8]  done  ZSET  id -> forget at
+-- KEYS[1] jobs    HASH  id -> record     KEYS[8]  done  ZSET  ids -> forget at
 -- KEYS[2] state   HASH  id -> state      KEYS[9]  gone  ZSET  id -> forgotten at
 -- KEYS[3] results HASH  id -> JSON       KEYS[10] quarantined  ZSET  id -> since
 -- KEYS[4] progress HASH id -> JSON       KEYS[11] stats HASH  counters
@@ -10,7 +10,9 @@
 -- KEYS[7] dead    ZSET  id -> since      KEYS[14] meta  HASH  settings
 -- KEYS[15..24]    ready LISTs of entries, priority 9 first
 -- All times are milliseconds of this server's clock. An entry is the priority
--- digit followed by the id.
+-- digit followed by the id. A member of done is the ids, separated by spaces, of
+-- jobs that ended in one call with one retention: one member for up to 64 jobs
+-- costs a tenth of 64 members. How many ids it holds in all is `kept` in stats.
 --
 -- ARGV[1] how many to claim, 0..64    ARGV[4] number of the first new token
 -- ARGV[2] lease in ms                 ARGV[5] crashes that quarantine
@@ -39,7 +41,8 @@ local waits, meta = KEYS[13], KEYS[14]
 
 local PROMOTE_MAX = 500  -- due jobs a call
 local REAP_MAX = 100     -- lost leases a call
-local PURGE_MAX = 500    -- forgotten jobs a call
+local PURGE_MAX = 10     -- members of done that are forgotten a call
+local PURGE_JOBS_MAX = 500 -- jobs that are forgotten a call
 local GONE_MAX = 10000   -- ids remembered as past their retention
 local HISTORY_MAX = 20   -- attempts kept
 local REPLY_MAX = 4194304 -- bytes of records in one reply
@@ -69,9 +72,11 @@ if #ARGV == 6 then
 end
 
 -- Reads of every key that may be written: a wrong type ends the script here.
-for _, key in ipairs({jobs, state, results, progress, stats}) do
+for _, key in ipairs({jobs, state, stats}) do
     call('HLEN', key)
 end
+local results_len = call('HLEN', results)
+local progress_len = call('HLEN', progress)
 for _, key in ipairs({due, leased, dead, gone, quarantined}) do
     call('ZCARD', key)
 end
@@ -80,7 +85,8 @@ for k = 15, 24 do
 end
 local token_there = call('LLEN', wake)
 local waited = call('HLEN', waits) > 0
-local done_len = call('ZCARD', done)
+call('ZCARD', done)
+local done_len = tonumber(call('HGET', stats, 'kept')) or 0
 local set = call('HMGET', meta, 'paused', 'done_max', 'dead_max', 'dead_ms')
 local paused = set[1] == '1'
 local done_max = tonumber(set[2]) or 100000
@@ -129,7 +135,7 @@ local function remember(s, outcome, message)
 end
 
 local states, endings = {}, {} -- HSET state; ids that ended, for waiters
-local kept, forgotten = {}, {} -- ZADD done; ids that are dropped
+local kept, forgotten = {}, {} -- keep in ms -> ids; ids that are dropped
 local unleased = {}
 local stale = {}
 
@@ -138,20 +144,18 @@ local function put(id, text)
     states[#states + 1] = text
 end
 
-local keep_until = {} -- keep in ms, as text -> the time, as text
 local function keep(id, ms)
     endings[#endings + 1] = id
-    if ms ~= '0' then
-        local at = keep_until[ms]
-        if not at then
-            at = string.format('%d', now + tonumber(ms))
-            keep_until[ms] = at
-        end
-        kept[#kept + 1] = at
-        kept[#kept + 1] = id
-    else
+    if ms == '0' then
         forgotten[#forgotten + 1] = id
+        return
     end
+    local ids = kept[ms]
+    if not ids then
+        ids = {}
+        kept[ms] = ids
+    end
+    ids[#ids + 1] = id
 end
 
 local function quarantine(id, s)
@@ -263,6 +267,7 @@ if #ids > 0 then
     end
     if #produced > 0 then
         call('HSET', results, unpack(produced))
+        results_len = results_len + #produced
     end
 end
 
@@ -402,27 +407,41 @@ if #states > 0 then
 end
 
 -- 5. Retention: by age, then by count.
-if #kept > 0 then
-    call('ZADD', done, unpack(kept))
-    done_len = done_len + #kept / 2
+local kept_change = 0
+for ms, ids in pairs(kept) do
+    call('ZADD', done, string.format('%d', now + tonumber(ms)),
+         table.concat(ids, ' '))
+    kept_change = kept_change + #ids
 end
-local past = call('ZRANGEBYSCORE', done, '-inf', now, 'LIMIT', 0, PURGE_MAX)
-if done_len - #past > done_max then
-    past = call('ZRANGE', done, 0,
-                math.min(done_len - done_max, PURGE_MAX) - 1)
-end
-if #past > 0 then
-    call('ZREM', done, unpack(past))
-    for _, id in ipairs(past) do
-        forgotten[#forgotten + 1] = id
+local function forget(groups)
+    if #groups > 0 then
+        call('ZREM', done, unpack(groups))
     end
+    for _, group in ipairs(groups) do
+        for id in string.gmatch(group, '%S+') do
+            forgotten[#forgotten + 1] = id
+            kept_change = kept_change - 1
+        end
+    end
+end
+forget(call('ZRANGEBYSCORE', done, '-inf', now_text, 'LIMIT', 0, PURGE_MAX))
+while done_len + kept_change > done_max and #forgotten < PURGE_JOBS_MAX do
+    local oldest = call('ZRANGE', done, 0, 0)
+    if #oldest == 0 then
+        kept_change = -done_len -- the set was removed by hand: count anew
+        break
+    end
+    forget(oldest)
+end
+if kept_change ~= 0 then
+    count('kept', kept_change)
 end
 if counted.dead then
     local old = call('ZRANGEBYSCORE', dead, '-inf', now - dead_ms, 'LIMIT', 0,
-                     PURGE_MAX)
+                     PURGE_JOBS_MAX)
     local over = call('ZCARD', dead) - dead_max
     if #old == 0 and over > 0 then
-        old = call('ZRANGE', dead, 0, math.min(over, PURGE_MAX) - 1)
+        old = call('ZRANGE', dead, 0, math.min(over, PURGE_JOBS_MAX) - 1)
     end
     if #old > 0 then
         call('ZREM', dead, unpack(old))
@@ -434,8 +453,12 @@ end
 if #forgotten > 0 then
     call('HDEL', jobs, unpack(forgotten))
     call('HDEL', state, unpack(forgotten))
-    call('HDEL', results, unpack(forgotten))
-    call('HDEL', progress, unpack(forgotten))
+    if results_len > 0 then
+        call('HDEL', results, unpack(forgotten))
+    end
+    if progress_len > 0 then
+        call('HDEL', progress, unpack(forgotten))
+    end
     local marks = {}
     for i, id in ipairs(forgotten) do
         marks[2 * i - 1] = now_text
