@@ -53,6 +53,7 @@ local clock = call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 -- Lua prints a number anew each time it becomes text: once is enough.
 local now_text = string.format('%d', now)
+local ended_now = ' ' .. now_text .. '\n'
 local want = tonumber(ARGV[1])
 
 -- Nothing to finish and nothing there: the cheap way out of an idle worker.
@@ -139,9 +140,11 @@ local kept, forgotten = {}, {} -- keep in ms -> ids; ids that are dropped
 local unleased = {}
 local stale = {}
 
+local states_len = 0
 local function put(id, text)
-    states[#states + 1] = id
-    states[#states + 1] = text
+    states[states_len + 1] = id
+    states[states_len + 2] = text
+    states_len = states_len + 2
 end
 
 local function keep(id, ms)
@@ -237,7 +240,8 @@ if #ids > 0 then
     for i, id in ipairs(ids) do
         local text, token, how = texts[i], tokens[i], hows[i]
         if seen[id] or not text or byte(text) ~= 82 or
-            sub(text, 3, #token + 3) ~= token .. ' ' then
+            find(text, token, 3, true) ~= 3 or
+            byte(text, #token + 3) ~= 32 then
             stale[#stale + 1] = token
         else
             seen[id] = true
@@ -245,8 +249,12 @@ if #ids > 0 then
             local plain = byte(how) <= 57 -- a keep time: succeeded
             if plain or how == 'S' then
                 local line = find(text, '\n', 1, true)
-                put(id, 'S' .. sub(text, 2, line - 1) .. ' ' .. now_text ..
-                    sub(text, line))
+                if line == #text then
+                    put(id, 'S' .. sub(text, 2, -2) .. ended_now)
+                else
+                    put(id, 'S' .. sub(text, 2, line - 1) .. ended_now ..
+                        sub(text, line + 1))
+                end
                 keep(id, plain and how or ARGV[at[i] + 2])
                 if not plain then
                     produced[#produced + 1] = id
@@ -313,9 +321,9 @@ if #fallen > 0 then
     call('ZREM', due, unpack(fallen))
 end
 
-if #states > 0 then
+if states_len > 0 then
     call('HSET', state, unpack(states))
-    states = {}
+    states, states_len = {}, 0
 end
 
 -- 4. Claims, highest priority first.
@@ -324,6 +332,8 @@ local claimed, leases, bytes = 0, {}, 0
 local token_number = tonumber(ARGV[4])
 local lease_until = string.format('%d', now + tonumber(ARGV[2]))
 
+local token_stem = ARGV[3] .. '.'
+local first_stem = 'R ' .. token_stem
 local first_claim = ' 1 0 0 0 ' .. ARGV[3] .. ' ' .. now_text .. '\n'
 
 local function claim(entry, id, record, text)
@@ -340,23 +350,22 @@ local function claim(entry, id, record, text)
             return
         end
     end
-    local token = ARGV[3] .. '.' .. token_number
     local s = text and parse(text)
     local before = false
     if s then
         s.attempt = s.attempt + 1
-        s.token, s.worker, s.started = token, ARGV[3], now_text
+        s.token = token_stem .. token_number
+        s.worker, s.started = ARGV[3], now_text
         before = s.attempt .. ' ' .. s.retries .. ' ' .. s.crashes
         put(id, format('R', s))
     else
-        put(id, 'R ' .. token .. first_claim)
+        put(id, first_stem .. token_number .. first_claim)
     end
-    leases[#leases + 1] = lease_until
-    leases[#leases + 1] = entry
-    local n = #reply
-    reply[n + 1] = entry
-    reply[n + 2] = record
-    reply[n + 3] = before
+    leases[2 * claimed + 1] = lease_until
+    leases[2 * claimed + 2] = entry
+    reply[3 * claimed + 1] = entry
+    reply[3 * claimed + 2] = record
+    reply[3 * claimed + 3] = before
     token_number = token_number + 1
     claimed = claimed + 1
     bytes = bytes + #record
@@ -402,7 +411,7 @@ end
 if #leases > 0 then
     call('ZADD', leased, unpack(leases))
 end
-if #states > 0 then
+if states_len > 0 then
     call('HSET', state, unpack(states))
 end
 
