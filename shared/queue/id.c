@@ -109,7 +109,10 @@ id_task_valid(struct str name)
 bool
 id_local_valid(struct str local)
 {
-    return is_name(local, ID_LOCAL_MAX) && !memchr(local.p, '.', local.n);
+    struct str rest;
+
+    str_cut(local, '.', &rest);
+    return is_name(local, ID_LOCAL_MAX) && !rest.p;
 }
 
 enum status

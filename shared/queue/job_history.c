@@ -25,7 +25,7 @@ decode_first(struct str line, struct job_history *ret)
 
     if (line.n < 3 || line.p[1] != ' ')
         return false;
-    ret->code = line.p[0];
+    ret->code = (unsigned char)line.p[0];
     ret->token = str_cut(rest, ' ', &rest);
     if (!take_int(&rest, &ret->attempt) || !take_int(&rest, &ret->retries) ||
         !take_int(&rest, &ret->crashes) || !take_int(&rest, &ret->lost))
@@ -48,7 +48,7 @@ decode_attempt(struct str line, struct job_attempt *ret)
         !str_to_i64(str_cut(rest, ' ', &rest), &ret->started_ms) ||
         !str_to_i64(str_cut(rest, ' ', &rest), &ret->ended_ms))
         return false;
-    ret->outcome = outcome.p[0];
+    ret->outcome = (unsigned char)outcome.p[0];
     ret->worker = str_cut(rest, ' ', &rest);
     ret->message = rest;
     return true;

@@ -1,9 +1,9 @@
 /* pit/app.h - what an application is: one table of views and tasks.
  *
- * An application is a shared object that exports `const struct pit_app pit_app`.
- * pit-web loads it for its views, pit-worker for its tasks, both with --app. The
- * table is checked at start: a duplicate name, a bad route or a value out of
- * range ends the program with one line that says which. */
+ * An application is a shared object that exports `const struct pit_app
+ * pit_app`. pit-web loads it for its views, pit-worker for its tasks, both with
+ * --app. The table is checked at start: a duplicate name, a bad route or a
+ * value out of range ends the program with one line that says which. */
 #ifndef PIT_APP_H
 #define PIT_APP_H
 
@@ -27,21 +27,21 @@ struct pit_view {
     enum pit_method method; /* 0 ends the table */
     const char *route;      /* "/orders/{id:int}"; a final slash counts */
     pit_view_fn *view;
-    int64_t timeout_ms;     /* 0: the program's --view-timeout */
-    int64_t body_max;       /* bytes, 0: the program's --max-body */
+    int64_t timeout_ms; /* 0: the program's --view-timeout */
+    int64_t body_max;   /* bytes, 0: the program's --max-body */
 };
 
 struct pit_task {
     const char *name; /* [A-Za-z0-9_.:-]{1,64}; NULL ends the table */
     pit_task_fn *run;
-    const char *queue;   /* default "default"; the same characters */
-    int64_t timeout_ms;  /* of one attempt; 0: 60 s */
-    int32_t retries;     /* 0: 3; PIT_NO_RETRY: none; at most 1000 */
-    int64_t backoff_ms;  /* of the first retry, doubled each time; 0: 2 s */
+    const char *queue;      /* default "default"; the same characters */
+    int64_t timeout_ms;     /* of one attempt; 0: 60 s */
+    int32_t retries;        /* 0: 3; PIT_NO_RETRY: none; at most 1000 */
+    int64_t backoff_ms;     /* of the first retry, doubled each time; 0: 2 s */
     int64_t backoff_cap_ms; /* 0: 1 h */
-    int64_t keep_ms;     /* how long an ended job can be looked up; 0: 1 h */
-    int32_t priority;    /* PIT_PRIORITY(0..9), 9 first; 0: 5 */
-    const char *about;   /* one line for `pit tasks` and the dashboard */
+    int64_t keep_ms;        /* how long an ended job can be looked up; 0: 1 h */
+    int32_t priority;       /* PIT_PRIORITY(0..9), 9 first; 0: 5 */
+    const char *about;      /* one line for `pit tasks` and the dashboard */
 };
 
 enum { PIT_NO_RETRY = -1 };
@@ -55,7 +55,7 @@ struct pit_app {
     const struct pit_task *tasks; /* may be NULL */
 };
 
-#define PIT_APP(app_name)                                                      \
+#define PIT_APP(app_name) \
     .abi = PIT_ABI, .size = (uint32_t)sizeof(struct pit_app), .name = (app_name)
 
 /* The object's one export: PIT_EXPORT const struct pit_app pit_app = {...}; */

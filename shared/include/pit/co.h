@@ -16,7 +16,8 @@ struct pit_co;
 
 /* Suspends for @ms >= 0 milliseconds. */
 enum pit_status pit_sleep(struct pit_co *co, int64_t ms);
-/* PIT_OK while the coroutine is not cancelled, else the reason. Never suspends. */
+/* PIT_OK while the coroutine is not cancelled, else the reason. Never suspends.
+ */
 enum pit_status pit_cancelled(const struct pit_co *co);
 /* Every await from now on ends within @ms_from_now with PIT_TIMEOUT. Can only
  * make a deadline earlier. Never suspends. */
