@@ -207,6 +207,13 @@ loop_hook_add(struct loop *loop, struct loop_hook *hook)
 }
 
 void
+loop_hook_add_first(struct loop *loop, struct loop_hook *hook)
+{
+    assert(hook->fn);
+    list_prepend(&loop->hooks, &hook->link);
+}
+
+void
 loop_hook_remove(struct loop_hook *hook)
 {
     list_remove(&hook->link);

@@ -55,6 +55,9 @@ struct loop_hook {
     void (*fn)(struct loop_hook *hook);
 };
 void loop_hook_add(struct loop *loop, struct loop_hook *hook);
+/* The same, before all that are there: for what gathers work that another hook
+ * sends, whichever of the two came first. */
+void loop_hook_add_first(struct loop *loop, struct loop_hook *hook);
 void loop_hook_remove(struct loop_hook *hook);
 
 /* Something to run in the ready pass of this turn (or the next one), in the

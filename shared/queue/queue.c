@@ -26,7 +26,8 @@ queues_new(struct rds *rds, struct loop *loop, const char *prefix)
     list_init(&queues->dirty);
     queue_wait_init(queues);
     queues->flush.fn = queue_enqueue_flush;
-    loop_hook_add(loop, &queues->flush);
+    /* Before the connection's own, which writes what the flush sends. */
+    loop_hook_add_first(loop, &queues->flush);
     return queues;
 }
 
