@@ -1,0 +1,161 @@
+/* Api: the table of routes, refusals, and the wait for a job's end.
+ *
+ * A waiter is on the list only while it is suspended in queue_wait(); draining
+ * cancels exactly those with ST_TIMEOUT, so that they answer 202 at once rather
+ * than hold the process open or lose their answer at the end of the grace. */
+#include "api/api.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "api/health.h"
+
+struct api_waiter {
+    struct list link;
+    struct co *co;
+};
+
+static const struct {
+    enum pit_method method;
+    const char *pattern;
+    http_handler *handle;
+} routes[] = {
+    {PIT_POST, "/v1/jobs", jobs_enqueue_post},
+    {PIT_POST, "/v1/jobs:batch", jobs_batch_post},
+    {PIT_PUT, "/v1/jobs/{id}", jobs_enqueue_put},
+    {PIT_GET, "/v1/jobs/{id}", jobs_get_job},
+    {PIT_GET, "/v1/jobs/{id}/result", jobs_get_result},
+    {PIT_GET, "/v1/tasks", tasks_list},
+    {PIT_GET, "/v1/queues", queues_list},
+    {PIT_GET, "/v1/queues/{queue}", queues_show},
+    {PIT_GET, "/healthz", health_alive},
+    {PIT_GET, "/readyz", health_ready},
+};
+_Static_assert(ARRAY_LEN(routes) <= API_ENDPOINTS_MAX, "room for each route");
+
+void
+api_init(struct api *api, struct loop *loop, struct rds *rds,
+         struct queues *queues, const struct app *app,
+         const struct settings *settings)
+{
+    *api = (struct api){
+        .loop = loop,
+        .rds = rds,
+        .queues = queues,
+        .settings = settings,
+        .health = health_new(),
+    };
+    list_init(&api->waiters);
+    catalog_init(&api->catalog, queues, app);
+}
+
+void
+api_clear(struct api *api)
+{
+    assert(list_empty(&api->waiters));
+    catalog_clear(&api->catalog);
+    health_free(api->health);
+    api->health = NULL;
+}
+
+enum status
+api_route(struct api *api, struct route_table *table, struct error *err)
+{
+    for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
+        struct endpoint *endpoint = &api->endpoints[i];
+        *endpoint = (struct endpoint){routes[i].handle, api};
+        enum status st = route_add(table, routes[i].method, routes[i].pattern,
+                                   endpoint, err);
+        if (st != ST_OK)
+            return st;
+    }
+    api->endpoints_len = ARRAY_LEN(routes);
+    return ST_OK;
+}
+
+void
+api_drain(struct api *api)
+{
+    api->draining = true;
+    LIST_FOREACH_SAFE (link, following, &api->waiters) {
+        struct api_waiter *waiter = LIST_ENTRY(link, struct api_waiter, link);
+        co_cancel(waiter->co, ST_TIMEOUT);
+    }
+}
+
+/* ---- refusals ---- */
+
+enum status
+api_refuse(struct http_exchange *exchange, struct problem *problem)
+{
+    problem->instance = exchange->req.path;
+    return problem_reply(&exchange->res, problem);
+}
+
+enum status
+api_fail(struct http_exchange *exchange, enum status status,
+         const struct error *err, bool wrote)
+{
+    /* The client is gone, or the front has something to say itself. */
+    if (status == ST_CANCELLED)
+        return status;
+    struct problem problem = problem_from_error(status, err);
+    if (status == ST_UNCLEAR && !wrote)
+        problem.kind = PROBLEM_STORE_UNAVAILABLE;
+    return api_refuse(exchange, &problem);
+}
+
+enum status
+api_refuse_with(struct http_exchange *exchange, enum problem_kind kind,
+                const char *fmt, ...)
+{
+    struct error words;
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(words.msg, sizeof words.msg, fmt, ap);
+    va_end(ap);
+    struct problem problem = {.kind = kind, .detail = words.msg};
+    return api_refuse(exchange, &problem);
+}
+
+enum status
+api_store(const struct api *api, struct error *err)
+{
+    if (!rds_up(api->rds))
+        return error_set(err, ST_UNAVAILABLE, "Redis is away: %s",
+                         rds_last_error(api->rds));
+    if (api->foreign)
+        return error_set(err, ST_UNAVAILABLE,
+                         "Redis holds jobs of another version: see /readyz");
+    return ST_OK;
+}
+
+enum status
+api_refuse_key(struct http_exchange *exchange, bool reused)
+{
+    if (reused)
+        return api_refuse_with(exchange, PROBLEM_IDEMPOTENCY_KEY_REUSE,
+                               "this Idempotency-Key came with another request "
+                               "before: use a new key for new content");
+    return api_refuse_with(exchange, PROBLEM_IDEMPOTENCY_IN_PROGRESS,
+                           "the first request with this Idempotency-Key is "
+                           "under way: try again in a moment");
+}
+
+/* ---- waiting ---- */
+
+enum status
+api_wait(struct co *co, struct api *api, struct job_id id, int64_t wait_ms,
+         struct error *err)
+{
+    struct api_waiter waiter = {.co = co};
+
+    if (api->draining)
+        return error_set(err, ST_TIMEOUT, "the server is shutting down");
+    list_append(&api->waiters, &waiter.link);
+    enum status st = queue_wait(co, api->queues, id, wait_ms, err);
+    list_remove(&waiter.link);
+    return st;
+}

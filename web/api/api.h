@@ -1,0 +1,96 @@
+/* api.h - the /v1 resources and the probes: what they share, and their routes.
+ *
+ * A process has one struct api, on its loop. Each resource is a file of its
+ * own beside this one; a handler gets the api as its argument. Whatever a
+ * handler refuses is a problem document with type, title, status, detail and
+ * instance (RFC 9457). */
+#ifndef WEB_API_API_H
+#define WEB_API_API_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "api/catalog.h"
+#include "app/app.h"
+#include "app/problem.h"
+#include "async/rds.h"
+#include "base/error.h"
+#include "base/list.h"
+#include "endpoint.h"
+#include "http/exchange.h"
+#include "queue/queue.h"
+#include "route.h"
+#include "settings.h"
+
+enum {
+    API_ENDPOINTS_MAX = 16,
+    API_BATCHES_MAX = 64, /* under way in one process; above it 503 */
+};
+
+struct api {
+    struct loop *loop;
+    struct rds *rds;
+    struct queues *queues;
+    const struct settings *settings;
+    struct catalog catalog;
+    struct health *health;
+    bool draining;
+    bool foreign;        /* Redis holds another schema: enqueue nothing */
+    unsigned batches;    /* under way */
+    struct list waiters; /* struct api_waiter: who holds a connection open */
+    struct endpoint endpoints[API_ENDPOINTS_MAX];
+    size_t endpoints_len;
+};
+
+/* Everything is borrowed; @app may be NULL. */
+void api_init(struct api *api, struct loop *loop, struct rds *rds,
+              struct queues *queues, const struct app *app,
+              const struct settings *settings);
+void api_clear(struct api *api);
+/* Adds every resource's routes. Errors: ST_CONFLICT as route_add(). */
+CHECK enum status api_route(struct api *api, struct route_table *table,
+                            struct error *err);
+/* The process is going to stop: /readyz says so, and whoever waits for a job's
+ * end is answered now with what is known. */
+void api_drain(struct api *api);
+
+/* Answers with @problem; its instance is filled in. Returns ST_OK, so that a
+ * handler ends in `return api_refuse(...)`. */
+CHECK enum status api_refuse(struct http_exchange *exchange,
+                             struct problem *problem);
+/* The same for a status and its words. A read has no outcome that could be
+ * unclear: with @wrote false ST_UNCLEAR is an unavailable store. */
+CHECK enum status api_fail(struct http_exchange *exchange, enum status status,
+                           const struct error *err, bool wrote);
+/* The same without a write, with words of one's own. */
+PRINTF(3, 4)
+enum status api_refuse_with(struct http_exchange *exchange,
+                            enum problem_kind kind, const char *fmt, ...);
+
+/* ST_OK when jobs can be enqueued at this moment; else ST_UNAVAILABLE at once,
+ * before a body is read for nothing. */
+CHECK enum status api_store(const struct api *api, struct error *err);
+/* An Idempotency-Key that belongs to other content (422), or whose first
+ * request is under way (409). */
+CHECK enum status api_refuse_key(struct http_exchange *exchange, bool reused);
+
+/* Suspends until the job has ended (ST_OK), at most @wait_ms; ST_TIMEOUT when
+ * the time is up or the process drains. After the latter nothing can be awaited
+ * any more: answer from what is known. Errors: as queue_wait(). */
+CHECK enum status api_wait(struct co *co, struct api *api, struct job_id id,
+                           int64_t wait_ms, struct error *err);
+
+/* ---- the resources ---- */
+
+http_handler jobs_enqueue_post; /* POST /v1/jobs */
+http_handler jobs_enqueue_put;  /* PUT /v1/jobs/{id} */
+http_handler jobs_batch_post;   /* POST /v1/jobs:batch */
+http_handler jobs_get_job;      /* GET /v1/jobs/{id} */
+http_handler jobs_get_result;   /* GET /v1/jobs/{id}/result */
+http_handler tasks_list;        /* GET /v1/tasks */
+http_handler queues_list;       /* GET /v1/queues */
+http_handler queues_show;       /* GET /v1/queues/{queue} */
+http_handler health_alive;      /* GET /healthz */
+http_handler health_ready;      /* GET /readyz */
+
+#endif

@@ -1,0 +1,362 @@
+/* Process: puts the parts together, and takes them down in the right order.
+ *
+ * DRAINING
+ *   The supervisor lets no new connection begin, then sends SIGTERM. What had
+ *   begun may still lie in the socket's queue, so this process goes on
+ *   accepting for LINGER_MS; then it closes the socket, ends when no connection
+ *   is open, and cancels what is left at the end of the grace.
+ */
+#include "process.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "access.h"
+#include "api/api.h"
+#include "app/loader.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/process.h"
+#include "endpoint.h"
+#include "http/front.h"
+#include "http/listener.h"
+#include "queue/schema.h"
+#include "views.h"
+
+enum {
+    LINGER_MS = 100,        /* accepting after SIGTERM */
+    DRAIN_LOOK_MS = 20,     /* between two looks whether all is done */
+    CANCEL_GRACE_MS = 1000, /* for cancelled handlers to unwind */
+    INTRODUCE_AGAIN_MS = 1000,
+};
+
+struct process {
+    const struct settings *settings;
+    struct loop *loop;
+    struct rds *rds;
+    struct queues *queues;
+    struct loader loader;
+    bool loaded;
+    struct views *views;
+    struct route_table *routes;
+    struct api api;
+    struct access_log *access;
+    struct front *front;
+    struct listener *listener;
+    struct loop_timer drain_timer;
+    struct loop_timer introduce_timer;
+    int64_t drain_started_ms;
+    bool draining;
+    bool cancelled;
+    bool introducing;
+};
+
+/* ---- one request ---- */
+
+static enum status
+refuse_method(struct http_exchange *exchange, uint32_t allow)
+{
+    char methods[ROUTE_ALLOW_SIZE];
+
+    route_allow(allow, methods);
+    enum status st = api_refuse_with(exchange, PROBLEM_METHOD_NOT_ALLOWED,
+                                     "this path takes %s", methods);
+    if (st != ST_OK)
+        return st;
+    return response_set(&exchange->res, STR("Allow"), str_c(methods));
+}
+
+static enum status
+reply_options(struct http_exchange *exchange, uint32_t allow)
+{
+    char methods[ROUTE_ALLOW_SIZE];
+
+    route_allow(allow, methods);
+    enum status st = response_set(&exchange->res, STR("Allow"), str_c(methods));
+    return st == ST_OK ? response_empty(&exchange->res, 204) : st;
+}
+
+static enum status
+handle(struct co *co, struct http_exchange *exchange, void *arg)
+{
+    struct process *process = arg;
+    struct route_match match = {0};
+
+    switch (route_match(process->routes, &exchange->req, &match)) {
+    case ROUTE_FOUND: {
+        const struct endpoint *endpoint = match.target;
+        return endpoint->handle(co, exchange, endpoint->arg);
+    }
+    case ROUTE_METHOD_NOT_ALLOWED:
+        return refuse_method(exchange, match.allow);
+    case ROUTE_OPTIONS:
+        return reply_options(exchange, match.allow);
+    case ROUTE_BAD:
+        return api_refuse_with(exchange, PROBLEM_INVALID_REQUEST,
+                               "the path holds a broken escape, or more than "
+                               "%d segments",
+                               ROUTE_SEGMENTS_MAX);
+    default:
+        return api_refuse_with(exchange, PROBLEM_NOT_FOUND,
+                               "there is nothing at this path");
+    }
+}
+
+/* ---- each time that Redis is there again ---- */
+
+/* Jobs of another schema must not be touched: until the operator has mended
+ * that, nothing is enqueued. */
+static enum status
+introduce(struct co *co, void *arg)
+{
+    struct process *process = arg;
+    struct error err;
+
+    enum status st = schema_claim(co, process->queues, &err);
+    if (st == ST_CONFLICT) {
+        log_error("%s", err.msg);
+        process->api.foreign = true;
+        return ST_OK;
+    }
+    if (st == ST_OK) {
+        process->api.foreign = false;
+        if (process->loaded)
+            st = task_entry_publish(co, process->queues, &process->loader.app,
+                                    &err);
+    }
+    if (st != ST_OK && st != ST_CANCELLED)
+        log_warn("the tasks could not be published: %s", err.msg);
+    return st;
+}
+
+static void start_introducing(struct process *process);
+
+static void
+introduce_again(struct loop_timer *timer)
+{
+    start_introducing(LIST_ENTRY(timer, struct process, introduce_timer));
+}
+
+static void
+on_introduced(void *arg, enum status status)
+{
+    struct process *process = arg;
+
+    process->introducing = false;
+    if (status != ST_OK && !process->draining && rds_up(process->rds))
+        loop_timer_start(process->loop, &process->introduce_timer,
+                         INTRODUCE_AGAIN_MS, introduce_again);
+}
+
+static void
+start_introducing(struct process *process)
+{
+    if (process->introducing || process->draining)
+        return;
+    process->introducing = true;
+    if (co_spawn(process->loop, "introduce", introduce, process,
+                 on_introduced) != ST_OK)
+        on_introduced(process, ST_LIMIT);
+}
+
+static void
+on_redis(struct rds *rds, bool up, void *arg)
+{
+    if (up) {
+        log_info("Redis is there");
+        start_introducing(arg);
+    } else {
+        log_warn("Redis is away: %s", rds_last_error(rds));
+    }
+}
+
+/* ---- draining ---- */
+
+static void
+look_whether_drained(struct loop_timer *timer)
+{
+    struct process *process = LIST_ENTRY(timer, struct process, drain_timer);
+    struct front_stats stats = front_stats(process->front);
+    int64_t passed_ms = clock_mono_ms() - process->drain_started_ms;
+    int64_t grace_ms = process->settings->grace;
+
+    if (process->listener && passed_ms >= LINGER_MS) {
+        listener_free(process->listener);
+        process->listener = NULL;
+    }
+    if (!process->listener && stats.open == 0 && stats.in_flight == 0) {
+        loop_stop(process->loop);
+        return;
+    }
+    if (!process->cancelled && passed_ms >= grace_ms) {
+        if (stats.in_flight > 0)
+            log_warn("%u requests are cancelled at the end of the grace time",
+                     stats.in_flight);
+        process->cancelled = true;
+        front_cancel(process->front);
+    }
+    if (passed_ms >= grace_ms + CANCEL_GRACE_MS) {
+        loop_stop(process->loop);
+        return;
+    }
+    loop_timer_start(process->loop, timer, DRAIN_LOOK_MS, look_whether_drained);
+}
+
+static void
+on_term(int signo, void *arg)
+{
+    struct process *process = arg;
+
+    (void)signo;
+    if (process->draining)
+        return;
+    process->draining = true;
+    process->drain_started_ms = clock_mono_ms();
+    api_drain(&process->api);
+    front_drain(process->front);
+    loop_timer_start(process->loop, &process->drain_timer, DRAIN_LOOK_MS,
+                     look_whether_drained);
+}
+
+/* ---- putting it together ---- */
+
+static enum status
+load(struct process *process, struct error *err)
+{
+    const struct settings *settings = process->settings;
+    struct error why;
+
+    if (!settings->app)
+        return ST_OK;
+    enum status st = loader_open(settings->app, &process->loader, &why);
+    if (st != ST_OK)
+        return error_set(err, st, "--app %s: %s", settings->app, why.msg);
+    process->loaded = true;
+    return ST_OK;
+}
+
+static enum status
+add_routes(struct process *process, struct error *err)
+{
+    process->routes = route_table_new();
+    enum status st = api_route(&process->api, process->routes, err);
+    if (st == ST_OK && process->loaded)
+        st = views_route(&process->loader.app, process->settings,
+                         process->routes, &process->views, err);
+    return st;
+}
+
+static enum status
+connect_redis(struct process *process, struct error *err)
+{
+    const struct rds_options options = {
+        .url = process->settings->redis,
+        .client_name = "pit-web",
+        .connect_timeout_ms = process->settings->redis_timeout,
+        .command_timeout_ms = process->settings->redis_timeout,
+        .on_state = on_redis,
+        .arg = process,
+    };
+
+    return rds_new(process->loop, &options, &process->rds, err);
+}
+
+static enum status
+start(struct process *process, struct error *err)
+{
+    const struct loop_options loop_options = {
+        .coroutines_max = (uint32_t)process->settings->max_in_flight + 64,
+    };
+
+    process->loop = loop_new(&loop_options);
+    enum status st = load(process, err);
+    if (st == ST_OK)
+        st = connect_redis(process, err);
+    if (st != ST_OK)
+        return st;
+    process->queues = queues_new(process->rds, process->loop, NULL);
+    api_init(&process->api, process->loop, process->rds, process->queues,
+             process->loaded ? &process->loader.app : NULL, process->settings);
+    return add_routes(process, err);
+}
+
+/* The other way round; every part may be missing. */
+static void
+stop(struct process *process)
+{
+    loop_timer_stop(&process->drain_timer);
+    loop_timer_stop(&process->introduce_timer);
+    listener_free(process->listener);
+    if (process->front)
+        front_free(process->front);
+    access_free(process->access);
+    if (process->queues) {
+        api_clear(&process->api);
+        queues_free(process->queues);
+    }
+    rds_free(process->rds);
+    route_table_free(process->routes);
+    views_free(process->views);
+    loader_close(&process->loader);
+    loop_free(process->loop);
+}
+
+enum status
+process_check(const struct settings *settings, struct error *err)
+{
+    struct process process = {.settings = settings};
+
+    enum status st = start(&process, err);
+    stop(&process);
+    return st;
+}
+
+static void
+serve(struct process *process, const struct process_options *options)
+{
+    struct front_options limits = settings_front(process->settings);
+
+    if (options->access_fd >= 0)
+        process->access = access_new(
+            process->loop, options->access_fd,
+            process->settings->log_json ? ACCESS_JSON : ACCESS_COMMON);
+    limits.access = process->access;
+    process->front = front_new(process->loop, &limits, handle, process);
+    process->listener =
+        listener_new(process->loop, process->front, options->listen_fd);
+    loop_on_signal(process->loop, SIGTERM, on_term, process);
+    loop_run(process->loop);
+}
+
+int
+process_run(const struct process_options *options)
+{
+    struct process *process = xcalloc(1, sizeof *process);
+    struct error err;
+
+    process_set_name("pit-web");
+    signal(SIGINT, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
+    signal(SIGPIPE, SIG_IGN);
+    process->settings = options->settings;
+    enum status st = start(process, &err);
+    if (st == ST_OK)
+        st = queues_listen(process->queues, options->settings->redis, &err);
+    if (st != ST_OK) {
+        log_error("%s", err.msg);
+        close(options->listen_fd);
+        stop(process);
+        free(process);
+        return 1;
+    }
+    serve(process, options);
+    bool clean = front_stats(process->front).in_flight == 0;
+    /* Coroutines that did not unwind hold parts of all this: let them go with
+     * the process. */
+    if (!clean)
+        _exit(0);
+    stop(process);
+    free(process);
+    return 0;
+}

@@ -1,0 +1,31 @@
+/* process.h - one web process: a loop, Redis, the application, the front.
+ *
+ * Runs in a child of the supervisor (server.h) or in a short-lived child that
+ * only looks whether it could. SIGTERM drains it: /readyz turns 503, whoever
+ * waits for a job is answered, every answer closes its connection, what is
+ * under way gets --grace, and the process ends with 0. SIGINT is ignored: a
+ * terminal sends it to the whole group, and the supervisor makes a SIGTERM of
+ * it. */
+#ifndef WEB_PROCESS_H
+#define WEB_PROCESS_H
+
+#include "base/error.h"
+#include "settings.h"
+
+struct process_options {
+    const struct settings *settings;
+    int listen_fd; /* listening; taken over */
+    int access_fd; /* -1: no access log; borrowed */
+};
+
+/* Serves until it was told to stop. Returns the exit status: 0, or 1 with a
+ * line in the log. */
+int process_run(const struct process_options *options);
+
+/* Loads the application and builds the route table, and gives both up again.
+ * Errors: as loader_open(), views_route() and rds_new(). Runs application code
+ * (constructors): call it in a process of its own. */
+CHECK enum status process_check(const struct settings *settings,
+                                struct error *err);
+
+#endif

@@ -1,0 +1,131 @@
+/* Settings: the table. Every limit of the front is an option, with the default
+ * that docs/http.md gives, so that none of them is a number in the code only.
+ */
+#include "settings.h"
+
+#include <sched.h>
+#include <stddef.h>
+
+#include "http/parser.h"
+
+#define FIELD(name) offsetof(struct settings, name)
+#define KIB INT64_C(1024)
+#define MIB (KIB * 1024)
+#define SECOND INT64_C(1000)
+#define HOUR (SECOND * 3600)
+
+static const struct config_option options[] = {
+    {"redis", "URL", CONFIG_STRING, FIELD(redis), "redis://127.0.0.1:6379", 0,
+     0, true,
+     "where the queue lives: redis://[user:password@]host[:port][/db] "
+     "or unix:///path"},
+    {"app", "FILE", CONFIG_STRING, FIELD(app), NULL, 0, 0, false,
+     "the application's shared object; without one only the API is served"},
+    {"listen", "ADDRESS", CONFIG_STRING, FIELD(listen), "127.0.0.1:8000", 0, 0,
+     false, "ADDR:PORT, [IPV6]:PORT or unix:/path"},
+    {"processes", "N", CONFIG_INT, FIELD(processes), "0", 0,
+     SETTINGS_PROCESSES_MAX, false, "web processes; 0 is one for each CPU"},
+    {"max-body", "BYTES", CONFIG_BYTES, FIELD(max_body), "1MiB", KIB,
+     MIB * 1024, false, "largest request body"},
+    {"max-batch-body", "BYTES", CONFIG_BYTES, FIELD(max_batch_body), "64MiB",
+     KIB, MIB * 1024, false, "largest body of POST /v1/jobs:batch"},
+    {"view-timeout", "TIME", CONFIG_DURATION, FIELD(view_timeout), "30s", 1,
+     HOUR * 24, false, "for a view that sets no timeout of its own"},
+    {"grace", "TIME", CONFIG_DURATION, FIELD(grace), "25s", 0, HOUR * 24, false,
+     "for requests under way after SIGTERM"},
+    {"redis-timeout", "TIME", CONFIG_DURATION, FIELD(redis_timeout), "2s", 10,
+     HOUR, false, "for one Redis command"},
+    {"max-request-line", "BYTES", CONFIG_BYTES, FIELD(max_request_line), "8KiB",
+     256, KIB * 64, false, "longest request line"},
+    {"max-head", "BYTES", CONFIG_BYTES, FIELD(max_head), "16KiB", KIB,
+     KIB * 256, false, "largest request head, its request line included"},
+    {"max-fields", "N", CONFIG_INT, FIELD(max_fields), "64", 1,
+     PARSER_FIELDS_MAX, false, "header fields of a request"},
+    {"max-requests", "N", CONFIG_INT, FIELD(max_requests), "10000", 1,
+     INT32_MAX, false, "requests of one connection"},
+    {"max-in-flight", "N", CONFIG_INT, FIELD(max_in_flight), "4096", 1, 65536,
+     false, "requests under way in one process; above it 503"},
+    {"max-connections", "N", CONFIG_INT, FIELD(max_connections), "10000", 1,
+     1000000, false, "connections of one process; above it none is accepted"},
+    {"head-timeout", "TIME", CONFIG_DURATION, FIELD(head_timeout), "10s", 1,
+     HOUR, false, "for a complete request head"},
+    {"body-timeout", "TIME", CONFIG_DURATION, FIELD(body_timeout), "30s", 1,
+     HOUR, false, "for a complete request body"},
+    {"idle-timeout", "TIME", CONFIG_DURATION, FIELD(idle_timeout), "15s", 1,
+     HOUR, false, "for a connection between two requests"},
+    {"write-timeout", "TIME", CONFIG_DURATION, FIELD(write_timeout), "30s", 1,
+     HOUR, false, "for a client that reads nothing of its answer"},
+    {"log-level", "LEVEL", CONFIG_STRING, FIELD(log_level), "info", 0, 0, false,
+     "debug, info, warn or error"},
+    {"log-json", NULL, CONFIG_BOOL, FIELD(log_json), NULL, 0, 0, false,
+     "logs as one JSON object a line"},
+    {"access-log", "FILE", CONFIG_STRING, FIELD(access_log), NULL, 0, 0, false,
+     "one line for each request; - is standard output"},
+    {.name = NULL},
+};
+
+const struct config_program settings_program = {
+    .name = "pit-web",
+    .synopsis = "pit-web [OPTION...]",
+    .about =
+        "The web front: takes jobs over HTTP, answers what became of them, "
+        "and serves the application's views.",
+    .options = options,
+};
+
+static bool
+level_parse(const char *name, enum log_level *ret)
+{
+    static const char *const names[] = {"debug", "info", "warn", "error"};
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (str_eq_c(str_c(name), names[i])) {
+            *ret = (enum log_level)i;
+            return true;
+        }
+    return false;
+}
+
+/* A container may be given fewer CPUs than the machine has. */
+static int64_t
+cpu_count(void)
+{
+    cpu_set_t set;
+
+    if (sched_getaffinity(0, sizeof set, &set) != 0)
+        return 1;
+    int n = CPU_COUNT(&set);
+    return n < SETTINGS_PROCESSES_MAX ? n : SETTINGS_PROCESSES_MAX;
+}
+
+enum status
+settings_check(struct settings *settings, enum log_level *ret_level,
+               struct error *err)
+{
+    if (!level_parse(settings->log_level, ret_level))
+        return error_set(err, ST_INVALID,
+                         "--log-level takes debug, info, warn or error, "
+                         "not '%s'",
+                         settings->log_level);
+    if (settings->processes == 0)
+        settings->processes = cpu_count();
+    return ST_OK;
+}
+
+struct front_options
+settings_front(const struct settings *settings)
+{
+    return (struct front_options){
+        .request_line_max = (size_t)settings->max_request_line,
+        .head_max = (size_t)settings->max_head,
+        .fields_max = (uint32_t)settings->max_fields,
+        .body_max = settings->max_body,
+        .head_timeout_ms = settings->head_timeout,
+        .body_timeout_ms = settings->body_timeout,
+        .idle_timeout_ms = settings->idle_timeout,
+        .write_timeout_ms = settings->write_timeout,
+        .requests_max = (uint32_t)settings->max_requests,
+        .in_flight_max = (uint32_t)settings->max_in_flight,
+        .connections_max = (uint32_t)settings->max_connections,
+    };
+}
