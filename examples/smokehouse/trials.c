@@ -46,7 +46,8 @@ trial_sleep(struct pit_job *job)
     if (st != PIT_OK)
         return st;
     double start = seconds_now();
-    for (double slept = 0; slept < seconds; slept = seconds_now() - start) {
+    double slept = 0;
+    while (slept < seconds) {
         if (pit_job_cancelled(job))
             return PIT_CANCELLED;
         pit_job_progress(job, (int64_t)(slept * 1000),
@@ -56,6 +57,7 @@ trial_sleep(struct pit_job *job)
                       ? &nap
                       : &(struct timespec){.tv_nsec = (long)(left * 1e9)},
                   NULL);
+        slept = seconds_now() - start;
     }
     return pit_job_result(job, "{s:f}", "slept", seconds_now() - start);
 }

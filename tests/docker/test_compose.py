@@ -189,7 +189,7 @@ class Compose(unittest.TestCase):
         ids = []
         for number in range(60):
             status, job = self.call("POST", "/v1/jobs",
-                                    {"task": "sleep", "args": {"ms": 500}})
+                                    {"task": "sleep", "args": {"seconds": 0.5}})
             self.assertEqual(status, 202, f"job {number}: {job}")
             ids.append(job["id"])
         victim = self.ids("worker")[0]
