@@ -7,9 +7,9 @@
  * 503 with the id. */
 #include "api/api.h"
 #include "api/idempotency.h"
-#include "api/job_json.h"
 #include "api/payload.h"
 #include "api/preference.h"
+#include "app/job_json.h"
 
 #include "base/clock.h"
 

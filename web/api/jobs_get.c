@@ -2,8 +2,8 @@
  * nothing. With a wait the job is looked at before and after, so that whatever
  * ends the wait there is something to answer with. */
 #include "api/api.h"
-#include "api/job_json.h"
 #include "api/preference.h"
+#include "app/job_json.h"
 
 #include <stdio.h>
 

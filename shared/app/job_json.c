@@ -1,7 +1,7 @@
 /* Job document: names and numbers need no escaping (their characters are
  * checked where a job comes in, and again by job_decode()), so most of it is
  * copying. */
-#include "api/job_json.h"
+#include "app/job_json.h"
 
 #include <stdio.h>
 

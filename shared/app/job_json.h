@@ -1,12 +1,13 @@
-/* job_json.h - a job as the API shows it: one document, every field always
- * there, null where there is nothing to say.
+/* job_json.h - a job as one JSON document, as the API answers and `pit job
+ * --json` prints it: every field always there, null where there is nothing to
+ * say.
  *
  * Written straight into a buffer, without a tree: the answer to an enqueue is
  * the hottest document there is. What other programs may have put into Redis
  * (args, result, progress, messages) is checked to be JSON before it is
  * embedded, and shown as null when it is none. Pure functions. */
-#ifndef WEB_API_JOB_JSON_H
-#define WEB_API_JOB_JSON_H
+#ifndef APP_JOB_JSON_H
+#define APP_JOB_JSON_H
 
 #include <stdint.h>
 

@@ -1,0 +1,280 @@
+/* pit enqueue - one job into a queue.
+ *
+ * Queue and policy come from the task's entry in the registry, which workers
+ * write at their start; options override single values. What is wrong with the
+ * words is said before Redis is asked for anything. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "app/task_entry.h"
+#include "base/jsontext.h"
+#include "job_output.h"
+#include "queue/schema.h"
+#include "session.h"
+#include "text.h"
+
+struct enqueue_options {
+    struct session_options session;
+    const char *args;
+    const char *queue;
+    const char *id;
+    int64_t delay_ms;
+    int64_t wait_ms;
+    int64_t priority; /* -1: the task's */
+    bool force;
+};
+
+#define FIELD(name) offsetof(struct enqueue_options, name)
+
+static const struct config_option option_table[] = {
+    {"args", "JSON", CONFIG_STRING, FIELD(args),
+     .help = "what the task gets; - reads it from standard input"},
+    {"queue", "NAME", CONFIG_STRING, FIELD(queue),
+     .help = "instead of the task's own queue"},
+    {"delay", "TIME", CONFIG_DURATION, FIELD(delay_ms), .max = JOB_DELAY_MAX_MS,
+     .help = "not before that time has passed: 500ms, 30s, 5m, 2h"},
+    {"wait", "TIME", CONFIG_DURATION, FIELD(wait_ms), .max = 86400000,
+     .help = "wait so long for the end, print the job, exit 1 unless it "
+             "succeeded"},
+    {"priority", "N", CONFIG_INT, FIELD(priority), "-1", -1, JOB_PRIORITY_MAX,
+     .help = "0 to 9, 9 first; -1 is the task's own"},
+    {"id", "ID", CONFIG_STRING, FIELD(id),
+     .help = "an id of your own (behind the queue's name and a dot), so that a "
+             "repetition makes no second job"},
+    {"force", NULL, CONFIG_BOOL, FIELD(force),
+     .help = "also a task that no application has told of yet"},
+    SESSION_OPTIONS(struct enqueue_options),
+    {0},
+};
+
+static const struct config_program program = {
+    .name = "pit enqueue",
+    .synopsis = "pit enqueue TASK [OPTION...]",
+    .about = "Puts a job into its queue and prints its id.",
+    .options = option_table,
+};
+
+struct enqueue_command {
+    const struct enqueue_options *options;
+    const char *task;
+    struct str args;
+    struct enqueue e;
+    char id[ID_JOB_MAX + 1];
+};
+
+/* The task's entry, or the standard values under --force. The spec borrows from
+ * @entry. */
+static enum status
+fill_spec(struct co *co, struct session *session, struct task_entry *entry,
+          struct enqueue_command *command)
+{
+    struct rds_call call = {0};
+    struct error err;
+    struct str name = str_c(command->task);
+
+    enum status st =
+        registry_get_task(co, session->queues, name, &call, &session->err);
+    if (st == ST_OK)
+        st = task_entry_read(str_from(call.reply->str, call.reply->len), entry,
+                             &session->err);
+    else if (st == ST_UNKNOWN_TASK && command->options->force)
+        st = task_entry_read(STR("{}"), entry, &session->err);
+    else if (st == ST_UNKNOWN_TASK)
+        st = error_set(&session->err, st,
+                       "no worker has told of a task \"%s\": pit tasks lists "
+                       "them; --force enqueues it all the same",
+                       command->task);
+    rds_call_clear(&call);
+    if (st != ST_OK)
+        return st;
+
+    const struct enqueue_options *options = command->options;
+    struct job_spec *spec = &command->e.spec;
+    entry->task.name = command->task;
+    task_entry_spec(&entry->task, spec);
+    if (options->queue)
+        spec->queue = str_c(options->queue);
+    if (options->priority >= 0)
+        spec->priority = (int)options->priority;
+    spec->delay_ms = options->delay_ms;
+    spec->args = command->args;
+    st = job_spec_check(spec, &err);
+    if (st != ST_OK)
+        error_set(&session->err, st, "%s%s%s", err.pointer,
+                  err.pointer[0] ? ": " : "", err.msg);
+    return st;
+}
+
+static enum status
+send(struct co *co, struct session *session, struct enqueue_command *command)
+{
+    struct enqueue *e = &command->e;
+
+    if (command->options->id) {
+        e->named = true;
+        str_copy_to(str_c(command->options->id), e->local, sizeof e->local);
+    }
+    enum status st = queue_enqueue_await(co, session->queues, e);
+    snprintf(command->id, sizeof command->id, "%.*s.%s", STR_ARG(e->spec.queue),
+             e->local);
+    if (st == ST_UNCLEAR)
+        return error_set(
+            &session->err, st,
+            "nobody knows whether %s was stored (%.80s): repeat it "
+            "with --id %s",
+            command->id, e->err.msg, e->local);
+    if (st != ST_OK) {
+        session->err = e->err;
+        return st;
+    }
+    if (e->outcome == ENQUEUE_OTHER)
+        return error_set(&session->err, ST_CONFLICT,
+                         "%s is there already, with other content",
+                         command->id);
+    if (e->outcome == ENQUEUE_GONE)
+        return error_set(&session->err, ST_GONE,
+                         "%s ended before and is past its retention",
+                         command->id);
+    return ST_OK;
+}
+
+/* Prints the job as it is when it ended, or when the time was up. */
+static enum status
+wait_for_end(struct co *co, struct session *session,
+             const struct enqueue_command *command)
+{
+    const struct job_id id = {command->e.spec.queue, str_c(command->e.local)};
+    struct job_view view = {0};
+
+    enum status st = queue_wait(co, session->queues, id,
+                                command->options->wait_ms, &session->err);
+    if (st != ST_OK && st != ST_TIMEOUT)
+        return st;
+    st = queue_get(co, session->queues, id, &view, &session->err);
+    if (st == ST_OK) {
+        job_output_print(&view, session->options->json);
+        if (view.state != JOB_SUCCEEDED)
+            session->exit = COMMAND_FAILED;
+        if (!job_state_ended(view.state))
+            (void)command_fail(session->command, COMMAND_FAILED,
+                               "%s has not ended yet", command->id);
+    }
+    queue_view_clear(&view);
+    return st;
+}
+
+static enum status
+enqueue(struct co *co, struct session *session)
+{
+    struct enqueue_command *command = session->arg;
+    bool wait = command->options->wait_ms > 0;
+    struct task_entry entry;
+
+    enum status st = schema_claim(co, session->queues, &session->err);
+    if (st == ST_OK)
+        st = fill_spec(co, session, &entry, command);
+    if (st == ST_OK && wait)
+        st = queues_listen(session->queues, session->options->redis,
+                           &session->err);
+    if (st == ST_OK)
+        st = send(co, session, command);
+    if (st != ST_OK)
+        return st;
+    if (wait)
+        return wait_for_end(co, session, command);
+    if (session->options->json)
+        text_print_json(json_pack(
+            "{s:s, s:s, s:s%, s:b}", "id", command->id, "task", command->task,
+            "queue", command->e.spec.queue.p, command->e.spec.queue.n, "new",
+            command->e.outcome == ENQUEUE_NEW));
+    else
+        printf("%s\n", command->id);
+    return ST_OK;
+}
+
+/* Reads standard input to its end. */
+static enum status
+read_input(struct buf *dst, struct error *err)
+{
+    ssize_t n = 1;
+
+    while (n > 0) {
+        char *room = buf_room(dst, 4096);
+        if (!room)
+            return error_set(err, ST_TOO_LARGE, "--args: more than %d bytes",
+                             JOB_ARGS_MAX);
+        n = read(STDIN_FILENO, room, 4096);
+        if (n > 0)
+            buf_grew(dst, (size_t)n);
+    }
+    return n == 0 ? ST_OK
+                  : error_set(err, ST_INVALID, "--args: cannot be read");
+}
+
+static enum status
+take_args(const char *given, struct buf *input, struct str *ret,
+          struct error *err)
+{
+    struct jsontext value;
+    struct error why;
+    enum status st = ST_OK;
+
+    if (!given)
+        return ST_OK;
+    if (strcmp(given, "-") == 0)
+        st = read_input(input, err);
+    if (st != ST_OK)
+        return st;
+    struct str text = strcmp(given, "-") == 0 ? buf_str(input) : str_c(given);
+    st = jsontext_check(text, &value, &why);
+    if (st != ST_OK)
+        return error_set(err, ST_INVALID, "--args: %s", why.msg);
+    if (value.raw.n > JOB_ARGS_MAX)
+        return error_set(err, ST_TOO_LARGE, "--args: more than %d bytes",
+                         JOB_ARGS_MAX);
+    *ret = value.raw;
+    return ST_OK;
+}
+
+static int
+run(const void *values, int words_len, char *const *words)
+{
+    const struct enqueue_options *options = values;
+    struct enqueue_command command = {.options = options};
+    struct buf input;
+    struct error err;
+    int exit;
+
+    if (words_len != 1 || !id_task_valid(str_c(words[0])))
+        return command_fail(&cmd_enqueue, COMMAND_USAGE,
+                            "name one task, of 1 to %d characters out of A-Z "
+                            "a-z 0-9 _ . : -",
+                            ID_TASK_MAX);
+    if (options->queue && !id_queue_valid(str_c(options->queue)))
+        return command_fail(&cmd_enqueue, COMMAND_USAGE,
+                            "--queue: \"%s\" is no queue's name",
+                            options->queue);
+    if (options->id && !id_local_valid(str_c(options->id)))
+        return command_fail(&cmd_enqueue, COMMAND_USAGE,
+                            "--id: must be 1 to %d characters out of A-Z a-z "
+                            "0-9 _ : -",
+                            ID_LOCAL_MAX);
+    command.task = words[0];
+    buf_init(&input, JOB_ARGS_MAX + 4096);
+    if (take_args(options->args, &input, &command.args, &err) != ST_OK)
+        exit = command_fail(&cmd_enqueue, COMMAND_USAGE, "%s", err.msg);
+    else
+        exit = session_run(&cmd_enqueue, &options->session, enqueue, &command);
+    buf_clear(&input);
+    return exit;
+}
+
+const struct command cmd_enqueue = {
+    .name = "enqueue",
+    .about = "put a job into its queue",
+    .program = &program,
+    .options_size = sizeof(struct enqueue_options),
+    .run = run,
+};

@@ -1,0 +1,114 @@
+/* Commands: the table, and how one of them is found and started. */
+#include "command.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+
+static const struct command *const commands[] = {
+    &cmd_enqueue, &cmd_job, &cmd_queues, &cmd_tasks, &cmd_doctor, &cmd_health,
+};
+
+int
+command_fail(const struct command *command, int exit, const char *fmt, ...)
+{
+    struct error err;
+    char text[ERROR_MSG_SIZE];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    /* Makes one line of it, whatever a server said. */
+    (void)error_set(&err, ST_FAILED, "%s", text);
+    fprintf(stderr, "pit%s%s: %s\n", command ? " " : "",
+            command ? command->name : "", err.msg);
+    return exit;
+}
+
+static const struct command *
+find_command(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+        if (strcmp(commands[i]->name, name) == 0)
+            return commands[i];
+    return NULL;
+}
+
+static void
+print_help(FILE *out)
+{
+    fputs("Usage: pit COMMAND [WORD...] [OPTION...]\n\n"
+          "Puts jobs into Pitmaster's queues and looks at them, directly in "
+          "Redis.\n\nCommands:\n",
+          out);
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+        fprintf(out, "  %-10s%s\n", commands[i]->name, commands[i]->about);
+    fputs("\n`pit COMMAND --help` lists the options of one; each can be set in "
+          "the\nenvironment and in a file as well. Exit status: 0 done, 1 "
+          "failed, 2 bad use.\n",
+          out);
+}
+
+static int
+start(const struct command *command, int argc, char **argv)
+{
+    struct error err;
+    int words = 0;
+    int exit;
+
+    if (config_wants(argc, argv, "--help")) {
+        config_help(command->program, stdout);
+        return COMMAND_OK;
+    }
+    void *options = xcalloc(1, command->options_size);
+    if (config_load(command->program, argc, argv, options, &words, &err) !=
+        ST_OK) {
+        exit = command_fail(command, COMMAND_USAGE, "%s", err.msg);
+    } else {
+        exit = command->run(options, words - 1, argv + 1);
+        config_clear(command->program, options);
+    }
+    free(options);
+    return exit;
+}
+
+/* A full disk or a closed pipe behind standard output is a failure too. */
+static int
+flushed(int exit)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return exit;
+    return command_fail(NULL, COMMAND_FAILED,
+                        "standard output could not be written");
+}
+
+int
+command_main(int argc, char **argv)
+{
+    const char *name = argc > 1 ? argv[1] : "";
+
+    if (strcmp(name, "--version") == 0) {
+        puts("pit " PIT_VERSION);
+        return flushed(COMMAND_OK);
+    }
+    if (strcmp(name, "--help") == 0 || strcmp(name, "help") == 0) {
+        const struct command *about = argc > 2 ? find_command(argv[2]) : NULL;
+        if (about)
+            config_help(about->program, stdout);
+        else
+            print_help(stdout);
+        return flushed(COMMAND_OK);
+    }
+    const struct command *command = find_command(name);
+    if (command)
+        return flushed(start(command, argc - 1, argv + 1));
+    if (*name)
+        return command_fail(NULL, COMMAND_USAGE,
+                            "there is no command \"%s\", pit --help lists them",
+                            name);
+    print_help(stderr);
+    return COMMAND_USAGE;
+}

@@ -1,0 +1,84 @@
+/* Text: two units at most, since nobody reads a third. */
+#include "text.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/utf8.h"
+
+static const char *
+two_units(int64_t n, int64_t per, const char *large, const char *small,
+          char dst[TEXT_SIZE])
+{
+    if (n % per)
+        snprintf(dst, TEXT_SIZE, "%" PRId64 "%s %" PRId64 "%s", n / per, large,
+                 n % per, small);
+    else
+        snprintf(dst, TEXT_SIZE, "%" PRId64 "%s", n / per, large);
+    return dst;
+}
+
+const char *
+text_duration(int64_t ms, char dst[TEXT_SIZE])
+{
+    int64_t seconds = ms / 1000;
+
+    if (ms < 0)
+        snprintf(dst, TEXT_SIZE, "-");
+    else if (ms < 1000)
+        snprintf(dst, TEXT_SIZE, "%" PRId64 "ms", ms);
+    else if (ms < 10000 && ms % 1000)
+        snprintf(dst, TEXT_SIZE, "%.1fs", (double)ms / 1000);
+    else if (seconds < 60)
+        snprintf(dst, TEXT_SIZE, "%" PRId64 "s", seconds);
+    else if (seconds < 3600)
+        return two_units(seconds, 60, "m", "s", dst);
+    else if (seconds < 24 * 3600)
+        return two_units(seconds / 60, 60, "h", "m", dst);
+    else
+        return two_units(seconds / 3600, 24, "d", "h", dst);
+    return dst;
+}
+
+void
+text_make_printable(char *text, size_t len)
+{
+    const char *end = text + len;
+
+    for (char *c = text; c < end;) {
+        size_t n = utf8_length(c, end);
+        unsigned char first = (unsigned char)*c;
+        /* U+0080..U+009F are control characters too. */
+        bool control = first < 0x20 || first == 0x7f ||
+                       (n == 2 && first == 0xc2 && (unsigned char)c[1] < 0xa0);
+        if (n == 0 || control)
+            memset(c, '?', n ? n : 1);
+        c += n ? n : 1;
+    }
+}
+
+void
+text_print_line(const char *name, struct str value)
+{
+    struct buf line;
+
+    if (value.n == 0)
+        return;
+    buf_init(&line, value.n);
+    buf_add_str(&line, value);
+    if (!line.failed) {
+        text_make_printable(line.p, line.len);
+        printf("%-9s %.*s\n", name, (int)line.len, line.p);
+    }
+    buf_clear(&line);
+}
+
+void
+text_print_json(json_t *json)
+{
+    json_dumpf(json, stdout, JSON_COMPACT | JSON_ENCODE_ANY);
+    putchar('\n');
+    json_decref(json);
+}

@@ -1,0 +1,24 @@
+/* text.h - times and JSON as people and machines read them. Pure functions. */
+#ifndef CLI_TEXT_H
+#define CLI_TEXT_H
+
+#include <jansson.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/str.h"
+
+enum { TEXT_SIZE = 32 };
+
+/* "450ms", "12s", "3m 20s", "2h 5m", "4d 1h"; "-" below 0. */
+const char *text_duration(int64_t ms, char dst[TEXT_SIZE]);
+/* Control characters, and what is no UTF-8, become '?': no text may take over a
+ * terminal. In place. */
+void text_make_printable(char *text, size_t len);
+/* "name" and @value in one line on standard output, printable; nothing for an
+ * empty value. */
+void text_print_line(const char *name, struct str value);
+/* One line of compact JSON on standard output; takes @json over. */
+void text_print_json(json_t *json);
+
+#endif
