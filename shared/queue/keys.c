@@ -22,11 +22,12 @@ keys_of_queue(const char *prefix, struct str queue, struct keys *ret)
     for (int k = 0; k < KEYS_OF_QUEUE; k++) {
         char *dst = ret->bytes + used;
         size_t room = sizeof ret->bytes - used;
-        int n = k < KEY_READY
-                    ? snprintf(dst, room, "%s:{%.*s}:%s", prefix,
-                               STR_ARG(queue), names[k])
-                    : snprintf(dst, room, "%s:{%.*s}:ready:%d", prefix,
-                               STR_ARG(queue), 9 - (k - KEY_READY));
+        bool ready = k >= KEY_READY && k < KEY_RETRYING;
+        int n =
+            ready ? snprintf(dst, room, "%s:{%.*s}:ready:%d", prefix,
+                             STR_ARG(queue), 9 - (k - KEY_READY))
+                  : snprintf(dst, room, "%s:{%.*s}:%s", prefix, STR_ARG(queue),
+                             k == KEY_RETRYING ? "retrying" : names[k]);
 
         assert(n > 0 && (size_t)n < room);
         ret->p[k] = dst;

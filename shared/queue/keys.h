@@ -28,8 +28,9 @@ enum key {
     KEY_WAITS,
     KEY_META,
     KEY_READY, /* + 9 - priority: ready:9 comes first */
+    KEY_RETRYING = KEY_READY + 10,
 };
-enum { KEYS_OF_QUEUE = KEY_READY + 10 };
+enum { KEYS_OF_QUEUE = KEY_RETRYING + 1 };
 
 /* All keys of one queue, rendered once; argv-ready. */
 struct keys {

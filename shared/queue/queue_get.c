@@ -100,7 +100,8 @@ queue_get(struct co *co, struct queues *queues, struct job_id id,
           struct job_view *ret, struct error *err)
 {
     static const enum key which[] = {KEY_JOBS,     KEY_STATE, KEY_RESULTS,
-                                     KEY_PROGRESS, KEY_DUE,   KEY_GONE};
+                                     KEY_PROGRESS, KEY_DUE,   KEY_GONE,
+                                     KEY_RETRYING};
     struct keys keys;
 
     *ret = (struct job_view){0};
@@ -140,6 +141,7 @@ total_of(struct queue_counts *counts, struct str name)
         {"released", &counts->released},
         {"expired", &counts->expired},
         {"quarantined", &counts->quarantined},
+        {"retrying", &counts->count[JOB_RETRYING]},
         {"kept", &counts->count[JOB_SUCCEEDED]},
     };
 
@@ -172,7 +174,9 @@ read_counts(const redisReply *reply, struct queue_counts *ret,
     for (size_t i = FIXED; i + 1 < reply->elements; i += 2) {
         int64_t *field = total_of(ret, text_of(words[i]));
         if (field)
-            *field = strtoll(words[i + 1]->str, NULL, 10);
+            *field = words[i + 1]->type == REDIS_REPLY_INTEGER
+                         ? words[i + 1]->integer
+                         : strtoll(words[i + 1]->str, NULL, 10);
     }
     return ST_OK;
 }
@@ -186,7 +190,7 @@ queue_counts(struct co *co, struct queues *queues, struct str queue,
         KEY_QUARANTINED, KEY_STATS,     KEY_META,      KEY_READY,
         KEY_READY + 1,   KEY_READY + 2, KEY_READY + 3, KEY_READY + 4,
         KEY_READY + 5,   KEY_READY + 6, KEY_READY + 7, KEY_READY + 8,
-        KEY_READY + 9,
+        KEY_READY + 9,   KEY_RETRYING,
     };
     struct rds_call call = {0};
     struct queue_counts found = {0};

@@ -3,12 +3,12 @@
 --
 -- KEYS[1] jobs  KEYS[2] due  KEYS[3] leased  KEYS[4] dead  KEYS[5] quarantined
 -- KEYS[6] stats  KEYS[7] meta
--- KEYS[8..17] ready LISTs
+-- KEYS[8..17] ready LISTs  KEYS[18] retrying
 --
 -- Returns {ready, due, leased, dead, quarantined, paused, oldest, now, name, n,
 -- name, n, ...}: oldest is the creation time (ms) of the job that has
 -- waited longest at the head of a ready list, 0 without one; then the totals
--- (`kept`: ended jobs that can still be looked up).
+-- (`kept`: ended jobs that can still be looked up) and, last, `retrying` and its length.
 local t = redis.call('TIME')
 local ready, oldest = 0, 0
 for k = 8, 17 do
@@ -32,4 +32,6 @@ local answer = {
 for _, word in ipairs(redis.call('HGETALL', KEYS[6])) do
     answer[#answer + 1] = word
 end
+answer[#answer + 1] = 'retrying'
+answer[#answer + 1] = redis.call('ZCARD', KEYS[18])
 return answer

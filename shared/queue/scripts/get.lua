@@ -3,6 +3,7 @@
 --
 -- KEYS[1] jobs  KEYS[2] state  KEYS[3] results  KEYS[4] progress
 -- KEYS[5] due   ZSET entry -> due at            KEYS[6] gone ZSET id -> when
+-- KEYS[7] retrying ZSET entry -> due at
 -- ARGV[1] id
 --
 -- Returns {record, state, result, progress, due}, each false when there is none;
@@ -18,5 +19,6 @@ return {
     redis.call('HGET', KEYS[2], ARGV[1]),
     redis.call('HGET', KEYS[3], ARGV[1]),
     redis.call('HGET', KEYS[4], ARGV[1]),
-    redis.call('ZSCORE', KEYS[5], entry),
+    redis.call('ZSCORE', KEYS[5], entry) or
+        redis.call('ZSCORE', KEYS[7], entry),
 }

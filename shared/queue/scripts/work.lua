@@ -9,6 +9,7 @@
 -- KEYS[6] leased  ZSET  entry -> deadline  KEYS[13] waits HASH id -> channels
 -- KEYS[7] dead    ZSET  id -> since      KEYS[14] meta  HASH  settings
 -- KEYS[15..24]    ready LISTs of entries, priority 9 first
+-- KEYS[25] retrying ZSET entry -> due at (due: those that never ran yet)
 -- All times are milliseconds of this server's clock. An entry is the priority
 -- digit followed by the id. A member of done is the ids, separated by spaces, of
 -- jobs that ended in one call with one retention: one member for up to 64 jobs
@@ -31,13 +32,14 @@
 -- "<worker>.<ARGV[4] + n>", n from 0; again is "attempt retries crashes" as text,
 -- or false for a job that is claimed for the first time.
 --
--- Invariants: an id is in one of ready, due, leased, dead, done, quarantined. A
+-- Invariants: an id is in one of ready, due, retrying, leased, dead, done,
+-- quarantined. A
 -- finish whose token is not the one in `state` changes nothing. allow-oom,
 -- because a worker must be able to drain a full server.
 local jobs, state, results, progress = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local due, leased, dead, done = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local gone, quarantined, stats, wake = KEYS[9], KEYS[10], KEYS[11], KEYS[12]
-local waits, meta = KEYS[13], KEYS[14]
+local waits, meta, retrying = KEYS[13], KEYS[14], KEYS[25]
 
 local PROMOTE_MAX = 500  -- due jobs a call
 local REAP_MAX = 100     -- lost leases a call
@@ -58,7 +60,7 @@ local want = tonumber(ARGV[1])
 
 -- Nothing to finish and nothing there: the cheap way out of an idle worker.
 if #ARGV == 6 then
-    local busy = call('EXISTS', due, leased, unpack(KEYS, 15, 24))
+    local busy = call('EXISTS', due, leased, unpack(KEYS, 15, 25))
     if busy == 0 then
         local oldest = call('ZRANGE', done, 0, 0, 'WITHSCORES')[2]
         if not oldest then
@@ -78,7 +80,7 @@ for _, key in ipairs({jobs, state, stats}) do
 end
 local results_len = call('HLEN', results)
 local progress_len = call('HLEN', progress)
-for _, key in ipairs({due, leased, dead, gone, quarantined}) do
+for _, key in ipairs({due, retrying, leased, dead, gone, quarantined}) do
     call('ZCARD', key)
 end
 for k = 15, 24 do
@@ -185,7 +187,7 @@ local function finish(how, entry, id, s, keep_ms, message, delay)
             count('dead', 1)
         else
             s.retries = s.retries + 1
-            call('ZADD', due, now + delay, entry)
+            call('ZADD', retrying, now + delay, entry)
             put(id, format('W', s))
             count('retried', 1)
         end
@@ -303,8 +305,12 @@ if #lapsed > 0 then
 end
 
 -- 3. What is due becomes ready, in the order in which it fell due.
-local fallen = call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', 0, PROMOTE_MAX)
-if #fallen > 0 then
+local function promote(set)
+    local fallen =
+        call('ZRANGEBYSCORE', set, '-inf', now_text, 'LIMIT', 0, PROMOTE_MAX)
+    if #fallen == 0 then
+        return
+    end
     local by_list = {}
     for _, entry in ipairs(fallen) do
         local list = ready_list(entry)
@@ -318,8 +324,10 @@ if #fallen > 0 then
     for list, entries in pairs(by_list) do
         call('RPUSH', list, unpack(entries))
     end
-    call('ZREM', due, unpack(fallen))
+    call('ZREM', set, unpack(fallen))
 end
+promote(due)
+promote(retrying)
 
 if states_len > 0 then
     call('HSET', state, unpack(states))
@@ -515,6 +523,7 @@ local function sooner(at)
     end
 end
 sooner(tonumber(call('ZRANGE', due, 0, 0, 'WITHSCORES')[2]))
+sooner(tonumber(call('ZRANGE', retrying, 0, 0, 'WITHSCORES')[2]))
 sooner(tonumber(call('ZRANGE', leased, 0, 0, 'WITHSCORES')[2]))
 local oldest = tonumber(call('ZRANGE', done, 0, 0, 'WITHSCORES')[2])
 if oldest then
