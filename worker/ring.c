@@ -61,6 +61,7 @@ struct ring {
     /* written by the child */
     _Alignas(CACHE_LINE) _Atomic uint32_t asleep; /* a futex */
     _Atomic int64_t started_us;
+    _Atomic uint32_t attached;
     /* progress: a seqlock, odd while it is written */
     _Alignas(CACHE_LINE) _Atomic uint32_t version;
     _Atomic uint32_t progress_position;
@@ -203,6 +204,7 @@ ring_sender_init(struct ring_sender *sender, struct ring *ring)
     atomic_store(&ring->collected, 0);
     atomic_store(&ring->cancel, 0);
     atomic_store(&ring->asleep, 0);
+    atomic_store(&ring->attached, 0);
     atomic_store(&ring->started_us, 0);
     atomic_store(&ring->version, 0);
 }
@@ -258,6 +260,12 @@ ring_wake(struct ring_sender *sender)
 
     if (atomic_load(asleep) && atomic_exchange(asleep, 0))
         futex_wake(asleep);
+}
+
+bool
+ring_attached(const struct ring *ring)
+{
+    return atomic_load(&ring->attached) != 0;
 }
 
 bool
@@ -383,12 +391,14 @@ ring_runner_init(struct ring_runner *runner, struct ring *ring,
     memset(runner, 0, sizeof *runner);
     runner->ring = ring;
     runner->bell = bell;
+    atomic_store(&ring->attached, 1);
+    ring_bell_ring(bell);
 }
 
 /* Sleeps until @ready(runner) may have become true; a signal may end it too. */
 static void
 sleep_unless(struct ring_runner *runner,
-             bool (*ready)(struct ring_runner *runner))
+             bool (*ready)(const struct ring_runner *runner))
 {
     _Atomic uint32_t *asleep = &runner->ring->asleep;
 
@@ -407,21 +417,26 @@ tell(struct ring_runner *runner)
     ring_bell_ring(runner->bell);
 }
 
-static bool
-job_queued(struct ring_runner *runner)
+bool
+ring_pending(const struct ring_runner *runner)
 {
     return atomic_load(&entry_at(runner->ring, runner->next)->state) == QUEUED;
 }
 
-void
-ring_next(struct ring_runner *runner, struct ring_job *ret)
+bool
+ring_next(struct ring_runner *runner, const volatile sig_atomic_t *quit,
+          struct ring_job *ret)
 {
     struct ring *ring = runner->ring;
     struct entry *entry = entry_at(ring, runner->next);
 
     for (;;) {
         uint32_t expected = QUEUED;
-        if (job_queued(runner)) {
+        if (*quit) {
+            tell(runner);
+            return false;
+        }
+        if (ring_pending(runner)) {
             /* Before the state: whoever sees RUNNING sees the time too. */
             atomic_store_explicit(&ring->started_us, clock_mono_us(),
                                   memory_order_relaxed);
@@ -430,7 +445,7 @@ ring_next(struct ring_runner *runner, struct ring_job *ret)
                 break;
         } else {
             tell(runner);
-            sleep_unless(runner, job_queued);
+            sleep_unless(runner, ring_pending);
         }
     }
     const char *p = ring->jobs + entry->job_at;
@@ -441,10 +456,11 @@ ring_next(struct ring_runner *runner, struct ring_job *ret)
     ret->args = str_from(p, entry->args_len);
     ret->attempt = entry->attempt;
     ret->crashes = entry->crashes;
+    return true;
 }
 
 static bool
-some_collected(struct ring_runner *runner)
+some_collected(const struct ring_runner *runner)
 {
     return atomic_load(&runner->ring->collected) != runner->oldest;
 }
@@ -494,7 +510,7 @@ ring_done(struct ring_runner *runner, enum status status, struct str result,
     atomic_store(&entry->state, DONE);
     /* With more to run, one notice in RING_NOTICE is enough: the dispatcher
      * looks by itself while several jobs wait here. */
-    if (runner->unrung >= RING_NOTICE || !job_queued(runner))
+    if (runner->unrung >= RING_NOTICE || !ring_pending(runner))
         tell(runner);
 }
 

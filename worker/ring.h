@@ -21,6 +21,7 @@
 #ifndef WORKER_RING_H
 #define WORKER_RING_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -130,6 +131,8 @@ CHECK bool ring_collect(struct ring_sender *sender, struct ring_result *ret,
                         bool *ret_bad);
 /* Frees the entry of the result collected last. */
 void ring_release(struct ring_sender *sender);
+/* Has a child attached itself since ring_sender_init()? */
+bool ring_attached(const struct ring *ring);
 /* Is there something for ring_collect()? One load. */
 bool ring_ready(const struct ring_sender *sender);
 /* Takes the job pushed last back, if the child has not begun it; its position
@@ -160,12 +163,16 @@ struct ring_runner {
     struct ring_span spans[RING_JOBS];
 };
 
-/* Attaches to a ring that ring_sender_init() has prepared. */
+/* Attaches to a ring that ring_sender_init() has prepared, and rings. */
 void ring_runner_init(struct ring_runner *runner, struct ring *ring,
                       const struct ring_bell *bell);
+/* Is a job waiting? */
+bool ring_pending(const struct ring_runner *runner);
 /* Waits for a job and begins it, so that it counts as running from then on.
- * The slices lend until ring_done(), and each is followed by a NUL. */
-void ring_next(struct ring_runner *runner, struct ring_job *ret);
+ * The slices lend until ring_done(), and each is followed by a NUL. False once
+ * *quit is not 0 (a signal handler's word): no job was begun. */
+CHECK bool ring_next(struct ring_runner *runner,
+                     const volatile sig_atomic_t *quit, struct ring_job *ret);
 /* Ends it. @result up to JOB_RESULT_MAX, @message up to RING_TEXT_MAX bytes
  * (cut above). Waits when there is no room, until the dispatcher collects. */
 void ring_done(struct ring_runner *runner, enum status status,

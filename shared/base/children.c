@@ -316,7 +316,6 @@ void
 children_start(struct child *child)
 {
     child->held = child->children->stopping;
-    child->start_at_ms = 0;
 }
 
 void

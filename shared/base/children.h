@@ -115,10 +115,10 @@ void children_stop_all(struct children *children, int signo, int64_t grace_ms);
  * else it stays down until children_start(). */
 void children_stop(struct child *child, int signo, int64_t grace_ms,
                    bool again);
-/* Starts a child that is down without waiting for its back-off. */
+/* Lets a child that is held down start again, once its back-off is over. */
 void children_start(struct child *child);
 /* Forgets early deaths: the next restart is immediate. For an owner who knows
- * better than a clock that the child was well. */
+ * better than a clock that the child was well; also within on_death(). */
 void children_healthy(struct child *child);
 /* False when it is not running; @signo as kill(2). Never hits another process:
  * an id is free only after the table has reaped it. */

@@ -53,6 +53,15 @@ tear_down(void **state)
     return 0;
 }
 
+static const volatile sig_atomic_t run_on;
+
+static void
+begin(struct fixture *f, struct ring_job *ret)
+{
+    if (!ring_next(&f->runner, &run_on, ret))
+        abort();
+}
+
 static const struct ring_job small = {
     .id = {"mail.1", 6}, .task = {"noop", 4}, .args = {"[1]", 3}, .attempt = 2};
 
@@ -77,7 +86,7 @@ test_a_job_goes_round(void **state)
 
     assert_true(ring_push(&f->sender, &small));
     assert_false(ring_running(&f->sender, &since_us));
-    ring_next(&f->runner, &job);
+    begin(f, &job);
     assert_true(ring_running(&f->sender, &since_us));
     assert_true(clock_mono_us() - since_us < 1000000);
     assert_string_equal(job.id.p, "mail.1");
@@ -107,7 +116,7 @@ test_takes_back_what_was_not_begun(void **state)
 
     for (int i = 0; i < 3; i++)
         assert_true(ring_push(&f->sender, &small));
-    ring_next(&f->runner, &job);
+    begin(f, &job);
     assert_true(ring_take_back(&f->sender));
     assert_true(ring_take_back(&f->sender));
     assert_false(ring_take_back(&f->sender)); /* it runs */
@@ -117,7 +126,7 @@ test_takes_back_what_was_not_begun(void **state)
     other.id = STR("mail.2");
     assert_true(ring_push(&f->sender, &other));
     ring_done(&f->runner, ST_OK, STR_NULL, STR_NULL);
-    ring_next(&f->runner, &job);
+    begin(f, &job);
     assert_string_equal(job.id.p, "mail.2");
 }
 
@@ -155,7 +164,7 @@ test_wraps_around(void **state)
             pushed++;
         }
         assert_true(pushed > i);
-        ring_next(&f->runner, &job);
+        begin(f, &job);
         size_t n = (size_t)(i % 3) * (JOB_ARGS_MAX / 2);
         assert_int_equal(job.args.n, n);
         for (size_t k = 0; k < n; k += 997)
@@ -182,12 +191,12 @@ test_cancels_only_the_job_meant(void **state)
 
     assert_true(ring_push(&f->sender, &small));
     assert_true(ring_push(&f->sender, &small));
-    ring_next(&f->runner, &job);
+    begin(f, &job);
     assert_int_equal(ring_cancelled(&f->runner), RING_RUN_ON);
     ring_cancel(&f->sender, 0, RING_CANCEL_TIMEOUT);
     assert_int_equal(ring_cancelled(&f->runner), RING_CANCEL_TIMEOUT);
     ring_done(&f->runner, ST_CANCELLED, STR_NULL, STR_NULL);
-    ring_next(&f->runner, &job);
+    begin(f, &job);
     assert_int_equal(ring_cancelled(&f->runner), RING_RUN_ON);
 }
 
@@ -200,7 +209,7 @@ test_shows_the_newest_progress(void **state)
 
     assert_false(ring_progress_read(&f->sender, &progress));
     assert_true(ring_push(&f->sender, &small));
-    ring_next(&f->runner, &job);
+    begin(f, &job);
     ring_progress_write(&f->runner, 1, 10, STR("one"));
     ring_progress_write(&f->runner, 2, 10, STR("section two"));
     assert_true(ring_progress_read(&f->sender, &progress));
@@ -223,7 +232,7 @@ test_rings_seldom_while_busy(void **state)
         assert_true(ring_push(&f->sender, &small));
     for (int i = 0; i < RING_JOBS; i++) {
         ring_bell_arm(&f->bell);
-        ring_next(&f->runner, &job);
+        begin(f, &job);
         ring_done(&f->runner, ST_OK, STR_NULL, STR_NULL);
         rang += bell_rang(&f->bell);
     }
@@ -244,7 +253,7 @@ run_jobs(void *arg)
     static char big_result[BIG];
 
     for (;;) {
-        ring_next(&f->runner, &job);
+        begin(f, &job);
         bool stop = str_eq_c(job.task, "stop");
         int n = snprintf(text, sizeof text, "%s %zu", job.id.p, job.args.n);
         bool big = job.args.n > 0 && job.args.n % 2 == 0;
@@ -365,9 +374,9 @@ test_tells_what_a_dead_child_did(void **state)
         assert_true(ring_push(&f->sender, &small));
     pid_t pid = fork();
     if (pid == 0) {
-        ring_next(&f->runner, &job);
+        begin(f, &job);
         ring_done(&f->runner, ST_OK, STR("1"), STR_NULL);
-        ring_next(&f->runner, &job);
+        begin(f, &job);
         raise(SIGKILL);
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);

@@ -1,0 +1,183 @@
+/* Beat: what a worker says about itself.
+ *
+ * On each connect, one coroutine makes sure that the keys there are of our
+ * schema and publishes the application's tasks; nothing is claimed before the
+ * first time that this went well. Then, and every REGISTRY_HEARTBEAT_MS, one
+ * HSET says that the worker lives and what it does. */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "queue/schema.h"
+#include "state.h"
+
+enum {
+    FAREWELL_MS = 500,
+    RUNNING_ROOM = 1024, /* bytes at the end that no slot's entry needs */
+};
+
+static void
+add_running(const struct dispatcher *d, struct buf *json)
+{
+    int64_t now_us = clock_mono_us(), wall_ms = clock_wall_ms(), since_us;
+    const char *comma = "";
+
+    buf_add_c(json, ",\"running\":[");
+    for (size_t i = 0; i < d->lanes_len; i++) {
+        const struct held *held = lane_running(&d->lanes[i], &since_us);
+        if (!held)
+            continue;
+        if (json->max - json->len < RUNNING_ROOM)
+            break; /* the first are enough for a look */
+        buf_addf(json,
+                 "%s{\"slot\":%zu,\"job\":\"%.*s\",\"task\":\"%.*s\","
+                 "\"attempt\":%d,\"started_ms\":%lld}",
+                 comma, i, STR_ARG(held->id), STR_ARG(held->task),
+                 held->attempt,
+                 (long long)(wall_ms - (now_us - since_us) / 1000));
+        comma = ",";
+    }
+    buf_add_char(json, ']');
+}
+
+static void
+describe(const struct dispatcher *d, struct buf *json)
+{
+    char host[256] = "";
+
+    gethostname(host, sizeof host - 1);
+    buf_addf(json, "{\"id\":\"%s\",\"host\":", d->name);
+    buf_add_json_string(json, str_c(host));
+    buf_addf(json,
+             ",\"pid\":%ld,\"version\":\"%s\",\"slots\":%zu,"
+             "\"started_ms\":%lld,\"seen_ms\":%lld,\"stopping\":%s,"
+             "\"held\":%zu,\"queues\":{",
+             (long)getppid(), PIT_VERSION, d->lanes_len,
+             (long long)d->started_wall_ms, (long long)clock_wall_ms(),
+             d->stopping ? "true" : "false", d->held_len);
+    for (size_t i = 0; i < d->sources_len; i++)
+        buf_addf(json, "%s\"%.*s\":%d", i ? "," : "",
+                 STR_ARG(d->sources[i].name), (int)d->weights[i].weight);
+    buf_add_char(json, '}');
+    add_running(d, json);
+    buf_add_char(json, '}');
+}
+
+static void
+beaten_cb(struct op *op)
+{
+    struct dispatcher *d = op->arg;
+
+    d->beat_busy = false;
+    rds_call_clear(&d->beat_call);
+}
+
+static void
+beat(struct dispatcher *d)
+{
+    struct buf json;
+
+    if (d->beat_busy || !rds_up(d->rds) || d->leaving)
+        return;
+    buf_init(&json, REGISTRY_JSON_MAX);
+    describe(d, &json);
+    if (!json.failed) {
+        d->beat_busy = true;
+        registry_heartbeat(d->queues, &d->beat_call, d->name, buf_str(&json),
+                           beaten_cb, d);
+    }
+    buf_clear(&json);
+}
+
+/* --- on connect -------------------------------------------------------------
+ */
+
+static enum status
+greet(struct co *co, void *arg)
+{
+    struct dispatcher *d = arg;
+    const struct probe *probe = d->context->probe;
+    struct error err;
+
+    enum status st = schema_claim(co, d->queues, &err);
+    for (size_t i = 0; st == ST_OK && i < probe->tasks_len; i++)
+        st = registry_put_task(co, d->queues, str_c(probe->tasks[i].name),
+                               str_c(probe->tasks[i].json), &err);
+    if (st == ST_CONFLICT) {
+        log_error("%s", err.msg);
+        d->exit_status = DISPATCHER_EXIT_CONFIG;
+        loop_stop(d->loop);
+    } else if (st != ST_OK && rds_up(d->rds))
+        log_error("cannot register the worker: %s", err.msg);
+    return st;
+}
+
+static void
+greeted_cb(void *arg, enum status status)
+{
+    struct dispatcher *d = arg;
+
+    d->greeting = false;
+    if (status != ST_OK)
+        return; /* again with the next beat, or connect */
+    d->admitted = true;
+    beat(d);
+}
+
+void
+beat_connected(struct dispatcher *d)
+{
+    if (d->greeting || d->leaving)
+        return;
+    d->greeting = true;
+    if (co_spawn(d->loop, "greet", greet, d, greeted_cb) != ST_OK)
+        d->greeting = false;
+}
+
+static void
+tick_cb(struct loop_timer *timer)
+{
+    struct dispatcher *d = LIST_ENTRY(timer, struct dispatcher, beat_timer);
+
+    if (d->admitted)
+        beat(d);
+    else if (rds_up(d->rds))
+        beat_connected(d);
+    beat_start(d);
+}
+
+/* Soon again while it is not admitted yet. */
+void
+beat_start(struct dispatcher *d)
+{
+    loop_timer_start(d->loop, &d->beat_timer,
+                     d->admitted ? REGISTRY_HEARTBEAT_MS : PAUSE_MS, tick_cb);
+}
+
+/* --- farewell ---------------------------------------------------------------
+ */
+
+static void
+left_cb(struct op *op)
+{
+    struct dispatcher *d = op->arg;
+
+    loop_stop(d->loop);
+}
+
+static void
+farewell_over_cb(struct loop_timer *timer)
+{
+    loop_stop(LIST_ENTRY(timer, struct dispatcher, stop_timer)->loop);
+}
+
+void
+beat_leave(struct dispatcher *d)
+{
+    if (d->leaving)
+        return;
+    d->leaving = true;
+    loop_timer_start(d->loop, &d->stop_timer, FAREWELL_MS, farewell_over_cb);
+    registry_leave(d->queues, &d->leave_call, d->name, left_cb, d);
+}

@@ -1,0 +1,323 @@
+/* Lane: the dispatcher's side of one slot child.
+ *
+ * The jobs in the ring are jobs[collected..pushed) of the ring's positions; the
+ * one at `collected` is the only one that can be running. `load_us` is the sum
+ * of their costs. A lane whose job turns out to be long (`stuck`) takes no more
+ * and gives back what waits behind it.
+ *
+ * A child is started only after its ring was emptied here, and a ring is only
+ * emptied here, after its child is known to be dead: so nobody else is attached
+ * then. A cancelled job has until kill_at_ms; after that its child is killed,
+ * and why is kept in `cancel` until the death is reported. */
+#include <assert.h>
+#include <string.h>
+
+#include "base/children.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "link.h"
+#include "state.h"
+
+enum { START_MS = 1000 }; /* a child that is not up by then has a problem */
+
+static struct held **
+job_at(struct lane *lane, uint32_t position)
+{
+    return &lane->jobs[position % RING_JOBS];
+}
+
+void
+lane_init(struct lane *lane, struct dispatcher *d, uint32_t index)
+{
+    *lane = (struct lane){.d = d, .index = index};
+    ring_sender_init(&lane->sender, d->context->rings[index]);
+}
+
+void
+lane_start(struct lane *lane)
+{
+    ring_sender_init(&lane->sender, lane->d->context->rings[lane->index]);
+    lane->load_us = 0;
+    lane->stuck = lane->corrupt = lane->killed = false;
+    lane->cancel = RING_RUN_ON;
+    lane->progress_version = 0;
+    lane->started_ms = clock_mono_ms();
+    lane->state = LANE_STARTING;
+    link_send(lane->d->context->link, LINK_START, lane->index, 0);
+}
+
+static void
+kill_child(struct lane *lane)
+{
+    if (lane->killed)
+        return;
+    lane->killed = true;
+    link_send(lane->d->context->link, LINK_KILL, lane->index, 0);
+}
+
+/* --- jobs in ----------------------------------------------------------------
+ */
+
+int32_t
+lane_room_us(const struct lane *lane)
+{
+    if (lane->state != LANE_UP || lane->stuck || lane->killed ||
+        lane->corrupt || lane->load_us >= LANE_BUDGET_US)
+        return 0;
+    return LANE_BUDGET_US - lane->load_us;
+}
+
+bool
+lane_promising(const struct lane *lane, int64_t now_ms)
+{
+    if (lane->state == LANE_STARTING)
+        return now_ms - lane->started_ms < START_MS;
+    return lane->state == LANE_UP && !lane->stuck && !lane->killed;
+}
+
+bool
+lane_push(struct lane *lane, struct held *held)
+{
+    const struct ring_job job = {
+        .id = held->id,
+        .task = held->task,
+        .args = held->args,
+        .attempt = held->attempt,
+        .crashes = held->crashes,
+    };
+    uint32_t position = lane->sender.pushed;
+
+    if (!ring_push(&lane->sender, &job))
+        return false;
+    *job_at(lane, position) = held;
+    held->place = HELD_LANE;
+    held->lane = lane;
+    lane->load_us += held->cost_us;
+    lane->changed = true;
+    return true;
+}
+
+void
+lane_take_back(struct lane *lane)
+{
+    while (ring_take_back(&lane->sender)) {
+        struct held *held = *job_at(lane, lane->sender.pushed);
+        lane->load_us -= held->cost_us;
+        dispatcher_wait(lane->d, held, true);
+    }
+}
+
+/* --- results out ------------------------------------------------------------
+ */
+
+static void
+measure(struct source *source, int64_t run_us)
+{
+    if (run_us > LANE_BUDGET_US * 4)
+        run_us = LANE_BUDGET_US * 4;
+    if (source->measured)
+        source->mean_us += (int32_t)(run_us - source->mean_us) / 8;
+    else
+        source->mean_us = (int32_t)run_us;
+    source->measured = true;
+}
+
+static void
+notice_start(struct lane *lane)
+{
+    if (lane->state != LANE_STARTING || !ring_attached(lane->sender.ring))
+        return;
+    lane->state = LANE_UP;
+    log_debug("slot %u is up", lane->index);
+}
+
+void
+lane_collect(struct lane *lane)
+{
+    struct ring_result result;
+    bool bad;
+
+    notice_start(lane);
+    while (ring_collect(&lane->sender, &result, &bad)) {
+        struct held *held = *job_at(lane, result.position);
+        measure(held->source, result.run_us);
+        lane->load_us -= held->cost_us;
+        finish_returned(held, &result, lane->cancel);
+        ring_release(&lane->sender);
+        lane->cancel = RING_RUN_ON;
+        lane->stuck = false;
+        lane->changed = true;
+    }
+    if (bad && !lane->corrupt) {
+        log_error("slot %u wrote rubbish into its ring; it is killed",
+                  lane->index);
+        lane->corrupt = true;
+        kill_child(lane);
+    }
+}
+
+struct held *
+lane_running(const struct lane *lane, int64_t *ret_since_us)
+{
+    if (lane->state == LANE_DOWN || !ring_running(&lane->sender, ret_since_us))
+        return NULL;
+    return lane->jobs[lane->sender.collected % RING_JOBS];
+}
+
+/* --- time -------------------------------------------------------------------
+ */
+
+void
+lane_cancel(struct lane *lane, enum ring_cancel reason)
+{
+    if (lane->cancel != RING_RUN_ON)
+        return;
+    lane->cancel = reason;
+    lane->stuck = true;
+    lane->kill_at_ms = clock_mono_ms() +
+                       (lane->d->hurry ? 0 : lane->d->options->kill_grace_ms);
+    ring_cancel(&lane->sender, lane->sender.collected, reason);
+    lane_watch_soon(lane->d, WATCH_BUSY_MS);
+}
+
+static void
+progress_settled_cb(struct op *op)
+{
+    struct lane *lane = op->arg;
+
+    lane->progress_busy = false;
+    rds_call_clear(&lane->progress_call);
+}
+
+/* {"done":1,"total":2,"text":"...","at":"2026-..."} */
+static void
+send_progress(struct lane *lane, struct held *held)
+{
+    struct dispatcher *d = lane->d;
+    struct ring_progress progress;
+    struct buf json;
+
+    if (lane->progress_busy || held->lost || !rds_up(d->rds) ||
+        !ring_progress_read(&lane->sender, &progress) ||
+        progress.version == lane->progress_version ||
+        progress.position != lane->sender.collected)
+        return;
+    lane->progress_version = progress.version;
+    buf_init(&json, 8 * RING_PROGRESS_TEXT + 200);
+    buf_addf(&json, "{\"done\":%lld,\"total\":%lld", (long long)progress.done,
+             (long long)progress.total);
+    if (progress.text_len > 0) {
+        buf_add_c(&json, ",\"text\":");
+        buf_add_json_string(&json, str_from(progress.text, progress.text_len));
+    }
+    buf_add_c(&json, ",\"at\":\"");
+    buf_add_time(&json, clock_wall_ms());
+    buf_add_c(&json, "\"}");
+    const struct lease lease = {.local = held->local,
+                                .token = str_c(held->token),
+                                .priority = held->priority};
+    lane->progress_busy = true;
+    queue_progress(d->queues, &lane->progress_call, held->source->name, &lease,
+                   buf_str(&json), progress_settled_cb, lane);
+    buf_clear(&json);
+}
+
+int64_t
+lane_watch(struct lane *lane, int64_t now_ms)
+{
+    int64_t since_us, next_ms = WATCH_LONG_MS;
+    struct held *held = lane_running(lane, &since_us);
+
+    if (!held)
+        return ring_length(&lane->sender) > 0 ? WATCH_BUSY_MS : next_ms;
+    int64_t since_ms = since_us / 1000;
+    if (now_ms - since_ms >= LANE_STUCK_MS) {
+        lane->stuck = true;
+        lane_take_back(lane);
+    }
+    send_progress(lane, held);
+    if (lane->cancel == RING_RUN_ON && now_ms - since_ms >= held->timeout_ms)
+        lane_cancel(lane, RING_CANCEL_TIMEOUT);
+    if (lane->cancel != RING_RUN_ON && !lane->killed) {
+        if (now_ms >= lane->kill_at_ms)
+            kill_child(lane);
+        else if (lane->kill_at_ms - now_ms < next_ms)
+            next_ms = lane->kill_at_ms - now_ms;
+    } else if (lane->cancel == RING_RUN_ON &&
+               since_ms + held->timeout_ms - now_ms < next_ms)
+        next_ms = since_ms + held->timeout_ms - now_ms;
+    if (ring_length(&lane->sender) > 1)
+        next_ms = WATCH_BUSY_MS;
+    return next_ms < 1 ? 1 : next_ms;
+}
+
+static void
+watch_cb(struct loop_timer *timer)
+{
+    struct dispatcher *d = LIST_ENTRY(timer, struct dispatcher, watch);
+
+    d->watch_at_ms = 0;
+    lane_watch_all(d);
+}
+
+void
+lane_watch_soon(struct dispatcher *d, int64_t ms)
+{
+    int64_t at_ms = clock_mono_ms() + ms;
+
+    if (d->watch_at_ms != 0 && d->watch_at_ms <= at_ms)
+        return;
+    d->watch_at_ms = at_ms;
+    loop_timer_start(d->loop, &d->watch, ms, watch_cb);
+}
+
+/* Collecting first: what has ended has not run too long. */
+void
+lane_watch_all(struct dispatcher *d)
+{
+    int64_t now_ms = clock_mono_ms();
+    int64_t next_ms = -1;
+
+    for (size_t i = 0; i < d->lanes_len; i++) {
+        struct lane *lane = &d->lanes[i];
+        lane_collect(lane);
+        if (ring_length(&lane->sender) == 0)
+            continue;
+        int64_t ms = lane_watch(lane, now_ms);
+        if (next_ms < 0 || ms < next_ms)
+            next_ms = ms;
+    }
+    if (next_ms >= 0)
+        lane_watch_soon(d, next_ms);
+}
+
+/* --- death ------------------------------------------------------------------
+ */
+
+void
+lane_died(struct lane *lane, int wait_status)
+{
+    struct dispatcher *d = lane->d;
+    char cause[CHILDREN_CAUSE_MAX];
+    int64_t since_us;
+
+    children_cause(wait_status, cause, sizeof cause);
+    lane_collect(lane);
+    struct held *held = lane_running(lane, &since_us);
+    if (!held && lane->corrupt && ring_length(&lane->sender) > 0)
+        held = *job_at(lane, lane->sender.collected);
+    lane_take_back(lane);
+    if (held && lane->cancel != RING_RUN_ON)
+        finish_killed(held, lane->cancel);
+    else if (held && lane->corrupt)
+        finish_crashed(held, "its result was overwritten");
+    else if (held)
+        finish_crashed(held, cause);
+    else if (wait_status != 0 && !lane->killed)
+        log_warn("slot %u died between two jobs: %s", lane->index, cause);
+    lane->state = LANE_DOWN;
+    ring_sender_init(&lane->sender, lane->sender.ring);
+    lane->load_us = 0;
+    if (!d->stopping)
+        lane_start(lane);
+}

@@ -1,0 +1,168 @@
+/* Probe: the child writes one line a task to a pipe, "name queue json", or one
+ * line "! status message". Names hold no spaces and JSON no newlines. */
+#include "probe.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "app/loader.h"
+#include "app/task_entry.h"
+#include "base/buf.h"
+#include "base/children.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/process.h"
+
+enum {
+    TEXT_MAX = 4 * 1024 * 1024, /* APP_TASKS_MAX lines of what app.h allows */
+    TIME_MAX_MS = 30 * 1000,
+};
+
+static void
+write_task(const struct app_task *task, struct buf *text)
+{
+    buf_addf(text, "%s %s ", task->name, task->queue);
+    task_entry_write(task, text);
+    buf_add_char(text, '\n');
+}
+
+__attribute__((noreturn)) static void
+be_child(const char *path, int fd)
+{
+    struct loader loader;
+    struct error err;
+    struct buf text;
+
+    buf_init(&text, TEXT_MAX);
+    if (loader_open(path, &loader, &err) != ST_OK)
+        buf_addf(&text, "! %d %s\n", (int)err.status, err.msg);
+    else
+        for (size_t i = 0; i < loader.app.tasks_len; i++)
+            write_task(&loader.app.tasks[i], &text);
+    for (size_t done = 0; done < text.len;) {
+        ssize_t n = write(fd, text.p + done, text.len - done);
+        if (n < 0 && errno != EINTR)
+            _exit(1);
+        done += n > 0 ? (size_t)n : 0;
+    }
+    _exit(text.failed);
+}
+
+/* Reads to the end of the pipe. */
+static enum status
+read_all(int fd, struct buf *text, struct error *err)
+{
+    int64_t end_ms = clock_mono_ms() + TIME_MAX_MS;
+
+    for (;;) {
+        struct pollfd pollfd = {.fd = fd, .events = POLLIN};
+        int64_t left_ms = end_ms - clock_mono_ms();
+        if (left_ms <= 0)
+            return error_set(err, ST_TIMEOUT,
+                             "loading the application took longer than %d s",
+                             TIME_MAX_MS / 1000);
+        if (poll(&pollfd, 1, (int)left_ms) <= 0)
+            continue;
+        char *room = buf_room(text, 4096);
+        if (!room)
+            return error_set(err, ST_TOO_LARGE, "too many tasks");
+        ssize_t n = read(fd, room, 4096);
+        if (n == 0)
+            return ST_OK;
+        if (n > 0)
+            buf_grew(text, (size_t)n);
+        else if (errno != EINTR)
+            return error_set_sys(err, ST_FAILED, errno, "pipe");
+    }
+}
+
+/* Takes the lines apart in place. */
+static enum status
+read_tasks(struct probe *probe, char *text, struct error *err)
+{
+    char *line, *rest = text;
+
+    while ((line = strsep(&rest, "\n")) && *line) {
+        char *name = strsep(&line, " ");
+        char *queue = strsep(&line, " ");
+        if (!queue || !line)
+            return error_set(err, ST_FAILED,
+                             "loading the application: it wrote '%.40s'", name);
+        if (*name == '!')
+            return error_set(err, (enum status)strtol(queue, NULL, 10), "%s",
+                             line);
+        if (probe->tasks_len == APP_TASKS_MAX)
+            return error_set(err, ST_TOO_LARGE, "too many tasks");
+        probe->tasks[probe->tasks_len++] =
+            (struct probe_task){.name = name, .queue = queue, .json = line};
+    }
+    return ST_OK;
+}
+
+enum status
+probe_app(const char *path, struct probe *ret, struct error *err)
+{
+    struct probe probe = {0};
+    char cause[CHILDREN_CAUSE_MAX];
+    struct buf text;
+    int fds[2], wait_status;
+    enum status st;
+
+    buf_init(&text, TEXT_MAX);
+    if (pipe(fds) < 0)
+        return error_set_sys(err, ST_LIMIT, errno, "pipe");
+    pid_t parent = getpid();
+    pid_t pid = fork();
+    if (pid == 0) {
+        process_die_with_parent(parent);
+        close(fds[0]);
+        be_child(path, fds[1]);
+    }
+    close(fds[1]);
+    if (pid < 0) {
+        close(fds[0]);
+        return error_set_sys(err, ST_LIMIT, errno, "fork");
+    }
+    st = read_all(fds[0], &text, err);
+    close(fds[0]);
+    if (st != ST_OK)
+        kill(pid, SIGKILL);
+    while (waitpid(pid, &wait_status, 0) < 0 && errno == EINTR)
+        continue;
+    if (st != ST_OK)
+        goto out;
+    if (wait_status != 0) {
+        children_cause(wait_status, cause, sizeof cause);
+        st = error_set(err, ST_FAILED, "loading %s: %s", path, cause);
+        goto out;
+    }
+    buf_add_char(&text, '\0');
+    if (text.failed) {
+        st = error_set(err, ST_TOO_LARGE, "too many tasks");
+        goto out;
+    }
+    probe.tasks = xcalloc(APP_TASKS_MAX, sizeof *probe.tasks);
+    st = read_tasks(&probe, text.p, err);
+    if (st == ST_OK) {
+        probe.text = text.p;
+        *ret = probe;
+        return ST_OK;
+    }
+    free(probe.tasks);
+out:
+    buf_clear(&text);
+    return st;
+}
+
+void
+probe_clear(struct probe *probe)
+{
+    free(probe->tasks);
+    free(probe->text);
+    *probe = (struct probe){0};
+}

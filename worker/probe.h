@@ -1,0 +1,31 @@
+/* probe.h - what tasks an application has, learnt in a process of its own.
+ *
+ * Loading an application runs its code, and neither supervisor nor dispatcher
+ * may ever do that. So a child loads it, says what is in its table, and ends.
+ * It also tells at start, in one line, that an application cannot be loaded. */
+#ifndef WORKER_PROBE_H
+#define WORKER_PROBE_H
+
+#include <stddef.h>
+
+#include "base/error.h"
+
+struct probe_task {
+    const char *name;
+    const char *queue;
+    const char *json; /* for the registry of tasks */
+};
+
+struct probe {
+    struct probe_task *tasks; /* owned */
+    size_t tasks_len;
+    char *text; /* owned; the strings above are in it */
+};
+
+/* Errors: those of loader_open(); ST_FAILED when the child crashed, ST_TIMEOUT
+ * when it took longer than 30 s. Before any thread is started. */
+CHECK enum status probe_app(const char *path, struct probe *ret,
+                            struct error *err);
+void probe_clear(struct probe *probe);
+
+#endif

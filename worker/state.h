@@ -1,0 +1,242 @@
+/* state.h - the dispatcher from inside, shared by the files that it is made of.
+ *
+ *   dispatcher.c  life: connections, the pass that runs once a turn, the end
+ *   lane.c        one slot child: its ring, its time, its death
+ *   claim.c       which queue is asked, for how much; what comes back
+ *   finish.c      how an attempt ended, and telling Redis
+ *   renew.c       leases
+ *   wake.c        sleeping in Redis while there is nothing to do
+ *   beat.c        the heartbeat, and what is said at start and end
+ *
+ * All of it belongs to the dispatcher's loop. Times are monotonic ms. */
+#ifndef WORKER_STATE_H
+#define WORKER_STATE_H
+
+#include "async/loop.h"
+#include "async/rds.h"
+#include "base/list.h"
+#include "dispatcher.h"
+#include "held.h"
+#include "queue/queue.h"
+#include "queue/registry.h"
+#include "weights.h"
+
+enum {
+    /* Work that a lane may hold, by what its jobs are expected to take: a child
+     * never waits for the dispatcher, and no job waits long behind another. */
+    LANE_BUDGET_US = 4000,
+    LANE_COST_MIN_US = LANE_BUDGET_US / RING_JOBS,
+    LANE_STUCK_MS = 10, /* then the jobs behind go elsewhere */
+    WATCH_BUSY_MS = 2,  /* how often rings are looked at that hold several */
+    WATCH_LONG_MS = 200,
+    EXCHANGES = 4, /* work calls under way at once */
+    PAUSE_MS =
+        1000, /* before a queue that answered with an error is asked again */
+    RENEWALS = 8, /* renew calls under way at once */
+};
+
+struct dispatcher;
+
+/* --- a queue that this worker serves ------------------------------------- */
+
+struct source {
+    struct dispatcher *d;
+    struct str name;
+    char wake_key[160];
+    bool maybe_ready;   /* not known to be empty */
+    bool due;           /* something fell due: ask even without room */
+    bool measured;      /* mean_us is one */
+    int32_t mean_us;    /* how long its jobs ran, smoothed */
+    unsigned exchanges; /* calls under way */
+    struct list finishes;
+    size_t finishes_len;
+    struct loop_timer timer; /* until next_ms of the last answer */
+    struct loop_timer pause; /* active: an error was answered */
+};
+
+/* --- a work call ---------------------------------------------------------- */
+
+struct exchange {
+    struct work work;
+    struct dispatcher *d;
+    struct source *source; /* NULL: free */
+    struct list finishes;
+    int64_t sent_ms;
+    int32_t committed_us;
+};
+
+struct renewal {
+    struct rds_call call;
+    struct dispatcher *d;
+    struct source *source; /* NULL: free */
+};
+
+/* --- a slot child ----------------------------------------------------------
+ */
+
+enum lane_state {
+    LANE_DOWN,     /* not to be started */
+    LANE_STARTING, /* LINK_START was sent */
+    LANE_UP,
+};
+
+struct lane {
+    struct dispatcher *d;
+    uint32_t index;
+    enum lane_state state;
+    struct ring_sender sender;
+    struct held *jobs[RING_JOBS]; /* by position */
+    int32_t load_us;              /* cost of the jobs in the ring */
+    bool changed;                 /* the child may have to be woken */
+    bool stuck;                   /* its job runs longer than LANE_STUCK_MS */
+    bool corrupt;                 /* it wrote rubbish */
+    bool killed;                  /* LINK_KILL was sent */
+    int64_t started_ms;           /* LINK_START was sent */
+    enum ring_cancel cancel;      /* of the job that runs */
+    int64_t kill_at_ms;           /* while cancel is set */
+    uint32_t progress_version;
+    struct rds_call progress_call;
+    bool progress_busy;
+};
+
+struct dispatcher {
+    const struct dispatcher_context *context;
+    const struct options *options;
+    struct loop *loop;
+    struct loop_hook hook;
+    struct rds *rds;
+    struct queues *queues;
+    struct event *link_event;
+    struct event *bell_event;
+    char name[QUEUE_WORKER_MAX + 1];
+    int64_t started_wall_ms;
+    bool link_lost;
+
+    struct lane *lanes;
+    size_t lanes_len;
+    struct source sources[OPTIONS_QUEUES_MAX];
+    struct weight weights[OPTIONS_QUEUES_MAX];
+    size_t sources_len;
+
+    struct list waiting; /* held jobs without a lane */
+    int32_t waiting_us;  /* their cost */
+    struct list leases;
+    size_t held_len;
+    uint64_t token_next;
+    struct exchange exchanges[EXCHANGES];
+    int32_t committed_us; /* by claims under way */
+
+    struct loop_timer watch;
+    int64_t watch_at_ms; /* 0: not started */
+
+    struct renewal renewals[RENEWALS];
+    struct loop_timer renew_timer;
+    bool renew_all; /* at the next tick, whatever the time */
+
+    struct rds *sleeper; /* the blocking connection */
+    struct rds_call sleep_call;
+    bool sleeping;
+    struct loop_timer sleep_pause; /* active: an error was answered */
+    size_t check_next; /* source to look at when the sleep was long */
+
+    struct rds_call beat_call;
+    bool beat_busy;
+    struct loop_timer beat_timer;
+    struct rds_call leave_call;
+
+    bool announced; /* "ready" was logged */
+    bool greeting;  /* a coroutine is at it */
+    bool admitted;  /* the keys in Redis are of our schema */
+    int exit_status;
+    bool stopping;
+    bool hurry;   /* stopping without a grace time */
+    bool leaving; /* all is handed back, the farewell is under way */
+    struct loop_timer stop_timer;
+};
+
+/* --- dispatcher.c ----------------------------------------------------------
+ */
+/* A new job in hand, without a lane. */
+void dispatcher_wait(struct dispatcher *d, struct held *held, bool front);
+/* Frees it, wherever it is but in a lane or a call. */
+void dispatcher_drop(struct dispatcher *d, struct held *held);
+/* The lease of @token is another's: its handler is stopped, its end dropped. */
+void dispatcher_lost(struct dispatcher *d, struct str token);
+
+/* --- lane.c ----------------------------------------------------------------
+ */
+void lane_init(struct lane *lane, struct dispatcher *d, uint32_t index);
+/* Prepares the ring and asks for a child. */
+void lane_start(struct lane *lane);
+/* Settles what the child has finished. */
+void lane_collect(struct lane *lane);
+/* What it may still be given, of LANE_BUDGET_US. */
+int32_t lane_room_us(const struct lane *lane);
+/* False when the ring is full. */
+CHECK bool lane_push(struct lane *lane, struct held *held);
+/* Puts every job that it has not begun back among the waiting. */
+void lane_take_back(struct lane *lane);
+/* Stops the running job with @reason; SIGKILL after the kill grace. */
+void lane_cancel(struct lane *lane, enum ring_cancel reason);
+void lane_died(struct lane *lane, int wait_status);
+/* Looks at the time of what runs; returns when to look again, in ms. */
+int64_t lane_watch(struct lane *lane, int64_t now_ms);
+/* Is it, or will it soon be, free to take a job? */
+bool lane_promising(const struct lane *lane, int64_t now_ms);
+/* The job that runs, or NULL. */
+struct held *lane_running(const struct lane *lane, int64_t *ret_since_us);
+void lane_watch_all(struct dispatcher *d);
+/* Looks at the lanes within @ms. */
+void lane_watch_soon(struct dispatcher *d, int64_t ms);
+
+/* --- claim.c ---------------------------------------------------------------
+ */
+/* Sends what there is to finish and claims what there is room for. */
+void claim_send(struct dispatcher *d);
+/* Room in all lanes that nothing is on its way for; 0 while stopping. */
+int32_t claim_room_us(const struct dispatcher *d);
+/* Is no call under way? */
+bool claim_idle(const struct dispatcher *d);
+/* What a job of @source is expected to take. */
+int32_t claim_cost_us(const struct source *source);
+
+/* --- finish.c --------------------------------------------------------------
+ */
+/* The handler has returned. */
+void finish_returned(struct held *held, const struct ring_result *result,
+                     enum ring_cancel cancelled);
+void finish_crashed(struct held *held, const char *cause);
+/* Killed, for @reason. */
+void finish_killed(struct held *held, enum ring_cancel reason);
+void finish_released(struct held *held);
+/* Its record cannot be run: dead. */
+void finish_refused(struct held *held, const char *why);
+/* Moves up to QUEUE_FINISH_MAX to @exchange and fills @ret. */
+size_t finish_take(struct source *source, struct exchange *exchange,
+                   struct finish *ret);
+/* The call was answered; or it was not, and they go back. */
+void finish_taken(struct exchange *exchange);
+void finish_return(struct exchange *exchange, bool unclear);
+
+/* --- renew.c ---------------------------------------------------------------
+ */
+void renew_start(struct dispatcher *d);
+/* All that is held, now: after a reconnect. */
+void renew_everything(struct dispatcher *d);
+
+/* --- wake.c ----------------------------------------------------------------
+ */
+CHECK enum status wake_connect(struct dispatcher *d, struct error *err);
+void wake_disconnect(struct dispatcher *d);
+/* Blocks in Redis when there is nothing else to do. */
+void wake_sleep(struct dispatcher *d);
+
+/* --- beat.c ----------------------------------------------------------------
+ */
+void beat_start(struct dispatcher *d);
+/* Redis is there (again): says what is new. */
+void beat_connected(struct dispatcher *d);
+/* Takes the worker out of the registry and stops the loop. */
+void beat_leave(struct dispatcher *d);
+
+#endif

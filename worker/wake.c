@@ -1,0 +1,105 @@
+/* Wake: while no queue may have anything, the worker blocks in BLPOP on the
+ * queues' wake lists. Whoever makes a job ready leaves a token there; the token
+ * says "look", it is not the job, so one that is lost delays and loses nothing.
+ *
+ * A token can be lost for good, though, when Redis hands it to a worker that is
+ * dead or cut off and the next enqueue is long in coming. So each time the
+ * sleep ends without a token, one queue is looked at all the same, in turn.
+ *
+ * When the work connection comes back after a loss, the sleeping one is made
+ * anew too: after a partition it may be half open, and its server side would
+ * eat tokens. */
+#include <stdio.h>
+
+#include "base/log.h"
+#include "state.h"
+
+enum {
+    SLEEP_S = 60, /* by Redis; one command and one look a minute */
+    SLEEP_MARGIN_MS = 2000,
+};
+
+enum status
+wake_connect(struct dispatcher *d, struct error *err)
+{
+    const struct rds_options options = {
+        .url = d->options->redis,
+        .client_name = "pit-worker-sleep",
+    };
+
+    return rds_new(d->loop, &options, &d->sleeper, err);
+}
+
+void
+wake_disconnect(struct dispatcher *d)
+{
+    rds_call_clear(&d->sleep_call);
+    rds_free(d->sleeper);
+    d->sleeper = NULL;
+    d->sleeping = false;
+}
+
+static void
+woken_by(struct dispatcher *d, struct str key)
+{
+    for (size_t i = 0; i < d->sources_len; i++) {
+        struct source *source = &d->sources[i];
+        if (str_eq_c(key, source->wake_key))
+            /* Due as well: when there is no room by now, the call leaves a new
+             * token for another worker. */
+            source->maybe_ready = source->due = true;
+    }
+}
+
+/* Nothing to do but another pass of the loop. */
+static void
+pause_cb(struct loop_timer *timer)
+{
+    (void)timer;
+}
+
+static void
+settled_cb(struct op *op)
+{
+    struct dispatcher *d = op->arg;
+    const redisReply *reply = d->sleep_call.reply;
+
+    d->sleeping = false;
+    if (op->status == ST_OK && reply->type == REDIS_REPLY_ARRAY &&
+        reply->elements == 2) {
+        const redisReply *key = reply->element[0];
+        woken_by(d, str_from(key->str, key->len));
+    } else {
+        struct source *source = &d->sources[d->check_next];
+        d->check_next = (d->check_next + 1) % d->sources_len;
+        source->maybe_ready = source->due = true;
+        if (op->status != ST_OK)
+            loop_timer_start(d->loop, &d->sleep_pause, PAUSE_MS, pause_cb);
+    }
+    rds_call_clear(&d->sleep_call);
+}
+
+void
+wake_sleep(struct dispatcher *d)
+{
+    const char *argv[OPTIONS_QUEUES_MAX + 2];
+    size_t len[OPTIONS_QUEUES_MAX + 2];
+    char seconds[16];
+    size_t n = 0;
+
+    if (d->sleeping || loop_timer_active(&d->sleep_pause) || !d->sleeper ||
+        !rds_up(d->sleeper) || !rds_up(d->rds) || claim_room_us(d) == 0)
+        return;
+    argv[n] = "BLPOP", len[n++] = 5;
+    for (size_t i = 0; i < d->sources_len; i++) {
+        const struct source *source = &d->sources[i];
+        if (source->maybe_ready || source->exchanges > 0)
+            return;
+        argv[n] = source->wake_key, len[n++] = strlen(source->wake_key);
+    }
+    snprintf(seconds, sizeof seconds, "%d", SLEEP_S);
+    argv[n] = seconds, len[n++] = strlen(seconds);
+    d->sleeping = true;
+    d->sleep_call.timeout_ms = SLEEP_S * 1000 + SLEEP_MARGIN_MS;
+    rds_send(d->sleeper, &d->sleep_call, (int)n, argv, len, settled_cb, d);
+}
