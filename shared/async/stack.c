@@ -101,9 +101,13 @@ stack_deepest(const struct stack *stack)
 
     if (pages > PAGES_MAX || mincore(stack->low, stack->size, resident) != 0)
         return 0;
-    for (size_t i = 0; i < pages; i++)
-        if (resident[i] & 1)
-            return stack->size - i * page -
-                   untouched_bytes(stack->low + i * page, page);
-    return 0;
+    size_t i = 0, untouched = 0;
+    while (i < pages && !(resident[i] & 1))
+        i++;
+    VALGRIND_DISABLE_ERROR_REPORTING;
+    if (i < pages)
+        untouched = untouched_bytes(stack->low + i * page, page);
+    VALGRIND_ENABLE_ERROR_REPORTING;
+    (void)VALGRIND_MAKE_MEM_DEFINED(&untouched, sizeof untouched);
+    return stack->size - i * page - untouched;
 }

@@ -763,12 +763,17 @@ overflow_main(void)
 static void
 overflow_in_a_child(struct loop *loop)
 {
-    pid_t pid = fork();
+    char self[4096];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
     int wait_status;
 
     (void)loop;
+    if (n < 0)
+        abort();
+    self[n] = '\0';
+    pid_t pid = fork();
     if (pid == 0) {
-        execl("/proc/self/exe", "test_co", "overflow", (char *)NULL);
+        execl(self, "test_co", "overflow", (char *)NULL);
         _exit(127);
     }
     if (pid < 0 || waitpid(pid, &wait_status, 0) != pid)
