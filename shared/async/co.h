@@ -91,7 +91,7 @@ int64_t co_deadline_left_ms(const struct co *co);
  * reason of the cancellation; the operation is settled in any case (its own
  * status says how), so it may live on the caller's stack. It must have been
  * started without a callback, on the same loop, and nobody else awaits it. */
-CHECK enum status co_await (struct co *co, struct op *op);
+CHECK enum status co_await(struct co *co, struct op *op);
 /* Waits for all; the first failure cancels the others and is returned. ST_OK
  * for none. */
 CHECK enum status co_await_all(struct co *co, struct op *const *ops, size_t n);
@@ -100,10 +100,42 @@ CHECK enum status co_await_all(struct co *co, struct op *const *ops, size_t n);
  * *ret_index is untouched. @n > 0. */
 CHECK enum status co_await_any(struct co *co, struct op *const *ops, size_t n,
                                size_t *ret_index);
+/* The pair for an operation that cannot simply be given up, because somebody
+ * else still works with the caller's memory. The first is co_await(), but a
+ * cancellation leaves the operation under way; the caller then asks for its end
+ * and waits with the second, which nothing ends early. */
+CHECK enum status co_await_kept(struct co *co, struct op *op);
+void co_await_rest(struct co *co, struct op *op);
 /* @ms >= 0. */
 CHECK enum status co_sleep(struct co *co, int64_t ms);
 /* Lets the others run; back in the next turn. */
-CHECK enum status co_yield (struct co *co);
+CHECK enum status co_yield(struct co *co);
+
+/* Runs the functions at once, each in a coroutine of its own with the caller's
+ * name and deadline, and waits for all. The first failure, or the caller's
+ * cancellation, cancels the others; it returns when every one has ended, so
+ * they may work on the caller's stack. Returns the first failure, the
+ * cancellation, or ST_OK; ST_LIMIT as co_spawn(). */
+struct co_call {
+    co_fn *fn;
+    void *arg;
+};
+enum { CO_CALLS_MAX = 64 };
+CHECK enum status co_await_calls(struct co *co, const struct co_call *calls,
+                                 size_t n);
+
+/* Fire and forget: a coroutine that nobody waits for. It runs at once until it
+ * first suspends, and goes on when the caller has ended; lost when the process
+ * dies. @name is copied. @arg_free (may be NULL) is called with @arg when it
+ * has ended, or at once when it cannot be started. A failure is logged. Errors:
+ * ST_LIMIT above the loop's detached_max, or as co_spawn(). */
+CHECK enum status co_detach(struct loop *loop, const char *name, co_fn *fn,
+                            void *arg, void (*arg_free)(void *arg));
+uint32_t co_detached(const struct loop *loop);
+/* For the end of a program: turns the loop until the detached ones have ended;
+ * cancels those that are left after @grace_ms and waits for them too. Returns
+ * how many were cancelled. */
+uint32_t co_drain(struct loop *loop, int64_t grace_ms);
 
 /* Runs @fn in a new coroutine and the loop until it has ended: for main
  * functions and tests. Returns what @fn returned. */

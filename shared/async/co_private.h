@@ -1,12 +1,58 @@
-/* co_private.h - what op.c and crash.c ask of co.c. Nobody else. */
+/* co_private.h - the coroutine as its own files see it: co*.c, op.c, crash.c.
+ * Nobody else includes this. */
 #ifndef ASYNC_CO_PRIVATE_H
 #define ASYNC_CO_PRIVATE_H
 
+#include "async/annotate.h"
 #include "async/co.h"
+#include "async/loop_private.h"
+#include "async/switch.h"
 
+enum co_state { CO_RUNNING, CO_WAITING, CO_YIELDING, CO_ENDED };
+
+enum co_mode { CO_ALL, CO_ANY };
+
+struct co {
+    struct loop *loop;
+    const char *name;
+    co_fn *fn;
+    void *arg;
+    void (*on_end)(void *arg, enum status status);
+    enum co_state state;
+    enum status result;
+    enum status cancelled; /* ST_OK: it is not */
+
+    int64_t deadline_us; /* monotonic; 0: none */
+    struct loop_timer deadline;
+
+    struct op *const *ops; /* what it awaits */
+    size_t ops_len;
+    size_t unsettled;
+    struct op *decisive; /* all: the first that failed; any: the first */
+    enum co_mode mode;
+    bool deaf; /* this await lasts until it is settled, cancelled or not */
+    int64_t since_ms;
+
+    struct loop_task wake;
+    struct list link; /* in loop->coroutines */
+    struct stack stack;
+    struct switch_context self;
+    struct switch_context *resumer;
+#ifdef ANNOTATE_ASAN
+    void *fake_stack; /* ASan's, while it is suspended */
+    const void *resumer_low;
+    size_t resumer_size;
+#endif
+#ifdef ANNOTATE_TSAN
+    void *fiber;
+    void *resumer_fiber;
+#endif
+};
+
+/* Back to whoever resumed it; returns when it is resumed again. */
+void co_leave(struct co *co);
 /* One of the ops that @co waits for was settled. */
 void co_op_settled(struct co *co, struct op *op);
-
 /* The running coroutine's name when @address lies in the guard of its stack,
  * else NULL. Async-signal-safe. */
 const char *co_overflowed(const void *address, size_t *ret_size);

@@ -415,6 +415,11 @@ loop_new(const struct loop_options *options)
         event_or_die(loop, loop->post_fd, EV_READ, post_cb, loop);
     loop->coroutines_max =
         o.coroutines_max ? o.coroutines_max : LOOP_COROUTINES_MAX;
+    list_init(&loop->detached);
+    loop->detached_max = o.detached_max ? o.detached_max : LOOP_DETACHED_MAX;
+    loop->threads =
+        threads_new(loop, o.threads_max ? o.threads_max : LOOP_THREADS_MAX,
+                    o.threads_queue ? o.threads_queue : LOOP_THREADS_QUEUE);
     loop->stall_warn_us =
         (o.stall_warn_ms ? o.stall_warn_ms : LOOP_STALL_WARN_MS) * 1000;
     stack_pool_init(&loop->stacks,
@@ -428,6 +433,7 @@ loop_free(struct loop *loop)
     if (!loop)
         return;
     assert(!loop->running && loop->coroutines_count == 0);
+    threads_free(loop->threads);
     LIST_FOREACH_SAFE (link, following, &loop->signals) {
         struct loop_signal *s = LIST_ENTRY(link, struct loop_signal, link);
         event_free(s->event);

@@ -26,11 +26,15 @@ enum { LOOP_READY_MAX = 10000 };
 struct loop_options {
     uint32_t coroutines_max; /* 0: 8192 */
     uint32_t stack_size;     /* bytes, 0: 128 KiB; a multiple of the page */
+    uint32_t detached_max;   /* of them nobody waits for; 0: 1024 */
+    uint32_t threads_max;    /* for blocking functions; 0: 4 */
+    uint32_t threads_queue;  /* calls that wait for a thread; 0: 1024 */
     int64_t stall_warn_ms;   /* a turn longer than this is logged; 0: 100 */
 };
 
 /* Never NULL: a process without a loop cannot go on (log_fatal). @options may
- * be NULL. Freed by loop_free(), after every coroutine has ended. */
+ * be NULL. Freed by loop_free(), after every coroutine has ended; waits
+ * for the functions that threads still run. */
 struct loop *loop_new(const struct loop_options *options);
 void loop_free(struct loop *loop);
 

@@ -1,4 +1,4 @@
-/* loop_private.h - the loop as its own three files see it: loop.c, op.c, co.c.
+/* loop_private.h - the loop as its own files see it: loop.c and co*.c.
  *
  * Nobody else includes this. */
 #ifndef ASYNC_LOOP_PRIVATE_H
@@ -9,12 +9,16 @@
 
 #include "async/loop.h"
 #include "async/stack.h"
+#include "async/threads.h"
 #include "async/timers.h"
 
 enum {
     LOOP_COROUTINES_MAX = 8192,
     LOOP_STACK_SIZE = 128 * 1024,
     LOOP_STALL_WARN_MS = 100,
+    LOOP_DETACHED_MAX = 1024,
+    LOOP_THREADS_MAX = 4,
+    LOOP_THREADS_QUEUE = 1024,
 };
 
 struct loop {
@@ -41,7 +45,11 @@ struct loop {
     struct list coroutines; /* struct co, oldest first */
     uint32_t coroutines_count;
     uint32_t coroutines_max;
+    struct list detached; /* struct detached, oldest first */
+    uint32_t detached_count;
+    uint32_t detached_max;
     struct stack_pool stacks;
+    struct threads *threads;
     int64_t stall_warn_us;
     bool stall_named; /* this turn's stall was put down to a coroutine */
 };

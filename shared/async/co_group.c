@@ -1,0 +1,89 @@
+/* Group: several functions at once, and the caller waits for all of them.
+ *
+ * Each runs in a child coroutine. The children work on the caller's memory, so
+ * whatever happens the caller leaves only when the last of them has ended: on a
+ * failure the others are cancelled, which makes them return soon. */
+#include <assert.h>
+
+#include "async/co_private.h"
+
+struct group;
+
+struct child {
+    struct group *group;
+    const struct co_call *call;
+    struct co *co; /* NULL once it has ended */
+};
+
+struct group {
+    struct op op; /* settled when the last child has ended */
+    struct co *parent;
+    size_t alive;
+    enum status failure; /* the first */
+    struct child children[CO_CALLS_MAX];
+};
+
+static const struct op_class group_class = {"calls", NULL};
+
+static void
+cancel_children(struct group *group, enum status reason)
+{
+    for (size_t i = 0; i < CO_CALLS_MAX; i++)
+        if (group->children[i].co)
+            co_cancel(group->children[i].co, reason);
+}
+
+static void
+child_ended(void *arg, enum status status)
+{
+    struct child *child = arg;
+    struct group *group = child->group;
+
+    child->co = NULL;
+    if (status != ST_OK && group->failure == ST_OK) {
+        group->failure = status;
+        cancel_children(group, ST_CANCELLED);
+    }
+    if (--group->alive == 0)
+        op_settle(&group->op, group->failure);
+}
+
+static enum status
+child_fn(struct co *co, void *arg)
+{
+    struct child *child = arg;
+
+    child->co = co;
+    co->deadline_us = child->group->parent->deadline_us;
+    return child->call->fn(co, child->call->arg);
+}
+
+enum status
+co_await_calls(struct co *co, const struct co_call *calls, size_t n)
+{
+    struct group group = {.parent = co};
+    enum status status = ST_OK;
+
+    assert(n <= CO_CALLS_MAX);
+    if (co->cancelled || n == 0)
+        return co->cancelled;
+    op_init(&group.op, co->loop, &group_class, NULL, NULL);
+    for (size_t i = 0; i < n && status == ST_OK; i++) {
+        group.children[i] = (struct child){.group = &group, .call = &calls[i]};
+        status = co_spawn(co->loop, co->name, child_fn, &group.children[i],
+                          child_ended);
+        group.alive += status == ST_OK;
+    }
+    if (status != ST_OK) {
+        group.failure = status;
+        cancel_children(&group, ST_CANCELLED);
+        if (group.alive == 0)
+            return status;
+    }
+    status = co_await_kept(co, &group.op);
+    if (!group.op.settled) {
+        cancel_children(&group, status);
+        co_await_rest(co, &group.op);
+    }
+    return status;
+}
