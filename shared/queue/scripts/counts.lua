@@ -8,7 +8,8 @@
 -- Returns {ready, due, leased, dead, quarantined, paused, oldest, now, name, n,
 -- name, n, ...}: oldest is the creation time (ms) of the job that has
 -- waited longest at the head of a ready list, 0 without one; then the totals
--- (`kept`: ended jobs that can still be looked up) and, last, `retrying` and its length.
+-- (`kept`: ended jobs that can still be looked up) and, last, `retrying` and its
+-- length.
 local t = redis.call('TIME')
 local ready, oldest = 0, 0
 for k = 8, 17 do

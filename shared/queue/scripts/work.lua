@@ -47,8 +47,10 @@ local PURGE_MAX = 10     -- members of done that are forgotten a call
 local PURGE_JOBS_MAX = 500 -- jobs that are forgotten a call
 local GONE_MAX = 10000   -- ids remembered as past their retention
 local HISTORY_MAX = 20   -- attempts kept
-local REPLY_MAX = 4194304 -- bytes of records in one reply
+local DROP_MAX = 100     -- expired jobs and rubbish taken off ready lists a call
+local REPLY_MAX = 4194304 -- bytes of records in one reply, and one step more
 local PURGE_EVERY = 120000 -- an idle worker comes back for retention at most
+local NEXT_MAX = 86400000 -- and after a day in any case
 
 local call, sub, byte, find = redis.call, string.sub, string.byte, string.find
 local clock = call('TIME')
@@ -69,7 +71,7 @@ if #ARGV == 6 then
         elseif tonumber(oldest) > now then
             call('DEL', wake)
             local wait = math.max(tonumber(oldest) - now, PURGE_EVERY)
-            return {now, wait, 0, 0}
+            return {now, math.min(wait, NEXT_MAX), 0, 0}
         end
     end
 end
@@ -214,6 +216,7 @@ end
 
 -- 1. Finishes. Two passes: the states of all, then each by its token.
 local ids, entries, tokens, hows, at = {}, {}, {}, {}, {}
+local seen = {} -- ids whose attempt was ended by this call
 do
     local a, n = 7, 0
     local function add(how, first)
@@ -238,19 +241,21 @@ do
 end
 if #ids > 0 then
     local texts = call('HMGET', state, unpack(ids))
-    local produced, seen, succeeded = {}, {}, 0
+    local produced, succeeded = {}, 0
     for i, id in ipairs(ids) do
         local text, token, how = texts[i], tokens[i], hows[i]
-        if seen[id] or not text or byte(text) ~= 82 or
+        local line = text and find(text, '\n', 1, true)
+        local plain = byte(how) <= 57 -- a keep time: succeeded
+        local success = plain or how == 'S'
+        local s = line and not success and parse(text)
+        if seen[id] or not line or byte(text) ~= 82 or
             find(text, token, 3, true) ~= 3 or
-            byte(text, #token + 3) ~= 32 then
+            byte(text, #token + 3) ~= 32 or not (s or success) then
             stale[#stale + 1] = token
         else
             seen[id] = true
             unleased[#unleased + 1] = entries[i]
-            local plain = byte(how) <= 57 -- a keep time: succeeded
-            if plain or how == 'S' then
-                local line = find(text, '\n', 1, true)
+            if success then
                 if line == #text then
                     put(id, 'S' .. sub(text, 2, -2) .. ended_now)
                 else
@@ -264,7 +269,7 @@ if #ids > 0 then
                 end
                 succeeded = succeeded + 1
             else
-                finish(how, entries[i], id, parse(text), ARGV[at[i] + 2],
+                finish(how, entries[i], id, s, ARGV[at[i] + 2],
                        ARGV[at[i] + 3], tonumber(ARGV[at[i] + 4]))
             end
         end
@@ -286,8 +291,10 @@ local lapsed = call('ZRANGEBYSCORE', leased, '-inf', now, 'LIMIT', 0, REAP_MAX)
 for _, entry in ipairs(lapsed) do
     local id = sub(entry, 2)
     local text = call('HGET', state, id)
-    local s = text and byte(text) == 82 and ready_list(entry) and parse(text)
+    local s = text and byte(text) == 82 and ready_list(entry) and
+        not seen[id] and parse(text)
     if s and call('HEXISTS', jobs, id) == 1 then
+        seen[id] = true
         count('lost', 1)
         remember(s, 'l', '')
         s.lost = s.lost + 1
@@ -337,6 +344,7 @@ end
 -- 4. Claims, highest priority first.
 local reply = {}
 local claimed, leases, bytes = 0, {}, 0
+local taken, dropped = {}, 0 -- ids met in this call; how many do not run
 local token_number = tonumber(ARGV[4])
 local lease_until = string.format('%d', now + tonumber(ARGV[2]))
 
@@ -345,6 +353,7 @@ local first_stem = 'R ' .. token_stem
 local first_claim = ' 1 0 0 0 ' .. ARGV[3] .. ' ' .. now_text .. '\n'
 
 local function claim(entry, id, record, text)
+    taken[id] = true
     if byte(record, 3) == 43 then -- '+': has options that are looked at here
         local expires = string.match(record, '^[^\n]- e(%d+)')
         if expires and tonumber(expires) <= now then
@@ -355,6 +364,7 @@ local function claim(entry, id, record, text)
             put(id, format('X', s, true))
             keep(id, keep_ms or '3600000')
             count('expired', 1)
+            dropped = dropped + 1
             return
         end
     end
@@ -379,14 +389,17 @@ local function claim(entry, id, record, text)
     bytes = bytes + #record
 end
 
-local left = false
+local left = want == 0 -- whether to look for what was left
 if want > 0 and not paused then
     for k = 15, 24 do
-        while claimed < want and bytes < REPLY_MAX do
-            -- Small steps once records are large, so that no reply grows huge.
+        while claimed < want and bytes < REPLY_MAX and dropped < DROP_MAX do
+            -- Small steps until the records' size is known, and while they are
+            -- large, so that no reply grows huge.
             local step = want - claimed
             if bytes > 65536 then
                 step = math.min(step, 4)
+            elseif claimed == 0 then
+                step = math.min(step, 8)
             end
             local popped = call('LPOP', KEYS[k], step)
             if not popped or #popped == 0 then
@@ -399,18 +412,21 @@ if want > 0 and not paused then
             local records = call('HMGET', jobs, unpack(names))
             local texts = call('HMGET', state, unpack(names))
             for i, entry in ipairs(popped) do
+                local id = names[i]
                 local code = texts[i] and byte(texts[i])
                 if not records[i] then
                     -- A deleted job leaves its entry behind; the rest is rubbish.
                     count('skipped', 1)
-                elseif code and code ~= 87 then -- only 'W' waits here
-                    count('rubbish', 1)
+                    dropped = dropped + 1
+                elseif taken[id] or (code and code ~= 87) then
+                    count('rubbish', 1) -- only 'W' waits here, and once
+                    dropped = dropped + 1
                 else
-                    claim(entry, names[i], records[i], texts[i])
+                    claim(entry, id, records[i], texts[i])
                 end
             end
         end
-        left = left or claimed >= want or bytes >= REPLY_MAX
+        left = claimed >= want or bytes >= REPLY_MAX or dropped >= DROP_MAX
         if left then
             break
         end
@@ -431,10 +447,11 @@ for ms, ids in pairs(kept) do
     kept_change = kept_change + #ids
 end
 local function forget(groups)
-    if #groups > 0 then
-        call('ZREM', done, unpack(groups))
-    end
     for _, group in ipairs(groups) do
+        if #forgotten >= PURGE_JOBS_MAX then
+            break
+        end
+        call('ZREM', done, group)
         for id in string.gmatch(group, '%S+') do
             forgotten[#forgotten + 1] = id
             kept_change = kept_change - 1
@@ -503,11 +520,7 @@ for name, n in pairs(counted) do
 end
 
 -- 7. The wake token, and when to come back.
-if paused then
-    left = false
-elseif not left and want == 0 then
-    left = call('EXISTS', unpack(KEYS, 15, 24)) > 0
-end
+left = left and not paused and call('EXISTS', unpack(KEYS, 15, 24)) > 0
 if left then
     if token_there == 0 then
         call('RPUSH', wake, '1')
@@ -530,7 +543,7 @@ if oldest then
     sooner(oldest <= now and now or math.max(oldest, now + PURGE_EVERY))
 end
 
-local answer = {now, math.min(wait, 86400000), left and 1 or 0, #stale}
+local answer = {now, math.min(wait, NEXT_MAX), left and 1 or 0, #stale}
 for _, token in ipairs(stale) do
     answer[#answer + 1] = token
 end

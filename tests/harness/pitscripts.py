@@ -1,0 +1,342 @@
+"""The queue's scripts as a client in another language calls them, and a checker
+of what must hold between any two calls.
+
+    client = redis.client(encoding="latin-1")   # every byte is a character
+    queue = Queue(client)
+    queue.enqueue(job("a"), job("b", 9))
+    work = queue.work(claim=2)
+    queue.work(finishes=[done(work.claimed[0])])
+    check(queue)
+"""
+
+import collections
+import os
+import random
+import re
+import unittest
+
+import redis as redislib
+
+from pitharness import SOURCE_DIR, Redis, wait_until
+
+SCRIPTS_DIR = os.path.join(SOURCE_DIR, "shared", "queue", "scripts")
+READY = [f"ready:{priority}" for priority in range(9, -1, -1)]
+# In the order in which work takes them.
+KEYS = ["jobs", "state", "results", "progress", "due", "leased", "dead",
+        "done", "gone", "quarantined", "stats", "wake", "waits", "meta",
+        *READY, "retrying"]
+CODES = {"ready": "W", "due": "", "retrying": "W", "leased": "R", "dead": "D",
+         "done": "SCX", "quarantined": "Q"}
+
+Job = collections.namedtuple("Job", "id priority record where")
+Work = collections.namedtuple("Work", "now next more stale claimed")
+Claimed = collections.namedtuple("Claimed", "entry id token record again")
+Counts = collections.namedtuple(
+    "Counts",
+    "ready due leased dead quarantined paused oldest now retrying totals")
+View = collections.namedtuple("View", "record state result progress due")
+
+
+def job(local, priority=5, args="{}", options="", where=None, flag="-",
+        created=1700000000000):
+    """@where: None for ready, else "+ms" or "@ms"; @options: " k0 r1"."""
+    record = f"1{priority}{flag} {created} noop{options}\n{args}"
+    return Job(local, priority, record, where)
+
+
+def done(claimed, keep=60000, result=None):
+    """The finish of a success."""
+    if result is None:
+        return ["s", keep, 1, claimed.entry, claimed.token]
+    return ["S", claimed.entry, claimed.token, keep, result]
+
+
+def done_all(claimed, keep=60000):
+    """The finish of many, as one group."""
+    words = ["s", keep, len(claimed)]
+    for one in claimed:
+        words += [one.entry, one.token]
+    return words
+
+
+def ended(how, claimed, delay=None, keep=60000, message='"no"'):
+    """The finish of an attempt that ended as the letter @how says."""
+    words = [how, claimed.entry, claimed.token, keep, message]
+    return words + [delay] if how in "ft" else words
+
+
+class Queue:
+    """One queue's scripts. @client must answer str and encode latin-1."""
+
+    def __init__(self, client, name="q", prefix="pit"):
+        self.client = client
+        self.name, self.prefix = name, prefix
+        self.next_token = 0
+        self.scripts = {}
+        for file in sorted(os.listdir(SCRIPTS_DIR)):
+            with open(os.path.join(SCRIPTS_DIR, file),
+                      encoding="utf-8") as script:
+                self.scripts[file.removesuffix(".lua")] = (
+                    client.register_script(script.read()))
+
+    def key(self, what):
+        return f"{self.prefix}:{{{self.name}}}:{what}"
+
+    def _call(self, script, keys, args):
+        return self.scripts[script](keys=[self.key(key) for key in keys],
+                                    args=args)
+
+    def enqueue(self, *jobs, mode="fresh"):
+        """[first, outcome...]"""
+        lists, args = [], [mode]
+        for one in jobs:
+            where = one.where
+            if where is None:
+                name = f"ready:{one.priority}"
+                if name not in lists:
+                    lists.append(name)
+                where = lists.index(name) + 1
+            args += [one.id, one.priority, one.record, where]
+        return self._call("enqueue",
+                          ["jobs", "gone", "due", "stats", "wake", *lists],
+                          args)
+
+    def work(self, claim=0, lease=15000, worker="w", first=None, crashes=3,
+             lost=10, finishes=()):
+        if first is None:
+            first = self.next_token
+            self.next_token += claim
+        words = [word for finish in finishes for word in finish]
+        reply = self._call("work", KEYS, [claim, lease, worker, first, crashes,
+                                          lost, *words])
+        stale = reply[4:4 + reply[3]]
+        claims, rest = [], reply[4 + reply[3]:]
+        for n, at in enumerate(range(0, len(rest), 3)):
+            entry, record, again = rest[at:at + 3]
+            claims.append(Claimed(entry, entry[1:], f"{worker}.{first + n}",
+                                  record, again))
+        return Work(reply[0], reply[1], reply[2], stale, claims)
+
+    def renew(self, *claimed, lease=15000):
+        """The tokens that are lost."""
+        words = [word for one in claimed for word in (one.entry, one.token)]
+        return self._call("renew", ["leased", "state"], [lease, *words])
+
+    def progress(self, claimed, text):
+        return self._call("progress", ["state", "progress"],
+                          [claimed.id, claimed.token, text])
+
+    def get(self, local):
+        """A View, "gone" or None."""
+        reply = self._call("get", ["jobs", "state", "results", "progress",
+                                   "due", "gone", "retrying"], [local])
+        return View(*reply) if isinstance(reply, list) else reply
+
+    def wait(self, local, channel):
+        return self._call("wait", ["jobs", "state", "waits"],
+                          [local, channel])
+
+    def counts(self):
+        reply = self._call("counts", ["jobs", "due", "leased", "dead",
+                                      "quarantined", "stats", "meta", *READY,
+                                      "retrying"], [])
+        totals = dict(zip(reply[8::2], map(int, reply[9::2])))
+        return Counts(*reply[:8], totals.pop("retrying"), totals)
+
+    def stats(self):
+        return {name: int(n) for name, n in
+                self.client.hgetall(self.key("stats")).items()}
+
+    def now(self):
+        seconds, us = self.client.time()
+        return seconds * 1000 + us // 1000
+
+    def snapshot(self):
+        """All keys with their contents, for "nothing was changed"."""
+        found = {}
+        for key in sorted(self.client.keys("*")):
+            found[key] = self.client.dump(key)
+        return found
+
+
+def seed_of_test():
+    """The seed of a random test: PIT_TEST_SEED, or a new one. Print it."""
+    text = os.environ.get("PIT_TEST_SEED")
+    return int(text) if text else random.SystemRandom().randrange(2**32)
+
+
+# --- the checker -----------------------------------------------------------
+
+class Broken(AssertionError):
+    """An invariant of the queue does not hold."""
+
+
+def _expect(condition, what):
+    if not condition:
+        raise Broken(what)
+
+
+def _some(names):
+    """A set as text, as much as a person reads."""
+    return ", ".join(sorted(names)[:8]) + (", ..." if len(names) > 8 else "")
+
+
+def _read(queue):
+    pipe = queue.client.pipeline(transaction=True)
+    for key in KEYS:
+        name = queue.key(key)
+        if key in ("jobs", "state", "results", "progress", "stats", "waits",
+                   "meta"):
+            pipe.hgetall(name)
+        elif key == "wake" or key.startswith("ready"):
+            pipe.lrange(name, 0, -1)
+        else:
+            pipe.zrange(name, 0, -1, withscores=True)
+    return dict(zip(KEYS, pipe.execute()))
+
+
+def _places(data):
+    """id -> (place, entry or None); each id must have one place."""
+    found = {}
+
+    def put(local, place, entry=None):
+        _expect(local not in found,
+                f"{local} is in {found.get(local)} and in {place}")
+        found[local] = (place, entry)
+
+    for name in READY:
+        for entry in data[name]:
+            _expect(entry[:1] == name[-1:], f"{entry!r} is in {name}")
+            put(entry[1:], "ready", entry)
+    for place in ("due", "retrying", "leased"):
+        for entry, _ in data[place]:
+            put(entry[1:], place, entry)
+    for place in ("dead", "quarantined"):
+        for local, _ in data[place]:
+            put(local, place)
+    for group, _ in data["done"]:
+        _expect(group.split(" ") == group.split(),
+                f"a group of done: {group!r}")
+        for local in group.split(" "):
+            put(local, "done")
+    return found
+
+
+STATE_HEAD = re.compile(
+    r"[RWSDCXQ] \S+ \d+ \d+ \d+ \d+ \S+ \d+(?: \d+)?")
+STATE_LINE = re.compile(r"\d+ [sftclrxe] \d+ \d+ \S+ .*")
+
+
+def _check_state(local, place, text):
+    if text is None:
+        _expect(place in ("ready", "due"), f"{local} in {place} has no state")
+        return
+    _expect(text[0] in CODES[place], f"{local} in {place} has state {text!r}")
+    lines = text.split("\n")
+    _expect(lines[-1] == "", f"the state {text!r} has no end")
+    _expect(STATE_HEAD.fullmatch(lines[0]), f"the state {text!r}")
+    _expect(len(lines) <= 22, f"{local} has {len(lines) - 2} attempts")
+    for line in lines[1:-1]:
+        _expect(STATE_LINE.fullmatch(line), f"the attempt {line!r}")
+    ends = len(lines[0].split(" ")) == 9
+    _expect(ends == (text[0] in "SDCXQ"), f"the end in {text!r}")
+
+
+def check(queue, token=True):
+    """Raises Broken when an invariant does not hold; id -> place.
+
+    Every id that has a record is in exactly one of ready, due, retrying,
+    leased, dead, done and quarantined, and nothing else is there; the state's code fits the
+    place; what is kept beside a job goes with it. With @token, a ready list
+    that is not empty has a token in wake (nobody holds it), unless paused.
+    """
+    data = _read(queue)
+    places = _places(data)
+    _expect(set(places) == set(data["jobs"]),
+            f"records without a place: {_some(set(data['jobs']) - set(places))}"
+            f"; places without a record: "
+            f"{_some(set(places) - set(data['jobs']))}")
+    for local, (place, entry) in places.items():
+        record = data["jobs"][local]
+        _expect(entry is None or entry[0] == record[1],
+                f"{entry} has the record {record!r}")
+        _check_state(local, place, data["state"].get(local))
+    for key in ("state", "results", "progress", "waits"):
+        _expect(set(data[key]) <= set(places),
+                f"{key} of no job: {_some(set(data[key]) - set(places))}")
+    for local in data["results"]:
+        _expect(data["state"][local][0] == "S", f"{local} has a result")
+    for local in data["waits"]:
+        _expect(places[local][0] in ("ready", "due", "retrying", "leased"),
+                f"somebody waits for {local}, which has ended")
+    both = {local for local, _ in data["gone"]} & set(places)
+    _expect(not both, f"gone and there: {_some(both)}")
+    _expect(len(data["gone"]) <= 10000, f"{len(data['gone'])} ids are gone")
+    kept = sum(place == "done" for place, _ in places.values())
+    _expect(int(data["stats"].get("kept", 0)) == kept,
+            f"{kept} are in done, kept is {data['stats'].get('kept')}")
+    _expect(len(data["wake"]) <= 1, f"{len(data['wake'])} wake tokens")
+    if token and data["meta"].get("paused") != "1":
+        waiting = any(place == "ready" for place, _ in places.values())
+        _expect(data["wake"] or not waiting, "ready jobs without a token")
+    return {local: place for local, (place, _) in places.items()}
+
+
+class ScriptCase(unittest.TestCase):
+    """One Redis a class, emptied for each test; checked after each."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.redis = Redis(aof="no")
+        cls.addClassCleanup(cls.redis.close)
+        cls.client = cls.redis.client(encoding="latin-1")
+        cls.addClassCleanup(cls.client.close)
+
+    def setUp(self):
+        self.client.flushall()
+        self.queue = Queue(self.client)
+        self.token = True  # see check()
+
+    def tearDown(self):
+        # A test that breaks the keys on purpose sets this to None.
+        if self.token is not None:
+            check(self.queue, self.token)
+
+    def places(self):
+        return check(self.queue, self.token)
+
+    def ready(self, priority=5):
+        return self.client.lrange(self.queue.key(f"ready:{priority}"), 0, -1)
+
+    def wake(self):
+        return self.client.llen(self.queue.key("wake"))
+
+    def take_token(self):
+        """What a worker that blocks on wake does."""
+        return self.client.lpop(self.queue.key("wake"))
+
+    def claim(self, *jobs, **kwargs):
+        """Enqueues @jobs and claims them."""
+        self.queue.enqueue(*jobs)
+        work = self.queue.work(claim=len(jobs), **kwargs)
+        self.assertEqual(sorted(one.id for one in work.claimed),
+                         sorted(one.id for one in jobs))
+        return work.claimed
+
+    def until(self, ms):
+        """Waits until Redis' clock is past @ms."""
+        wait_until(lambda: self.queue.now() > ms, 10, f"Redis' {ms}",
+                   interval=0.001)
+
+    def assert_wrong_type_changes_nothing(self, key, call):
+        """@call must fail, and change nothing, while @key is of a type that
+        it cannot use."""
+        name = self.queue.key(key)
+        self.client.delete(name)
+        self.client.set(name, "of another type")
+        before = self.queue.snapshot()
+        with self.assertRaisesRegex(redislib.ResponseError, "WRONGTYPE",
+                                    msg=key):
+            call()
+        self.assertEqual(self.queue.snapshot(), before, key)
+        self.token = None
