@@ -190,5 +190,3 @@ threads_free(struct threads *t)
     pthread_mutex_destroy(&t->lock);
     free(t);
 }
-
-static const struct op_class thread_class = {"thread", NULL};
