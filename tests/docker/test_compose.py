@@ -185,6 +185,12 @@ class Compose(unittest.TestCase):
                                 {"Prefer": "wait=20"})
         self.assertEqual(status, 200, job)
 
+    def test_3_a_task_can_write_its_files(self):
+        status, result = self.call("POST", "/v1/jobs",
+                                   {"task": "reports.packages"},
+                                   {"Prefer": "wait=20"})
+        self.assertEqual(status, 200, result)
+
     def test_4_killing_a_worker_loses_nothing(self):
         ids = []
         for number in range(60):
