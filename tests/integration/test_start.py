@@ -129,8 +129,7 @@ class Build(StartCase):
 class Running(StartCase):
     def setUp(self):
         super().setUp()
-        for name in ("pit-web", "pit-worker", "pit",
-                     "examples/smokehouse.so"):
+        for name in ("pit-web", "pit-worker", "examples/smokehouse.so"):
             pitharness.program_path(name)
 
     def ready(self, *flags, **keys):
