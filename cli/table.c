@@ -38,7 +38,8 @@ table_add(struct table *table, const char *fmt, ...)
     va_end(ap);
     if (n < 0)
         text[0] = '\0';
-    text[utf8_floor(text, strlen(text))] = '\0';
+    if (n >= TABLE_CELL_MAX) /* cut, but not within a character */
+        text[utf8_floor(text, sizeof text - 1)] = '\0';
     text_make_printable(text, strlen(text));
     if (table->len == table->cap) {
         table->cap = table->cap ? 2 * table->cap : 64;

@@ -1,0 +1,110 @@
+/* What `pit` prints for people. */
+#include "table.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/error.h"
+#include "text.h"
+
+static void
+assert_printed(const struct table *table, const char *want)
+{
+    char *got = NULL;
+    size_t n = 0;
+    FILE *out = open_memstream(&got, &n);
+
+    assert_non_null(out);
+    table_print(table, out);
+    fclose(out);
+    assert_string_equal(got, want);
+    free(got);
+}
+
+static void
+test_columns_are_as_wide_as_they_need(void **state)
+{
+    static const char *const heads[] = {"NAME", "N", "NOTE"};
+    struct table table;
+
+    (void)state;
+    table_init(&table, "lrl", heads);
+    assert_printed(&table, "NAME  N  NOTE\n");
+    table_add(&table, "m\xc3\xbcsli");
+    table_add(&table, "%d", 12345);
+    table_add(&table, "long enough");
+    table_add(&table, "b");
+    table_add(&table, "%d", 1);
+    table_add(&table, "%s", "");
+    assert_printed(&table, "NAME       N  NOTE\n"
+                           "m\xc3\xbcsli  12345  long enough\n"
+                           "b          1  -\n");
+    table_clear(&table);
+}
+
+static void
+test_no_text_takes_over_the_terminal(void **state)
+{
+    struct table table;
+
+    (void)state;
+    table_init(&table, "l", NULL);
+    table_add(&table, "a\x1b[31mb\nc\x7f\xc2\x9b"
+                      "d\xff");
+    assert_printed(&table, "a?[31mb?c???d?\n");
+    table_clear(&table);
+}
+
+static void
+test_long_cells_are_cut_between_characters(void **state)
+{
+    char text[2 * TABLE_CELL_MAX + 1];
+    struct table table;
+
+    (void)state;
+    for (size_t i = 0; i < TABLE_CELL_MAX; i++)
+        memcpy(text + 2 * i, "\xc3\xa4", 2);
+    text[2 * TABLE_CELL_MAX] = '\0';
+    table_init(&table, "l", NULL);
+    table_add(&table, "%s", text);
+    assert_int_equal(strlen(table.cells[0]), TABLE_CELL_MAX - 2);
+    assert_null(strchr(table.cells[0], '?'));
+    table_clear(&table);
+}
+
+static void
+test_durations(void **state)
+{
+    static const struct {
+        int64_t ms;
+        const char *want;
+    } rows[] = {
+        {-1, "-"},        {0, "0ms"},           {999, "999ms"},
+        {1000, "1s"},     {1500, "1.5s"},       {59999, "59s"},
+        {60000, "1m"},    {200000, "3m 20s"},   {7500000, "2h 5m"},
+        {86400000, "1d"}, {349200000, "4d 1h"},
+    };
+    char text[TEXT_SIZE];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        assert_string_equal(text_duration(rows[i].ms, text), rows[i].want);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_columns_are_as_wide_as_they_need),
+        cmocka_unit_test(test_no_text_takes_over_the_terminal),
+        cmocka_unit_test(test_long_cells_are_cut_between_characters),
+        cmocka_unit_test(test_durations),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
