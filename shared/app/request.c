@@ -8,6 +8,22 @@
 
 #include <assert.h>
 
+void
+request_init(struct pit_request *req, struct arena *arena)
+{
+    req->arena = arena;
+    req->method = 0;
+    req->version_minor = 0;
+    req->raw_path = req->raw_query = STR_NULL;
+    req->path = NULL;
+    req->fields = req->query = NULL;
+    req->fields_len = req->query_len = req->params_len = 0;
+    req->body = NULL;
+    req->body_len = 0;
+    req->id[0] = '\0';
+    req->peer = "";
+}
+
 static int
 hex_value(char c)
 {

@@ -54,6 +54,9 @@ struct pit_request {
                                     socket */
 };
 
+/* Empty; not the tables, whose lengths are zero. */
+void request_init(struct pit_request *req, struct arena *arena);
+
 /* Decodes raw_path and raw_query into the arena; called once, by the front.
  * Errors: ST_INVALID for a broken percent-escape, an escaped NUL, or more
  * than REQUEST_QUERY_MAX parameters; ST_TOO_LARGE when the arena is full. */

@@ -58,7 +58,8 @@ PRINTF(3, 4)
 CHECK enum status response_setf(struct pit_response *res, const char *name,
                                 const char *fmt, ...);
 
-/* Status and body; @content_type is a literal or lives as long as the request.
+/* Status and body; @content_type is a literal, or lives as long as the request
+ * and was checked by response_value_valid().
  * Each returns ST_OK so that a handler ends in `return response_...(...)`;
  * ST_TOO_LARGE above RESPONSE_BODY_MAX, ST_INVALID for a status out of range or
  * when sealed. */

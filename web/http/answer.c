@@ -18,6 +18,11 @@ put(char *p, struct str s)
     return p + s.n;
 }
 
+/* A literal: the copy is a few moves. */
+#define PUT(p, literal)                                           \
+    ((p) = (char *)memcpy((p), "" literal, sizeof(literal) - 1) + \
+           sizeof(literal) - 1)
+
 static char *
 put_number(char *p, uint64_t number)
 {
@@ -31,24 +36,18 @@ put_number(char *p, uint64_t number)
 }
 
 static char *
-put_field(char *p, struct str name, struct str value)
-{
-    p = put(p, name);
-    p = put(p, STR(": "));
-    p = put(p, value);
-    return put(p, STR("\r\n"));
-}
-
-static char *
 put_status_line(char *p, int status)
 {
-    if (status == 200)
-        return put(p, STR("HTTP/1.1 200 OK\r\n"));
-    p = put(p, STR("HTTP/1.1 "));
+    if (status == 200) {
+        PUT(p, "HTTP/1.1 200 OK\r\n");
+        return p;
+    }
+    PUT(p, "HTTP/1.1 ");
     p = put_number(p, (uint64_t)status);
-    p = put(p, STR(" "));
+    PUT(p, " ");
     p = put(p, str_c(response_reason(status)));
-    return put(p, STR("\r\n"));
+    PUT(p, "\r\n");
+    return p;
 }
 
 static size_t
@@ -69,7 +68,8 @@ put_framing(char *p, struct exchange *x, int64_t body_len)
 
     if (body_len < 0 && x->head.version_minor > 0 && !x->bodiless) {
         x->chunking = true;
-        return put(p, STR("Transfer-Encoding: chunked\r\n"));
+        PUT(p, "Transfer-Encoding: chunked\r\n");
+        return p;
     }
     if (body_len < 0) {
         x->last |= !x->bodiless;
@@ -77,34 +77,54 @@ put_framing(char *p, struct exchange *x, int64_t body_len)
     }
     if (status < 200 || status == 204 || status == 304)
         return p;
-    p = put(p, STR("Content-Length: "));
+    PUT(p, "Content-Length: ");
     p = put_number(p, (uint64_t)body_len);
-    return put(p, STR("\r\n"));
+    PUT(p, "\r\n");
+    return p;
+}
+
+static char *
+put_fields(char *p, const struct pit_response *res)
+{
+    if (res->content_type.n > 0) {
+        PUT(p, "Content-Type: ");
+        p = put(p, res->content_type);
+        PUT(p, "\r\n");
+    }
+    for (size_t i = 0; i < res->fields_len; i++) {
+        p = put(p, res->fields[i].name);
+        PUT(p, ": ");
+        p = put(p, res->fields[i].value);
+        PUT(p, "\r\n");
+    }
+    return p;
 }
 
 void
-answer_head(struct exchange *x, int64_t body_len, struct buf *out)
+answer_head(struct exchange *x, int64_t body_len, size_t more, struct buf *out)
 {
     const struct pit_response *res = &x->pub.res;
-    struct front *front = x->connection->front;
-    char *start = buf_room(out, room_for(res)), *p = start;
+    size_t room = room_for(res);
+    char *start = buf_room(out, room + more), *p = start;
 
     if (!p)
         return; /* out->failed: the caller closes */
     p = put_status_line(p, res->status);
-    p = put_field(p, STR("Date"), str_c(front_date(front)));
+    PUT(p, "Date: ");
+    memcpy(p, front_date(x->connection->front), FRONT_DATE_LEN);
+    p += FRONT_DATE_LEN;
+    PUT(p, "\r\n");
     p = put_framing(p, x, body_len);
-    if (res->content_type.n > 0)
-        p = put_field(p, STR("Content-Type"), res->content_type);
-    for (size_t i = 0; i < res->fields_len; i++)
-        p = put_field(p, res->fields[i].name, res->fields[i].value);
-    p = put_field(p, STR("X-Request-Id"), str_c(x->pub.req.id));
+    p = put_fields(p, res);
+    PUT(p, "X-Request-Id: ");
+    p = put(p, str_c(x->pub.req.id));
+    PUT(p, "\r\n");
     if (x->last)
-        p = put(p, STR("Connection: close\r\n"));
+        PUT(p, "Connection: close\r\n");
     else if (x->head.version_minor == 0)
-        p = put(p, STR("Connection: keep-alive\r\n"));
-    p = put(p, STR("\r\n"));
-    assert((size_t)(p - start) <= room_for(res));
+        PUT(p, "Connection: keep-alive\r\n");
+    PUT(p, "\r\n");
+    assert((size_t)(p - start) <= room);
     buf_grew(out, (size_t)(p - start));
 }
 
@@ -132,11 +152,18 @@ id_acceptable(struct str id)
     return id.n > 0 && id.n <= REQUEST_ID_MAX;
 }
 
+/* Counts up in hex, in place: cheaper than making the digits each time. */
 static void
-put_hex(char *p, uint32_t number)
+next_id(char id[FRONT_ID_LEN])
 {
-    for (int i = 7; i >= 0; i--, number >>= 4)
-        p[i] = "0123456789abcdef"[number & 15];
+    for (int i = FRONT_ID_LEN - 1; i >= 0; i--) {
+        if (id[i] == 'f') {
+            id[i] = '0';
+            continue;
+        }
+        id[i] = id[i] == '9' ? 'a' : (char)(id[i] + 1);
+        return;
+    }
 }
 
 void
@@ -149,7 +176,7 @@ answer_request_id(struct exchange *x)
         str_copy_to(theirs, x->pub.req.id, sizeof x->pub.req.id);
         return;
     }
-    put_hex(x->pub.req.id, front->id_prefix);
-    put_hex(x->pub.req.id + 8, front->id_count++);
-    x->pub.req.id[16] = '\0';
+    memcpy(x->pub.req.id, front->next_id, FRONT_ID_LEN);
+    x->pub.req.id[FRONT_ID_LEN] = '\0';
+    next_id(front->next_id);
 }

@@ -364,7 +364,7 @@ end_exchange(struct connection *c)
 {
     struct exchange *x = c->exchange;
 
-    while (!x->last && !exchange_discard(x))
+    while (!x->last && !x->body_done && !exchange_discard(x))
         if (!fill(c)) {
             if (c->state != CONNECTION_ENDING)
                 return true;
@@ -445,6 +445,7 @@ connection_run(struct connection *c)
     if (c->running)
         return;
     c->running = true;
+    front_read_clock(c->front);
     c->budget = REQUESTS_A_RUN;
     do
         while (advance(c))
@@ -463,7 +464,6 @@ on_readable(evutil_socket_t fd, short what, void *arg)
     struct connection *c = arg;
 
     (void)fd;
-    front_read_clock(c->front);
     if (what & EV_CLOSED)
         c->closed_half = true;
     if (c->eof && is_hung_up(c))
@@ -479,7 +479,6 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    front_read_clock(c->front);
     c->writable_wait = false;
     connection_run(c);
 }

@@ -37,6 +37,8 @@ enum {
     EXCHANGE_ARENA = 4 * 1024, /* first chunk, within the exchange */
     REQUESTS_A_RUN = 64,       /* then the others get their turn */
     DRAIN_MAX = 1024 * 1024,   /* bytes read on after a refusal */
+    FRONT_DATE_LEN = 29,       /* "Mon, 23 Nov 2026 09:00:00 GMT" */
+    FRONT_ID_LEN = 16,
 };
 
 enum connection_state {
@@ -74,6 +76,10 @@ struct exchange {
     struct parser_head head;
 
     struct chunked chunked;
+    struct op read_op;
+    struct op write_op;
+
+    /* From here to the arena: zero at first. */
     int64_t body_left; /* by Content-Length */
     int64_t body_received;
     int64_t body_max;
@@ -85,8 +91,6 @@ struct exchange {
 
     bool read_waiting;
     bool write_waiting;
-    struct op read_op;
-    struct op write_op;
 
     bool last;      /* the connection closes after this answer */
     bool streaming; /* the head has left by exchange_start() */
@@ -148,7 +152,7 @@ struct front {
     struct list deadlines[DEADLINE_KINDS];
     int64_t delays_ms[DEADLINE_KINDS];
     struct loop_timer sweep;
-    int64_t now_ms; /* when the present event came, see front_now() */
+    int64_t now_ms; /* monotonic, see front_read_clock() */
     int64_t sweep_at_ms;
     size_t block_size;
     void *spare_blocks[POOL_MAX];
@@ -159,18 +163,17 @@ struct front {
     size_t spare_exchanges_len;
     struct front_stats stats;
     bool draining;
-    struct list waiters; /* for room */
-    uint32_t id_prefix;  /* random, of the process */
-    uint32_t id_count;
+    struct list waiters;        /* for room */
+    char next_id[FRONT_ID_LEN]; /* hex: 8 random digits, 8 that count */
     char date[80]; /* "Mon, 23 Nov 2026 09:00:00 GMT"; room for any int */
     int64_t date_until_ms;
 };
 
 /* front.c: time, pools and deadlines. */
-/* Monotonic. The loop reads its clock after libevent's callbacks; what they set
- * would be measured from before the loop slept. So each of them reads it. */
+/* Reads now_ms. The loop reads its own clock only after libevent's callbacks:
+ * what they set would be measured from before the loop slept. So whatever
+ * enters the front from outside calls this first. */
 void front_read_clock(struct front *front);
-int64_t front_now(const struct front *front);
 char *front_block_take(struct front *front);
 void front_block_give(struct front *front, char *block);
 struct exchange *front_exchange_take(struct front *front);
@@ -221,8 +224,9 @@ bool exchange_discard(struct exchange *exchange);
 
 /* answer.c */
 /* Appends the head of the response as it is now. @body_len < 0: chunked, or up
- * to the close. */
-void answer_head(struct exchange *exchange, int64_t body_len, struct buf *out);
+ * to the close. Makes room for @more bytes behind it. */
+void answer_head(struct exchange *exchange, int64_t body_len, size_t more,
+                 struct buf *out);
 /* Appends one piece of a chunked body. */
 void answer_chunk(struct str bytes, struct buf *out);
 /* Fills req.id: the client's X-Request-Id where it is harmless, else a new

@@ -47,13 +47,11 @@ static const struct op_class write_class = {"http output", cancel_write};
 /* ---- the answer ---- */
 
 static void
-log_access(struct exchange *x, int status)
+add_to_access_log(struct exchange *x, int status)
 {
     const struct pit_request *req = &x->pub.req;
     struct access_log *access = x->connection->front->options.access;
 
-    if (!access)
-        return;
     access_add(access, &(struct access_entry){
                            .peer = x->connection->peer,
                            .method = x->head.method
@@ -67,6 +65,13 @@ log_access(struct exchange *x, int status)
                            .duration_us = clock_mono_us() - x->started_us,
                            .request_id = req->id,
                        });
+}
+
+static void
+log_access(struct exchange *x, int status)
+{
+    if (x->connection->front->options.access)
+        add_to_access_log(x, status);
 }
 
 /* Without a body whatever the handler says (RFC 9110 sections 9.3.2, 15). */
@@ -105,14 +110,15 @@ send_answer(struct exchange *x)
     x->last |= must_close(x);
     x->bodiless = is_bodiless(x);
     front_out_take(c->front, &c->out);
-    answer_head(x, (int64_t)body.n, &c->out);
+    bool copied = !x->bodiless && body.n <= BODY_COPY_MAX;
+    answer_head(x, (int64_t)body.n, copied ? body.n : 0, &c->out);
     res->sealed = true;
     if (!x->bodiless) {
         x->sent = (int64_t)body.n;
-        if (body.n <= BODY_COPY_MAX)
-            buf_add_str(&c->out, body);
-        else
+        if (!copied)
             c->tail = body;
+        else if (body.n > 0)
+            buf_add_str(&c->out, body);
     }
     c->state = CONNECTION_ENDING;
     c->front->stats.requests++;
@@ -173,6 +179,8 @@ on_handler_end(void *arg, enum status status)
     struct connection *c = x->connection;
 
     x->co = NULL;
+    if (!c->running)
+        front_read_clock(c->front);
     c->front->stats.in_flight--;
     front_deadline_stop(&c->reading);
     if (c->state == CONNECTION_CLOSED) {
@@ -342,7 +350,8 @@ ask_for_body(struct exchange *x)
     if (x->body_asked)
         return ST_OK;
     x->body_asked = true;
-    x->body_started_ms = front_now(c->front);
+    front_read_clock(c->front);
+    x->body_started_ms = c->front->now_ms;
     if (x->body_left > x->body_max)
         return too_large(x);
     /* A client that has started to send does not wait any more. */
@@ -418,6 +427,7 @@ wait_for_input(struct co *co, struct exchange *x)
                          "the body ended before it was complete");
     op_init(&x->read_op, c->front->loop, &read_class, NULL, x);
     x->read_waiting = true;
+    front_read_clock(c->front);
     front_deadline(c->front, &c->reading, DEADLINE_BODY);
     /* The edge may have been seen when there was no room. */
     if (c->readable && !c->running)
@@ -521,7 +531,7 @@ bool
 exchange_body_late(const struct exchange *x)
 {
     const struct front_options *options = &x->connection->front->options;
-    int64_t ms = front_now(x->connection->front) - x->body_started_ms;
+    int64_t ms = x->connection->front->now_ms - x->body_started_ms;
 
     if (ms >= options->body_timeout_ms)
         return true;
@@ -550,7 +560,7 @@ exchange_discard(struct exchange *x)
 
     if (!x->body_asked && !x->body_done) {
         x->body_asked = true;
-        x->body_started_ms = front_now(c->front);
+        x->body_started_ms = c->front->now_ms;
     }
     while (!x->body_done) {
         if (next_bytes(x, &bytes) != ST_OK) {
@@ -579,10 +589,11 @@ exchange_start(struct co *co, struct http_exchange *pub)
     if (pub->res.status < 200)
         pub->res.status = 200;
     x->streaming = true;
+    front_read_clock(c->front);
     x->last |= must_close(x);
     x->bodiless = is_bodiless(x);
     front_out_take(c->front, &c->out);
-    answer_head(x, -1, &c->out);
+    answer_head(x, -1, 0, &c->out);
     pub->res.sealed = true;
     front_mark_dirty(c->front, c);
     return ST_OK;

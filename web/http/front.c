@@ -32,15 +32,9 @@ front_read_clock(struct front *front)
     front->now_ms = clock_mono_ms();
 }
 
-int64_t
-front_now(const struct front *front)
-{
-    int64_t now_ms = loop_now_ms(front->loop);
-
-    return now_ms > front->now_ms ? now_ms : front->now_ms;
-}
-
 /* ---- pools ---- */
+
+enum { EXCHANGE_CLEARED = offsetof(struct exchange, body_left) };
 
 static void *
 pool_take(void **spare, size_t *len, size_t size)
@@ -111,21 +105,20 @@ front_exchange_take(struct front *front)
         pool_take(front->spare_exchanges, &front->spare_exchanges_len,
                   sizeof(struct exchange));
 
-    /* Neither the arena's first chunk nor the two tables of fields: they are
-     * most of it, and nothing reads them before they are set. */
-    memset(&x->chunked, 0,
-           offsetof(struct exchange, arena) -
-               offsetof(struct exchange, chunked));
-    memset(&x->pub.req, 0, sizeof x->pub.req);
+    /* Not all of it: arena, tables and operations are most of it, and nothing
+     * reads them before they are set. */
+    memset((char *)x + EXCHANGE_CLEARED, 0,
+           offsetof(struct exchange, arena) - EXCHANGE_CLEARED);
+    x->co = NULL;
+    x->head.method = 0;
+    x->head.path = x->head.query = STR_NULL;
     x->pub.err.status = ST_OK;
     x->pub.err.msg[0] = x->pub.err.pointer[0] = '\0';
-    x->head.method = 0;
-    x->co = NULL;
     x->body_max = front->options.body_max;
     arena_init(&x->arena, x->first, sizeof x->first,
                RESPONSE_BODY_MAX + (size_t)front->options.body_max +
                    1024 * 1024);
-    x->pub.req.arena = &x->arena;
+    request_init(&x->pub.req, &x->arena);
     response_init(&x->pub.res, &x->arena);
     return x;
 }
@@ -134,7 +127,8 @@ void
 front_exchange_give(struct front *front, struct exchange *x)
 {
     response_clear(&x->pub.res);
-    buf_clear(&x->body);
+    if (x->body.p)
+        buf_clear(&x->body);
     arena_clear(&x->arena);
     pool_give(front->spare_exchanges, &front->spare_exchanges_len, x);
 }
@@ -146,7 +140,7 @@ static void on_sweep(struct loop_timer *timer);
 static void
 arm_sweep(struct front *front, int64_t at_ms)
 {
-    int64_t now = front_now(front);
+    int64_t now = front->now_ms;
 
     if (loop_timer_active(&front->sweep) && front->sweep_at_ms <= at_ms)
         return;
@@ -161,7 +155,7 @@ front_deadline(struct front *front, struct deadline *deadline,
 {
     list_remove(&deadline->link);
     deadline->kind = kind;
-    deadline->at_ms = front_now(front) + front->delays_ms[kind];
+    deadline->at_ms = front->now_ms + front->delays_ms[kind];
     list_append(&front->deadlines[kind], &deadline->link);
     arm_sweep(front, deadline->at_ms);
 }
@@ -202,7 +196,10 @@ static void
 on_sweep(struct loop_timer *timer)
 {
     struct front *front = LIST_ENTRY(timer, struct front, sweep);
-    int64_t now = front_now(front), next = INT64_MAX;
+    int64_t next = INT64_MAX;
+
+    front_read_clock(front);
+    int64_t now = front->now_ms;
 
     /* The timer's callback is the deadline, whatever rounding says. */
     if (now < front->sweep_at_ms)
@@ -256,7 +253,7 @@ format_date(char *dst, size_t size, time_t t)
 const char *
 front_date(struct front *front)
 {
-    int64_t now = front_now(front);
+    int64_t now = front->now_ms;
     struct timespec wall;
 
     if (now < front->date_until_ms)
@@ -311,6 +308,19 @@ set_delays(struct front *front)
     front->delays_ms[DEADLINE_WRITE] = o->write_timeout_ms;
 }
 
+/* Ids of several processes, and of one that was restarted, must differ. */
+static void
+start_ids(struct front *front)
+{
+    char hex[2 * FRONT_ID_LEN];
+    uint32_t prefix;
+
+    if (getrandom(&prefix, sizeof prefix, 0) != sizeof prefix)
+        prefix = (uint32_t)getpid();
+    snprintf(hex, sizeof hex, "%08x%08x", prefix, 0u);
+    memcpy(front->next_id, hex, FRONT_ID_LEN);
+}
+
 struct front *
 front_new(struct loop *loop, const struct front_options *options,
           http_handler *handler, void *arg)
@@ -337,9 +347,7 @@ front_new(struct loop *loop, const struct front_options *options,
         list_init(&front->deadlines[kind]);
     front->hook.fn = on_before_sleep;
     loop_hook_add(loop, &front->hook);
-    if (getrandom(&front->id_prefix, sizeof front->id_prefix, 0) !=
-        sizeof front->id_prefix)
-        front->id_prefix = (uint32_t)getpid();
+    start_ids(front);
     return front;
 }
 
@@ -367,7 +375,6 @@ front_adopt(struct front *front, int fd)
 {
     int flags = fcntl(fd, F_GETFL);
 
-    front_read_clock(front);
     if (front_full(front) || flags < 0 ||
         fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0) {
         close(fd);
