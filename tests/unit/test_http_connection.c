@@ -801,6 +801,27 @@ test_a_slow_handler_is_not_idle(void **state)
     stop(&f);
 }
 
+/* The client has done its part long before the handler asks for it. */
+static void
+test_body_time_counts_from_the_first_read(void **state)
+{
+    struct front_options options = {
+        .body_timeout_ms = 60, .body_grace_ms = 30, .body_rate = 1000000};
+    struct fixture f;
+
+    (void)state;
+    start(&f, &options);
+    send_c(&f, "POST /late-echo?ms=200 HTTP/1.1\r\n" HOST
+               "Content-Length: 100\r\n\r\nabc");
+    let_pass(&f, 230);
+    assert_int_equal(f.got.len, 0);
+    char rest[97];
+    memset(rest, 'r', sizeof rest);
+    send_str(&f, str_from(rest, sizeof rest));
+    expect(&f, "\r\n\r\nabcrrr");
+    stop(&f);
+}
+
 static void
 test_body_deadlines(void **state)
 {
@@ -1237,6 +1258,7 @@ main(void)
         cmocka_unit_test(test_head_deadline),
         cmocka_unit_test(test_idle_deadline),
         cmocka_unit_test(test_a_slow_handler_is_not_idle),
+        cmocka_unit_test(test_body_time_counts_from_the_first_read),
         cmocka_unit_test(test_body_deadlines),
         cmocka_unit_test(test_stalled_reader_is_cut),
         cmocka_unit_test(test_stream),
