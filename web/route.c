@@ -200,6 +200,7 @@ route_add(struct route_table *table, enum pit_method method,
     route->pattern = pattern;
     route->target = target;
     enum status st = place(table, route, &node, err);
+    assert(st != ST_OK || node);
     if (st == ST_OK && node->routes[method])
         st = error_set(err, ST_CONFLICT, "route '%s %s' clashes with '%s'",
                        request_method_name(method), pattern,

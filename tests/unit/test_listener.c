@@ -92,7 +92,7 @@ dial(const char *name)
     int fd = socket(addr->sa_family, SOCK_STREAM, 0);
     assert_true(fd >= 0);
     if (connect(fd, addr, len) != 0)
-        fail_msg("%s: %s", name, strerror(errno));
+        fail_msg("%s: %m", name);
     assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
     return fd;
 }

@@ -2,8 +2,9 @@
  *
  * Private to web/http: the front owns connections, a connection owns at most
  * one exchange at a time, so pipelined answers keep their order by
- * construction. connection.c does I/O and decides what comes next, exchange.c
- * is the handler's side, answer.c makes bytes of a response.
+ * construction. connection.c decides what comes next, connection_io.c moves
+ * bytes, exchange.c and exchange_body.c are the handler's side, answer.c makes
+ * bytes of a response.
  *
  *          bytes           handler ends        body and answer through
  *   HEAD ---------> BUSY ---------> ENDING ---------> HEAD
@@ -201,10 +202,25 @@ void connection_expired(struct connection *connection, enum deadline_kind kind);
 /* The client is gone for good, or is to be: closes at once, cancels the
  * handler. connection_run() must follow. */
 void connection_vanish(struct connection *connection);
+
+/* connection_io.c */
+/* One recv(); true when bytes came. May see the client vanish. */
+bool connection_fill(struct connection *connection);
+/* Sends what it can; true when something may go on that waited for that. */
+bool connection_flush(struct connection *connection);
 /* Bytes that the client has not taken yet. */
 size_t connection_pending(const struct connection *connection);
+/* True when the peer has closed both directions, or reset. */
+bool connection_is_hung_up(const struct connection *connection);
+/* Socket options, and who the peer is. */
+void connection_prepare(struct connection *connection);
 
-/* exchange.c */
+/* exchange.c, exchange_body.c */
+static inline struct exchange *
+exchange_private(const struct http_exchange *pub)
+{
+    return (struct exchange *)(uintptr_t)pub; /* its first member */
+}
 /* The head is complete: runs the handler, or answers in its place. */
 void exchange_begin(struct exchange *exchange);
 /* Input or EOF has come while the handler runs. */

@@ -275,7 +275,7 @@ request_line(struct parser *parser, char *line, size_t len,
 
     if (method.n == 0 || method.n == len || line[method.n] != ' ')
         return refuse(parser, 400, "the request line starts with no method");
-    rest = str_skip(rest, method.n + 1);
+    rest = str_from(line + method.n + 1, len - method.n - 1);
     struct str target = str_from(rest.p, span_target(rest));
     if (target.n == 0 || target.n == rest.n || rest.p[target.n] != ' ')
         return refuse(parser, 400,

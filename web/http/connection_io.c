@@ -1,0 +1,192 @@
+/* Connection, its socket: bytes in, bytes out.
+ *
+ * DESIGN. Edge-triggered events, so that nothing is added to or removed from
+ * epoll for a request: `readable` and `writable_wait` remember what the edges
+ * said. A short read means that the socket is empty, and saves the recv() that
+ * would say EAGAIN; where that could miss a FIN or a reset that came with the
+ * data (epoll has told of the FIN, or a handler is about to wait), it reads on
+ * until EAGAIN. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "http/connection.h"
+
+size_t
+connection_pending(const struct connection *c)
+{
+    return c->out.len - c->out_sent + c->tail.n;
+}
+
+bool
+connection_is_hung_up(const struct connection *c)
+{
+    struct pollfd pollfd = {.fd = c->fd};
+
+    return poll(&pollfd, 1, 0) == 1 &&
+           pollfd.revents & (POLLHUP | POLLERR | POLLNVAL);
+}
+
+static void
+on_eof(struct connection *c)
+{
+    c->eof = true;
+    c->readable = false;
+    if (connection_is_hung_up(c))
+        connection_vanish(c);
+}
+
+bool
+connection_fill(struct connection *c)
+{
+    if (!c->readable)
+        return false;
+    if (!c->in)
+        c->in = front_block_take(c->front);
+    size_t room = c->front->block_size - c->in_len;
+    if (room == 0)
+        return false;
+
+    ssize_t n;
+    do
+        n = recv(c->fd, c->in + c->in_len, room, 0);
+    while (n < 0 && errno == EINTR);
+    if (n > 0) {
+        c->in_len += (size_t)n;
+        if ((size_t)n < room && !c->closed_half && c->state != CONNECTION_BUSY)
+            c->readable = false;
+        return true;
+    }
+    if (n == 0) {
+        on_eof(c);
+    } else if (errno == EAGAIN) {
+        c->readable = false;
+    } else {
+        connection_vanish(c);
+    }
+    return false;
+}
+
+/* ---- output ---- */
+
+static void
+wait_writable(struct connection *c)
+{
+    if (c->writable_wait)
+        return;
+    c->writable_wait = true;
+    if (event_add(c->write_event, NULL) != 0)
+        connection_vanish(c);
+}
+
+/* One sendmsg(); the bytes that left, or -1 when no more can leave now. */
+static ssize_t
+send_some(struct connection *c)
+{
+    struct iovec iov[2] = {
+        {c->out.p + c->out_sent, c->out.len - c->out_sent},
+        {(char *)(uintptr_t)c->tail.p, c->tail.n},
+    };
+    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
+
+    if (c->tail.n == 0)
+        return send(c->fd, iov[0].iov_base, iov[0].iov_len, MSG_NOSIGNAL);
+    return sendmsg(c->fd, &msg, MSG_NOSIGNAL);
+}
+
+static void
+sent(struct connection *c, size_t n)
+{
+    size_t of_out = c->out.len - c->out_sent;
+
+    if (n < of_out) {
+        c->out_sent += n;
+        return;
+    }
+    c->tail = str_skip(c->tail, n - of_out);
+    c->out_sent = 0;
+    buf_reset(&c->out);
+}
+
+bool
+connection_flush(struct connection *c)
+{
+    size_t before = connection_pending(c), pending = before;
+
+    if (c->out.failed)
+        connection_vanish(c);
+    while (c->state != CONNECTION_CLOSED && pending > 0 && !c->writable_wait) {
+        ssize_t n = send_some(c);
+        if (n >= 0)
+            sent(c, (size_t)n);
+        else if (errno == EAGAIN)
+            wait_writable(c);
+        else if (errno != EINTR)
+            connection_vanish(c);
+        pending = connection_pending(c);
+    }
+    if (c->state == CONNECTION_CLOSED)
+        return false;
+    if (pending == 0) {
+        front_deadline_stop(&c->writing);
+        front_out_give(c->front, &c->out);
+    } else if (pending < before || list_empty(&c->writing.link)) {
+        front_deadline(c->front, &c->writing, DEADLINE_WRITE);
+    }
+    if (c->exchange)
+        exchange_on_output(c->exchange);
+    switch (c->state) {
+    case CONNECTION_HEAD:
+        return before > c->front->options.output_max && pending < before;
+    case CONNECTION_ENDING:
+        return pending < before;
+    case CONNECTION_CLOSING:
+        return pending == 0;
+    default:
+        return false;
+    }
+}
+
+/* ---- the socket ---- */
+
+static void
+name_peer(struct connection *c)
+{
+    struct sockaddr_storage addr = {0};
+    socklen_t len = sizeof addr;
+    const void *ip = NULL;
+
+    memcpy(c->peer, "unix", sizeof "unix");
+    if (getpeername(c->fd, (struct sockaddr *)&addr, &len) != 0)
+        return;
+    if (addr.ss_family == AF_INET)
+        ip = &((struct sockaddr_in *)&addr)->sin_addr;
+    else if (addr.ss_family == AF_INET6)
+        ip = &((struct sockaddr_in6 *)&addr)->sin6_addr;
+    if (!ip || !inet_ntop(addr.ss_family, ip, c->peer, sizeof c->peer))
+        return;
+    /* An IPv4 client of an IPv6 socket goes by its own name. */
+    if (strncmp(c->peer, "::ffff:", 7) == 0 && strchr(c->peer, '.'))
+        memmove(c->peer, c->peer + 7, strlen(c->peer + 7) + 1);
+}
+
+static void
+set_options(int fd)
+{
+    int on = 1;
+
+    /* Neither is fatal, and a local socket knows neither. */
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+}
+
+void
+connection_prepare(struct connection *c)
+{
+    name_peer(c);
+    set_options(c->fd);
+}
