@@ -659,7 +659,7 @@ test_continue_comes_with_the_first_read(void **state)
 
     (void)state;
     start(&f, NULL);
-    send_c(&f, "POST /late-echo?ms=60 HTTP/1.1\r\n" HOST
+    send_c(&f, "POST /late-echo?ms=400 HTTP/1.1\r\n" HOST
                "Expect: 100-continue\r\nContent-Length: 3\r\n\r\n");
     let_pass(&f, 30);
     assert_int_equal(f.got.len, 0);
@@ -781,7 +781,7 @@ test_idle_deadline(void **state)
     began = clock_mono_ms();
     forget(&f);
     expect_eof(&f);
-    assert_in_range(clock_mono_ms() - began, 40, 900);
+    assert_in_range(clock_mono_ms() - began, 40, WAIT_MS);
     assert_int_equal(f.got.len, 0);
     stop(&f);
 }
@@ -801,24 +801,20 @@ test_a_slow_handler_is_not_idle(void **state)
     stop(&f);
 }
 
-/* The client has done its part long before the handler asks for it. */
+/* The client cannot be late before it was asked. */
 static void
 test_body_time_counts_from_the_first_read(void **state)
 {
-    struct front_options options = {
-        .body_timeout_ms = 60, .body_grace_ms = 30, .body_rate = 1000000};
+    struct front_options options = {.body_timeout_ms = 400};
     struct fixture f;
 
     (void)state;
     start(&f, &options);
-    send_c(&f, "POST /late-echo?ms=200 HTTP/1.1\r\n" HOST
-               "Content-Length: 100\r\n\r\nabc");
-    let_pass(&f, 230);
-    assert_int_equal(f.got.len, 0);
-    char rest[97];
-    memset(rest, 'r', sizeof rest);
-    send_str(&f, str_from(rest, sizeof rest));
-    expect(&f, "\r\n\r\nabcrrr");
+    send_c(&f, "POST /late-echo?ms=500 HTTP/1.1\r\n" HOST
+               "Expect: 100-continue\r\nContent-Length: 3\r\n\r\n");
+    expect(&f, "HTTP/1.1 100 Continue\r\n\r\n");
+    send_c(&f, "abc");
+    expect(&f, "\r\n\r\nabc");
     stop(&f);
 }
 
@@ -839,7 +835,7 @@ test_body_deadlines(void **state)
                "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 100\r\n\r\nabc");
         expect(&f, "HTTP/1.1 408 Request Timeout\r\n");
         expect(&f, "Connection: close\r\n");
-        assert_in_range(clock_mono_ms() - began, 40, 3000);
+        assert_in_range(clock_mono_ms() - began, 40, WAIT_MS);
         expect_eof(&f);
         assert_int_equal(front_stats(f.front).timed_out, 1);
         stop(&f);
@@ -958,7 +954,7 @@ test_hang_up_cancels(void **state)
     f.client = -1;
     expect_ended(&f, 1);
     assert_int_equal(f.result, ST_CANCELLED);
-    assert_true(clock_mono_ms() - began < 1000);
+    assert_true(clock_mono_ms() - began < WAIT_MS);
     expect_no_connection(&f);
     assert_int_equal(front_stats(f.front).hung_up, 1);
     stop(&f);
@@ -1079,7 +1075,7 @@ test_in_flight_cap(void **state)
 
     (void)state;
     start(&f, &options);
-    send_c(&f, "GET /sleep?ms=100 HTTP/1.1\r\n" HOST "\r\n");
+    send_c(&f, "GET /sleep?ms=500 HTTP/1.1\r\n" HOST "\r\n");
     let_pass(&f, 10);
     int first = f.client;
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
@@ -1141,7 +1137,7 @@ test_drain(void **state)
 
     (void)state;
     start(&f, NULL);
-    send_c(&f, "GET /sleep?ms=50 HTTP/1.1\r\n" HOST "\r\n"
+    send_c(&f, "GET /sleep?ms=400 HTTP/1.1\r\n" HOST "\r\n"
                "GET /hello HTTP/1.1\r\n" HOST "\r\n");
     let_pass(&f, 10);
     front_drain(f.front);
