@@ -7,9 +7,9 @@
 static json_t *
 make_counts(const struct queue_counts *counts)
 {
-    static const enum job_state shown[] = {JOB_READY,     JOB_SCHEDULED,
-                                           JOB_RUNNING,   JOB_DEAD,
-                                           JOB_SUCCEEDED, JOB_QUARANTINED};
+    static const enum job_state shown[] = {
+        JOB_READY, JOB_SCHEDULED, JOB_RUNNING,    JOB_RETRYING,
+        JOB_DEAD,  JOB_SUCCEEDED, JOB_QUARANTINED};
     json_t *object = json_object();
 
     for (size_t i = 0; i < ARRAY_LEN(shown); i++)
