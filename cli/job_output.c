@@ -7,6 +7,7 @@
 
 #include "app/job_json.h"
 #include "base/clock.h"
+#include "base/jsontext.h"
 #include "table.h"
 #include "text.h"
 
@@ -43,9 +44,9 @@ print_fields(const struct job_view *view)
     table_add(&table, "priority");
     table_add(&table, "%d", spec->priority);
     table_add(&table, "attempts");
-    table_add(&table, "%d (%d of %" PRId32 " retries, %d crashes)",
+    table_add(&table, "%d (%d of %" PRId32 " retries, %d crash%s)",
               history->attempt, history->retries, spec->retries,
-              history->crashes);
+              history->crashes, history->crashes == 1 ? "" : "es");
     add_time(&table, "created", view->created_ms);
     add_time(&table, "due", view->due_ms);
     add_time(&table, "started", history->started_ms);
@@ -57,6 +58,21 @@ print_fields(const struct job_view *view)
     }
     table_print(&table, stdout);
     table_clear(&table);
+}
+
+/* A message is kept as a JSON string. */
+static void
+add_message(struct table *table, struct str message)
+{
+    struct jsontext value = {.type = JSONTEXT_NULL};
+    struct buf decoded;
+
+    buf_init(&decoded, JOB_ERROR_MAX);
+    if (message.n > 0 && jsontext_check(message, &value, NULL) == ST_OK &&
+        value.type == JSONTEXT_STRING)
+        message = jsontext_string(value, &decoded);
+    table_add(table, "%.*s", STR_ARG(message));
+    buf_clear(&decoded);
 }
 
 static void
@@ -80,7 +96,7 @@ print_attempts(const struct job_history *history)
         table_add(&table, "%s",
                   text_duration(attempt->ended_ms - attempt->started_ms, took));
         table_add(&table, "%.*s", STR_ARG(attempt->worker));
-        table_add(&table, "%.*s", STR_ARG(attempt->message));
+        add_message(&table, attempt->message);
     }
     putchar('\n');
     table_print(&table, stdout);
