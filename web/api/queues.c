@@ -1,47 +1,63 @@
 /* GET /v1/queues and /v1/queues/{queue}: how deep they are, and how they did.
  */
-#include "api/api.h"
-
+#include <inttypes.h>
 #include <stdlib.h>
 
-static json_t *
-make_counts(const struct queue_counts *counts)
+#include "api/api.h"
+
+static void
+add_counts(struct buf *dst, const struct queue_counts *counts)
 {
     static const enum job_state shown[] = {
         JOB_READY, JOB_SCHEDULED, JOB_RUNNING,    JOB_RETRYING,
         JOB_DEAD,  JOB_SUCCEEDED, JOB_QUARANTINED};
-    json_t *object = json_object();
 
     for (size_t i = 0; i < ARRAY_LEN(shown); i++)
-        json_object_set_new(object, job_state_name(shown[i]),
-                            json_integer(counts->count[shown[i]]));
-    return object;
+        buf_addf(dst, "%s\"%s\":%" PRId64, i == 0 ? "" : ",",
+                 job_state_name(shown[i]), counts->count[shown[i]]);
 }
 
-static json_t *
-make_totals(const struct queue_counts *c)
+static void
+add_totals(struct buf *dst, const struct queue_counts *counts)
 {
-    return json_pack(
-        "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "enqueued",
-        (json_int_t)c->enqueued, "succeeded", (json_int_t)c->succeeded,
-        "failed", (json_int_t)c->failed, "retried", (json_int_t)c->retried,
-        "dead", (json_int_t)c->dead, "crashed", (json_int_t)c->crashed, "lost",
-        (json_int_t)c->lost, "timeout", (json_int_t)c->timeout, "released",
-        (json_int_t)c->released, "expired", (json_int_t)c->expired,
-        "quarantined", (json_int_t)c->quarantined);
+    const struct {
+        const char *name;
+        int64_t total;
+    } totals[] = {
+        {"enqueued", counts->enqueued},
+        {"succeeded", counts->succeeded},
+        {"failed", counts->failed},
+        {"retried", counts->retried},
+        {"dead", counts->dead},
+        {"crashed", counts->crashed},
+        {"lost", counts->lost},
+        {"timeout", counts->timeout},
+        {"released", counts->released},
+        {"expired", counts->expired},
+        {"quarantined", counts->quarantined},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(totals); i++)
+        buf_addf(dst, "%s\"%s\":%" PRId64, i == 0 ? "" : ",", totals[i].name,
+                 totals[i].total);
 }
 
-static json_t *
-make_queue(const struct queue_counts *counts)
+/* A queue's name needs no escaping: its characters were checked. */
+static void
+add_queue(struct buf *dst, const struct queue_counts *counts)
 {
-    json_t *oldest = counts->oldest_ready_ms < 0
-                         ? json_null()
-                         : json_real((double)counts->oldest_ready_ms / 1000);
-
-    return json_pack("{s:s, s:b, s:o, s:o, s:o}", "name", counts->name,
-                     "paused", (int)counts->paused, "counts",
-                     make_counts(counts), "oldest_ready_s", oldest, "totals",
-                     make_totals(counts));
+    buf_addf(dst, "{\"name\":\"%s\",\"paused\":%s,\"counts\":{", counts->name,
+             counts->paused ? "true" : "false");
+    add_counts(dst, counts);
+    buf_add_c(dst, "},\"oldest_ready_s\":");
+    if (counts->oldest_ready_ms < 0)
+        buf_add_c(dst, "null");
+    else
+        buf_addf(dst, "%" PRId64 ".%03d", counts->oldest_ready_ms / 1000,
+                 (int)(counts->oldest_ready_ms % 1000));
+    buf_add_c(dst, ",\"totals\":{");
+    add_totals(dst, counts);
+    buf_add_c(dst, "}}");
 }
 
 /* A queue exists once a job was put into it. */
@@ -61,6 +77,7 @@ queues_show(struct co *co, struct http_exchange *exchange, void *arg)
     struct api *api = arg;
     struct queue_counts counts;
     struct str name = str_c(pit_request_param(&exchange->req, "queue"));
+    struct buf body;
 
     if (!id_queue_valid(name))
         return api_refuse_with(exchange, PROBLEM_INVALID_REQUEST,
@@ -75,32 +92,39 @@ queues_show(struct co *co, struct http_exchange *exchange, void *arg)
         return api_refuse_with(exchange, PROBLEM_NOT_FOUND,
                                "no job was ever put into a queue \"%.*s\"",
                                STR_ARG(name));
-    return response_json_take(&exchange->res, 200, make_queue(&counts));
+    buf_init(&body, RESPONSE_BODY_MAX);
+    add_queue(&body, &counts);
+    return response_take(&exchange->res, 200, "application/json", &body);
 }
 
-/* One after the other: a list of a thousand takes a thousand commands, which is
- * what a page of it costs, and the loop serves others in between. */
+/* One after the other: a list of a thousand takes a thousand commands, and the
+ * loop serves others in between. */
 enum status
 queues_list(struct co *co, struct http_exchange *exchange, void *arg)
 {
     struct api *api = arg;
     char(*names)[ID_QUEUE_MAX + 1] = NULL;
+    struct buf body;
     size_t n = 0;
-    json_t *list = json_array();
 
+    buf_init(&body, RESPONSE_BODY_MAX);
+    buf_add_c(&body, "{\"queues\":[");
     enum status st = queue_names(co, api->queues, &names, &n, &exchange->err);
     for (size_t i = 0; i < n && st == ST_OK; i++) {
         struct queue_counts counts;
         st = queue_counts(co, api->queues, str_c(names[i]), &counts,
                           &exchange->err);
-        if (st == ST_OK)
-            json_array_append_new(list, make_queue(&counts));
+        if (st != ST_OK)
+            break;
+        if (i > 0)
+            buf_add_char(&body, ',');
+        add_queue(&body, &counts);
     }
     free(names);
-    if (st != ST_OK) {
-        json_decref(list);
-        return api_fail(exchange, st, &exchange->err, false);
+    if (st == ST_OK) {
+        buf_add_c(&body, "]}");
+        return response_take(&exchange->res, 200, "application/json", &body);
     }
-    return response_json_take(&exchange->res, 200,
-                              json_pack("{s:o}", "queues", list));
+    buf_clear(&body);
+    return api_fail(exchange, st, &exchange->err, false);
 }
