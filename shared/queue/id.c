@@ -12,15 +12,14 @@ static const char crockford[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 static void
 encode(const unsigned char bits[16], char dst[ID_ULID_LEN + 1])
 {
-    /* 26 characters hold 130 bits: the first one has three. */
-    for (int i = 0; i < ID_ULID_LEN; i++) {
-        int first = i * 5 - 2, value = 0;
+    /* 26 characters hold 130 bits: the first one has three. Each of the others
+     * lies within two bytes. */
+    dst[0] = crockford[bits[0] >> 5];
+    for (int i = 1; i < ID_ULID_LEN; i++) {
+        int first = i * 5 - 2, at = first / 8;
+        unsigned pair = (unsigned)bits[at] << 8 | (at < 15 ? bits[at + 1] : 0);
 
-        for (int b = first; b < first + 5; b++) {
-            int bit = b < 0 ? 0 : (bits[b / 8] >> (7 - b % 8)) & 1;
-            value = value << 1 | bit;
-        }
-        dst[i] = crockford[value];
+        dst[i] = crockford[pair >> (11 - first % 8) & 31];
     }
     dst[ID_ULID_LEN] = '\0';
 }
