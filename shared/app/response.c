@@ -228,8 +228,10 @@ response_json_take(struct pit_response *res, int status, json_t *json)
     if (!json)
         return ST_BUG;
     buf_init(&body, RESPONSE_BODY_MAX);
+    /* 15 digits are what a double surely keeps: 70.705, not 70.70499999. */
     if (json_dump_callback(json, dump_to_buf, &body,
-                           JSON_COMPACT | JSON_ENCODE_ANY) != 0)
+                           JSON_COMPACT | JSON_ENCODE_ANY |
+                               JSON_REAL_PRECISION(15)) != 0)
         body.failed = true;
     json_decref(json);
     return response_take(res, status, "application/json", &body);
