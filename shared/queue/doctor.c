@@ -16,8 +16,8 @@
 #include "queue/schema.h"
 
 enum {
-    VERSION_MAJOR_MIN = 6, /* and 2: what the scripts need */
-    VERSION_MINOR_MIN = 2,
+    VERSION_MAJOR_MIN = 7, /* script flags: a full server can be drained */
+    VERSION_MINOR_MIN = 0,
     MEMORY_WARN_PERCENT = 80,
     MEMORY_FULL_PERCENT = 95,
     SKEW_WARN_MS = 1000,
@@ -83,7 +83,7 @@ judge_version(const struct doctor_facts *facts, struct doctor *ret)
              "the server does not tell its version");
     else if (major < VERSION_MAJOR_MIN ||
              (major == VERSION_MAJOR_MIN && minor < VERSION_MINOR_MIN))
-        find(ret, DOCTOR_ERROR, "version", "use Redis 6.2 or newer, or Valkey",
+        find(ret, DOCTOR_ERROR, "version", "use Redis 7.0 or newer, or Valkey",
              "Redis %.*s is too old for the queue's scripts", STR_ARG(version));
     else
         find(ret, DOCTOR_OK, "version", "", "Redis %.*s", STR_ARG(version));

@@ -61,9 +61,9 @@ test_each_weakness_is_found(void **state)
         const char *check;
         enum doctor_level level;
     } rows[] = {
-        {"redis_version:6.0.16", "version", DOCTOR_ERROR},
+        {"redis_version:6.2.14", "version", DOCTOR_ERROR},
         {"redis_version:5.0.0", "version", DOCTOR_ERROR},
-        {"redis_version:6.2.0", "version", DOCTOR_OK},
+        {"redis_version:7.0.0", "version", DOCTOR_OK},
         {"redis_version:10.0.1", "version", DOCTOR_OK},
         {"role:slave", "role", DOCTOR_ERROR},
         {"maxmemory_policy:allkeys-lru", "eviction", DOCTOR_ERROR},
