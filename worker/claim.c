@@ -69,8 +69,6 @@ take(struct source *source, const struct claimed *claimed, int64_t sent_ms)
     d->held_len++;
     if (st != ST_OK)
         finish_refused(held, err.msg);
-    else if (d->stopping)
-        finish_released(held);
     else
         dispatcher_wait(d, held, false);
 }
@@ -87,6 +85,8 @@ answered(struct exchange *exchange)
     for (size_t i = 0; i < work->claimed_len; i++)
         take(source, &work->claimed[i], exchange->sent_ms);
     source->maybe_ready = work->more;
+    source->asked_ms = exchange->sent_ms;
+    source->d->was_busy |= work->claimed_len > 0;
     if (work->next_ms >= 0)
         /* One more: next_ms was rounded down. */
         loop_timer_start(source->d->loop, &source->timer, work->next_ms + 1,
@@ -126,12 +126,12 @@ settled_cb(struct op *op)
  */
 
 bool
-claim_idle(const struct dispatcher *d)
+claim_expected(const struct dispatcher *d)
 {
     for (size_t i = 0; i < EXCHANGES; i++)
-        if (d->exchanges[i].source)
-            return false;
-    return true;
+        if (d->exchanges[i].source && d->exchanges[i].work.claim > 0)
+            return true;
+    return false;
 }
 
 static struct exchange *

@@ -201,8 +201,12 @@ pass_cb(struct loop_hook *hook)
     ring_bell_disarm(bell);
     for (size_t i = 0; i < d->lanes_len; i++)
         lane_collect(&d->lanes[i]);
-    hand_out(d);
-    release_hopeless(d);
+    /* While draining, all at once: only then they go back in their order. */
+    if (!d->stopping) {
+        hand_out(d);
+        release_hopeless(d);
+    } else if (!claim_expected(d))
+        release_waiting(d);
     claim_send(d);
     for (size_t i = 0; i < d->lanes_len; i++)
         if (d->lanes[i].changed) {
@@ -211,7 +215,7 @@ pass_cb(struct loop_hook *hook)
         }
     announce(d);
     wake_sleep(d);
-    if (d->stopping && d->held_len == 0 && claim_idle(d))
+    if (d->stopping && d->held_len == 0 && !claim_expected(d))
         beat_leave(d);
     ring_bell_arm(bell);
     if (some_ready(d))
@@ -268,7 +272,6 @@ stop(struct dispatcher *d, bool hurry)
     wake_disconnect(d);
     for (size_t i = 0; i < d->lanes_len; i++)
         lane_take_back(&d->lanes[i]);
-    release_waiting(d);
     if (d->hurry)
         grace_over_cb(&d->stop_timer);
     else

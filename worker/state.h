@@ -48,6 +48,7 @@ struct source {
     bool measured;      /* mean_us is one */
     int32_t mean_us;    /* how long its jobs ran, smoothed */
     unsigned exchanges; /* calls under way */
+    int64_t asked_ms;   /* when it last answered */
     struct list finishes;
     size_t finishes_len;
     struct loop_timer timer; /* until next_ms of the last answer */
@@ -136,6 +137,7 @@ struct dispatcher {
     struct rds *sleeper; /* the blocking connection */
     struct rds_call sleep_call;
     bool sleeping;
+    bool was_busy;                 /* since it slept last */
     struct loop_timer sleep_pause; /* active: an error was answered */
     size_t check_next; /* source to look at when the sleep was long */
 
@@ -195,8 +197,8 @@ void lane_watch_soon(struct dispatcher *d, int64_t ms);
 void claim_send(struct dispatcher *d);
 /* Room in all lanes that nothing is on its way for; 0 while stopping. */
 int32_t claim_room_us(const struct dispatcher *d);
-/* Is no call under way? */
-bool claim_idle(const struct dispatcher *d);
+/* Is a call under way that may bring jobs? */
+bool claim_expected(const struct dispatcher *d);
 /* What a job of @source is expected to take. */
 int32_t claim_cost_us(const struct source *source);
 

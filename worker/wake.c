@@ -2,6 +2,10 @@
  * queues' wake lists. Whoever makes a job ready leaves a token there; the token
  * says "look", it is not the job, so one that is lost delays and loses nothing.
  *
+ * The other half of what a sleeper must know is when something falls due next.
+ * Each answer says so, and a call that brings an earlier time forward leaves a
+ * token for one who sleeps. Who was busy then asks before it goes to sleep.
+ *
  * A token can be lost for good, though, when Redis hands it to a worker that is
  * dead or cut off and the next enqueue is long in coming. So each time the
  * sleep ends without a token, one queue is looked at all the same, in turn.
@@ -11,12 +15,13 @@
  * eat tokens. */
 #include <stdio.h>
 
-#include "base/log.h"
+#include "base/clock.h"
 #include "state.h"
 
 enum {
     SLEEP_S = 60, /* by Redis; one command and one look a minute */
     SLEEP_MARGIN_MS = 2000,
+    KNOWN_MS = 1000, /* an answer so old may have been overtaken */
 };
 
 enum status
@@ -79,6 +84,28 @@ settled_cb(struct op *op)
     rds_call_clear(&d->sleep_call);
 }
 
+/* After being busy: asks every queue that was not asked lately. */
+static bool
+ask_first(struct dispatcher *d)
+{
+    int64_t known_ms = clock_mono_ms() - KNOWN_MS;
+    bool asked = false;
+
+    if (!d->was_busy)
+        return false;
+    d->was_busy = false;
+    for (size_t i = 0; i < d->sources_len; i++) {
+        struct source *source = &d->sources[i];
+        if (source->asked_ms < known_ms && !loop_timer_active(&source->pause)) {
+            source->maybe_ready = source->due = true;
+            asked = true;
+        }
+    }
+    if (asked)
+        claim_send(d);
+    return asked;
+}
+
 void
 wake_sleep(struct dispatcher *d)
 {
@@ -93,10 +120,13 @@ wake_sleep(struct dispatcher *d)
     argv[n] = "BLPOP", len[n++] = 5;
     for (size_t i = 0; i < d->sources_len; i++) {
         const struct source *source = &d->sources[i];
-        if (source->maybe_ready || source->exchanges > 0)
+        if (source->exchanges > 0 ||
+            (source->maybe_ready && !loop_timer_active(&source->pause)))
             return;
         argv[n] = source->wake_key, len[n++] = strlen(source->wake_key);
     }
+    if (ask_first(d))
+        return;
     snprintf(seconds, sizeof seconds, "%d", SLEEP_S);
     argv[n] = seconds, len[n++] = strlen(seconds);
     d->sleeping = true;

@@ -82,9 +82,21 @@ for _, key in ipairs({jobs, state, stats}) do
 end
 local results_len = call('HLEN', results)
 local progress_len = call('HLEN', progress)
-for _, key in ipairs({due, retrying, leased, dead, gone, quarantined}) do
+for _, key in ipairs({dead, gone, quarantined}) do
     call('ZCARD', key)
 end
+-- When something falls due (a job, a retry, a lease), or nil.
+local function next_due()
+    local soonest
+    for _, key in ipairs({due, retrying, leased}) do
+        local at = tonumber(call('ZRANGE', key, 0, 0, 'WITHSCORES')[2])
+        if at and (not soonest or at < soonest) then
+            soonest = at
+        end
+    end
+    return soonest
+end
+local due_before = next_due()
 for k = 15, 24 do
     call('LLEN', KEYS[k])
 end
@@ -519,28 +531,24 @@ for name, n in pairs(counted) do
     call('HINCRBY', stats, name, n)
 end
 
--- 7. The wake token, and when to come back.
+-- 7. The wake token, and when to come back. Whoever sleeps has a timer for what
+-- fell due next when it last asked: only an earlier time is news, and one of the
+-- others must hear of it, since this caller may die before that time.
 left = left and not paused and call('EXISTS', unpack(KEYS, 15, 24)) > 0
-if left then
+local due_next = next_due()
+if left or (due_next and (not due_before or due_next < due_before)) then
     if token_there == 0 then
         call('RPUSH', wake, '1')
     end
-elseif token_there > 0 then
+elseif token_there > 0 and not due_next then
     call('DEL', wake)
 end
 
-local wait = -1
-local function sooner(at)
-    if at and (wait < 0 or at - now < wait) then
-        wait = math.max(at - now, 0)
-    end
-end
-sooner(tonumber(call('ZRANGE', due, 0, 0, 'WITHSCORES')[2]))
-sooner(tonumber(call('ZRANGE', retrying, 0, 0, 'WITHSCORES')[2]))
-sooner(tonumber(call('ZRANGE', leased, 0, 0, 'WITHSCORES')[2]))
+local wait = due_next and math.max(due_next - now, 0) or -1
 local oldest = tonumber(call('ZRANGE', done, 0, 0, 'WITHSCORES')[2])
 if oldest then
-    sooner(oldest <= now and now or math.max(oldest, now + PURGE_EVERY))
+    local purge = oldest <= now and 0 or math.max(oldest - now, PURGE_EVERY)
+    wait = wait < 0 and purge or math.min(wait, purge)
 end
 
 local answer = {now, math.min(wait, NEXT_MAX), left and 1 or 0, #stale}
