@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "async/co.h"
+#include "async/fetch_pool.h"
 #include "async/loop_private.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -434,6 +435,7 @@ loop_free(struct loop *loop)
         return;
     assert(!loop->running && loop->coroutines_count == 0);
     threads_free(loop->threads);
+    fetch_pool_free(loop->fetch_pool);
     LIST_FOREACH_SAFE (link, following, &loop->signals) {
         struct loop_signal *s = LIST_ENTRY(link, struct loop_signal, link);
         event_free(s->event);

@@ -50,6 +50,7 @@ struct loop {
     uint32_t detached_max;
     struct stack_pool stacks;
     struct threads *threads;
+    struct fetch_pool *fetch_pool; /* NULL until the first fetch */
     int64_t stall_warn_us;
     bool stall_named; /* this turn's stall was put down to a coroutine */
 };

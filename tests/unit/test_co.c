@@ -131,7 +131,7 @@ test_a_child_ends_on_the_loops_stack(void **state)
 static enum status
 wait_manual(struct co *co, void *arg)
 {
-    return co_await (co, &((struct manual *)arg)->op);
+    return co_await(co, &((struct manual *)arg)->op);
 }
 
 static void
@@ -223,7 +223,7 @@ await_kind(struct co *co, struct awaiting *a)
     switch (a->kind) {
     case AWAIT:
         op_cancel(ops[1]);
-        return co_await (co, ops[0]);
+        return co_await(co, ops[0]);
     case AWAIT_ALL:
         return co_await_all(co, ops, 2);
     case AWAIT_ANY:
@@ -231,7 +231,7 @@ await_kind(struct co *co, struct awaiting *a)
     case SLEEP:
         return co_sleep(co, a->deadline_ms || a->cancel_first ? 60000 : 5);
     default:
-        return co_yield (co);
+        return co_yield(co);
     }
 }
 
@@ -497,7 +497,7 @@ past(struct co *co, void *arg)
 {
     (void)arg;
     co_deadline_ms(co, 0);
-    return co_yield (co);
+    return co_yield(co);
 }
 
 static void
@@ -544,7 +544,7 @@ yielder(struct co *co, void *arg)
 
     for (int i = 0; i < 3; i++) {
         turns[strlen(turns)] = *name;
-        enum status status = co_yield (co);
+        enum status status = co_yield(co);
         if (status != ST_OK)
             return status;
     }
@@ -615,7 +615,7 @@ floats(struct co *co, void *arg)
 
     for (int i = 0; i < 50; i++) {
         double a = step * i, b = step / (i + 1), c = a - b, d = a * b;
-        enum status status = co_yield (co);
+        enum status status = co_yield(co);
         if (status != ST_OK)
             return status;
         sum += a + b + c + d;
