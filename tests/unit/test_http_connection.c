@@ -37,6 +37,7 @@ struct fixture {
     enum status result; /* of the handler's last await */
     int started, ended; /* handlers */
     bool eof;
+    bool reset; /* eof, but not an orderly one */
 };
 
 /* ---- what is served ---- */
@@ -254,6 +255,7 @@ receive(struct fixture *f)
         buf_grew(&f->got, (size_t)n);
     else if (n == 0 || errno != EAGAIN)
         f->eof = true;
+    f->reset |= n < 0 && errno != EAGAIN;
 }
 
 /* How often @what stands in all that was read. */
@@ -609,6 +611,24 @@ test_unread_bodies_are_dropped(void **state)
     stop(&f);
 }
 
+/* The time for the rest of one body is not the next request's. */
+static void
+test_dropped_body_leaves_no_deadline(void **state)
+{
+    struct front_options options = {.body_timeout_ms = 400};
+    struct fixture f;
+
+    (void)state;
+    start(&f, &options);
+    send_c(&f, "POST /hello HTTP/1.1\r\n" HOST "Content-Length: 9\r\n\r\n1");
+    expect(&f, "\r\n\r\nhello");
+    send_c(&f, "23456789GET /sleep?ms=300 HTTP/1.1\r\n" HOST "\r\n");
+    expect(&f, "\r\n\r\nslept");
+    assert_int_equal(count(&f, "Connection: close"), 0);
+    assert_int_equal(front_stats(f.front).timed_out, 0);
+    stop(&f);
+}
+
 static void
 test_large_unread_body_closes(void **state)
 {
@@ -735,6 +755,7 @@ test_refusal_arrives_although_more_is_sent(void **state)
     send_str(&f, str_from(rest, sizeof rest));
     expect(&f, "HTTP/1.1 400 Bad Request\r\n");
     expect_eof(&f);
+    assert_false(f.reset);
     stop(&f);
 }
 
@@ -796,7 +817,15 @@ test_a_slow_handler_is_not_idle(void **state)
 
     (void)state;
     start(&f, &options);
-    send_c(&f, "GET /sleep?ms=150 HTTP/1.1\r\n" HOST "\r\n");
+    send_c(&f, "GET /sleep?ms=150 HTTP/1.1\r\n" HOST "\r\n"
+               "GET /sleep?ms=150 HTTP/1.1\r\n" HOST "\r\n");
+    expect_times(&f, "\r\n\r\nslept", 2);
+    stop(&f);
+    options = (struct front_options){.idle_timeout_ms = 200};
+    start(&f, &options);
+    send_c(&f, "GET /hello HTTP/1.1\r\n" HOST "\r\n");
+    expect(&f, "\r\n\r\nhello");
+    send_c(&f, "GET /sleep?ms=400 HTTP/1.1\r\n" HOST "\r\n");
     expect(&f, "\r\n\r\nslept");
     stop(&f);
 }
@@ -995,6 +1024,7 @@ test_vanished_tcp_client_cancels(void **state)
     stop(&f);
 }
 
+/* Whether it comes while the handler waits, or together with the request. */
 static void
 test_reset_cancels_at_once(void **state)
 {
@@ -1003,15 +1033,19 @@ test_reset_cancels_at_once(void **state)
     struct fixture f;
 
     (void)state;
-    start_tcp(&f, &options);
-    send_c(&f, "GET /sleep?ms=60000 HTTP/1.1\r\n" HOST "\r\n");
-    let_pass(&f, 20);
-    setsockopt(f.client, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
-    close(f.client);
-    f.client = -1;
-    expect_ended(&f, 1);
-    assert_int_equal(f.result, ST_CANCELLED);
-    stop(&f);
+    for (int before = 0; before < 2; before++) {
+        start_tcp(&f, &options);
+        send_c(&f, "GET /sleep?ms=60000 HTTP/1.1\r\n" HOST "\r\n");
+        if (!before)
+            let_pass(&f, 20);
+        setsockopt(f.client, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+        close(f.client);
+        f.client = -1;
+        expect_no_connection(&f);
+        assert_int_equal(f.started, f.ended);
+        assert_true(before || f.result == ST_CANCELLED);
+        stop(&f);
+    }
 }
 
 static void
@@ -1245,6 +1279,7 @@ main(void)
         cmocka_unit_test(test_chunked_body),
         cmocka_unit_test(test_broken_chunks),
         cmocka_unit_test(test_unread_bodies_are_dropped),
+        cmocka_unit_test(test_dropped_body_leaves_no_deadline),
         cmocka_unit_test(test_large_unread_body_closes),
         cmocka_unit_test(test_body_limits),
         cmocka_unit_test(test_continue_comes_with_the_first_read),

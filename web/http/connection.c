@@ -194,6 +194,10 @@ watch(struct connection *c)
 {
     if (c->reading.kind == DEADLINE_IDLE)
         front_deadline_stop(&c->reading);
+    if (!c->exchange->watched) {
+        c->exchange->watched = true;
+        c->readable = !c->eof; /* a reset may have come with the request */
+    }
     while (connection_fill(c))
         ;
     if (c->state != CONNECTION_BUSY)

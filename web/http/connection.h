@@ -93,6 +93,7 @@ struct exchange {
     bool read_waiting;
     bool write_waiting;
 
+    bool watched;   /* a handler that waits, and its client */
     bool last;      /* the connection closes after this answer */
     bool streaming; /* the head has left by exchange_start() */
     bool chunking;  /* the answer's body goes in chunks */

@@ -303,7 +303,7 @@ wait_for_output(struct co *co, struct exchange *x)
 {
     op_init(&x->write_op, x->connection->front->loop, &write_class, NULL, x);
     x->write_waiting = true;
-    return co_await (co, &x->write_op);
+    return co_await(co, &x->write_op);
 }
 
 enum status

@@ -158,7 +158,7 @@ wait_for_input(struct co *co, struct exchange *x)
     /* The edge may have been seen when there was no room. */
     if (c->readable && !c->running)
         loop_ready(c->front->loop, &c->task);
-    return co_await (co, &x->read_op);
+    return co_await(co, &x->read_op);
 }
 
 enum status
