@@ -26,6 +26,7 @@
 
 enum {
     LINGER_MS = 100,        /* accepting after SIGTERM */
+    SILENT_MS = 1000,       /* for a new connection to send its request */
     DRAIN_LOOK_MS = 20,     /* between two looks whether all is done */
     CANCEL_GRACE_MS = 1000, /* for cancelled handlers to unwind */
     INTRODUCE_AGAIN_MS = 1000,
@@ -48,6 +49,7 @@ struct process {
     struct loop_timer introduce_timer;
     int64_t drain_started_ms;
     bool draining;
+    bool silenced; /* connections that never sent anything are closed */
     bool cancelled;
     bool introducing;
 };
@@ -184,6 +186,10 @@ look_whether_drained(struct loop_timer *timer)
     if (process->listener && passed_ms >= LINGER_MS) {
         listener_free(process->listener);
         process->listener = NULL;
+    }
+    if (!process->silenced && passed_ms >= SILENT_MS) {
+        process->silenced = true;
+        front_drain(process->front);
     }
     if (!process->listener && stats.open == 0 && stats.in_flight == 0) {
         loop_stop(process->loop);

@@ -269,7 +269,7 @@ settle_window(struct batch *batch, struct window *window)
         struct item *item = &window->item[i];
         if (item->queued) {
             /* Its own failure is its result; only ours ends the batch. */
-            if (co_await (batch->co, &item->enqueue.op) != ST_OK &&
+            if (co_await(batch->co, &item->enqueue.op) != ST_OK &&
                 co_cancelled(batch->co) != ST_OK)
                 return co_cancelled(batch->co);
             awaited = true;
@@ -278,7 +278,7 @@ settle_window(struct batch *batch, struct window *window)
         item->queued = false;
     }
     /* A window of nothing but refusals must not keep the loop from others. */
-    if (window->len > 0 && !awaited && co_yield (batch->co) != ST_OK)
+    if (window->len > 0 && !awaited && co_yield(batch->co) != ST_OK)
         return co_cancelled(batch->co);
     window->len = 0;
     buf_reset(&window->text);
@@ -379,6 +379,20 @@ add_array(struct batch *batch, struct jsontext array)
 
 /* ---- lines ---- */
 
+/* A line that is longer than any single job's body may be. */
+static enum status
+refuse_line(struct batch *batch)
+{
+    struct window *window = batch->windows[batch->filling];
+    struct item *item = &window->item[window->len++];
+
+    *item = (struct item){.good = false};
+    batch->total++;
+    (void)error_set(&item->err, ST_TOO_LARGE, "a line may hold %lld bytes",
+                    (long long)batch->api->settings->max_body);
+    return window->len == WINDOW_JOBS ? next_window(batch) : ST_OK;
+}
+
 /* A copy of @line in the window, where it stays: the buffer was made large
  * enough before its first line. */
 static enum status
@@ -389,13 +403,15 @@ add_line(struct batch *batch, struct str line)
     line = str_trim(line);
     if (line.n == 0)
         return ST_OK;
-    if (window->len > 0 && line.n > window->text.cap - window->text.len) {
+    if (line.n > (size_t)batch->api->settings->max_body)
+        return refuse_line(batch);
+    if (window->text.len > 0 && line.n > window->text.cap - window->text.len) {
         enum status st = next_window(batch);
         if (st != ST_OK)
             return st;
         window = batch->windows[batch->filling];
     }
-    if (window->len == 0 &&
+    if (window->text.len == 0 &&
         !buf_room(&window->text, line.n > WINDOW_BYTES ? line.n : WINDOW_BYTES))
         return error_set(&batch->exchange->err, ST_LIMIT, "out of memory");
     char *copy = window->text.p + window->text.len;
@@ -416,33 +432,29 @@ add_lines(struct batch *batch, struct str text)
 }
 
 /* Takes the complete lines of @held + @piece; what is left of the last one
- * stays in @held. */
+ * stays in @held. One that does not fit fails the buffer: its rest is dropped.
+ */
 static enum status
 add_piece(struct batch *batch, struct buf *held, struct str piece)
 {
-    while (piece.n > 0) {
+    enum status st = ST_OK;
+
+    while (piece.n > 0 && st == ST_OK) {
         struct str rest;
         struct str line = str_cut(piece, '\n', &rest);
-        enum status st = ST_OK;
 
-        if (!rest.p) { /* no end of line in sight */
+        if (held->failed || held->len > 0 || !rest.p)
             buf_add_str(held, line);
-            return held->failed ? ST_TOO_LARGE : ST_OK;
-        }
-        if (held->len > 0) {
-            buf_add_str(held, line);
-            if (held->failed)
-                return ST_TOO_LARGE;
-            st = add_line(batch, buf_str(held));
-            buf_reset(held);
-        } else {
-            st = add_line(batch, line);
-        }
-        if (st != ST_OK)
-            return st;
+        if (!rest.p) /* no end of line in sight */
+            return ST_OK;
+        if (held->failed)
+            st = refuse_line(batch);
+        else
+            st = add_line(batch, held->len > 0 ? buf_str(held) : line);
+        buf_reset(held);
         piece = rest;
     }
-    return ST_OK;
+    return st;
 }
 
 /* Reads NDJSON as it comes. *ret_broken is what ended the body early; the jobs
@@ -464,14 +476,10 @@ add_stream(struct batch *batch, enum status *ret_broken)
             break;
     }
     batch->body_read = true;
-    if (st == ST_OK && *ret_broken == ST_OK && held.len > 0)
-        st = add_line(batch, buf_str(&held));
-    if (held.failed)
-        *ret_broken =
-            error_set(&batch->exchange->err, ST_TOO_LARGE,
-                      "line %u is above %zu bytes", batch->total + 1, held.max);
+    if (st == ST_OK && *ret_broken == ST_OK)
+        st = held.failed ? refuse_line(batch) : add_line(batch, buf_str(&held));
     buf_clear(&held);
-    return st == ST_TOO_LARGE ? ST_OK : st;
+    return st;
 }
 
 /* The body broke off behind jobs that are stored already: that is one more

@@ -11,6 +11,8 @@
 #include "api/preference.h"
 #include "app/job_json.h"
 
+#include <stdio.h>
+
 #include "base/clock.h"
 
 /* One job on its way through. */
@@ -128,9 +130,10 @@ refuse_unclear(struct submission *s)
         .detail = "Redis went away after the job was sent: look at its id, or "
                   "send the request again with the same id or key",
     };
-    json_t *extra = json_pack("{s:s+%+s%}", "id", queue.p, (int)queue.n, ".",
-                              local.p, (int)local.n);
+    char id[ID_JOB_MAX + 1];
 
+    snprintf(id, sizeof id, "%.*s.%.*s", STR_ARG(queue), STR_ARG(local));
+    json_t *extra = json_pack("{s:s}", "id", id);
     problem.extra = extra;
     enum status st = api_refuse(s->exchange, &problem);
     if (st == ST_OK)

@@ -127,6 +127,8 @@ exchange_refuse(struct exchange *x, int http, const char *reason)
     x->connection->front->stats.refused++;
     if (http == 413)
         problem.max_bytes = x->body_max;
+    if (x->refusal) /* of the body: the head was good */
+        problem.instance = x->pub.req.path;
     response_reset(&x->pub.res);
     if (problem_reply(&x->pub.res, &problem) != ST_OK)
         x->pub.res.status = http;

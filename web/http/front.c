@@ -418,10 +418,15 @@ front_wait_room(struct front *front, struct front_waiter *waiter)
 void
 front_drain(struct front *front)
 {
+    bool again = front->draining;
+
     front->draining = true;
     LIST_FOREACH_SAFE (link, following, &front->connections) {
         struct connection *c = LIST_ENTRY(link, struct connection, link);
-        if (c->state == CONNECTION_HEAD && !c->exchange)
+        /* A request may have arrived that nobody has read yet: look, and being
+         * idle closes it. */
+        c->readable = true;
+        if (again && c->state == CONNECTION_HEAD && !c->exchange)
             c->state = CONNECTION_CLOSING;
         connection_run(c);
     }

@@ -69,8 +69,10 @@ void front_free(struct front *front);
  * Closes it at once when connections_max is reached. */
 void front_adopt(struct front *front, int fd);
 
-/* From now on every answer says `Connection: close`, idle connections are
- * closed. Listeners are the caller's to stop. */
+/* From now on every answer says `Connection: close`, and connections that wait
+ * for another request are closed. One that is new and has sent nothing yet is
+ * left alone: its client has every reason to expect an answer. A second call,
+ * after a moment, closes those too. Listeners are the caller's to stop. */
 void front_drain(struct front *front);
 /* Cancels every exchange under way (ST_CANCELLED). */
 void front_cancel(struct front *front);
