@@ -627,6 +627,11 @@ class WakeAndNext(ScriptCase):
         self.assertEqual(self.queue.work(claim=1)[1:],
                          (-1, 0, [], []))
         self.assertEqual(self.wake(), 0)
+        claimed, = self.claim(job("a"))
+        self.queue.work(finishes=[done(claimed)])
+        self.client.rpush(self.queue.key("wake"), "1")
+        self.assertEqual(self.queue.work(claim=1).claimed, [])
+        self.assertEqual(self.wake(), 0, "while ended jobs are kept")
 
     def test_more_than_one_token_becomes_none(self):
         self.claim(job("a"))

@@ -246,6 +246,31 @@ test_bad_args_are_permanent(void **state)
     }
 }
 
+/* The other example, while a loader is at hand. */
+static void
+test_hello_greets(void **state)
+{
+    const struct job_start start = {.id = "default.01TEST",
+                                    .task = "hello.greet",
+                                    .attempt = 1,
+                                    .args = STR("{\"name\": \"Ada\"}")};
+    struct loader hello;
+    struct pit_job job;
+    struct error err;
+
+    (void)state;
+    assert_int_equal(loader_open(EXAMPLES_DIR "/hello.so", &hello, &err),
+                     ST_OK);
+    const struct app_task *greet =
+        app_task_find(&hello.app, STR("hello.greet"));
+    assert_non_null(greet);
+    job_context_init(&job, &start);
+    assert_int_equal(job_context_run(&job, greet->run), ST_OK);
+    assert_true(str_eq(buf_str(&job.result), STR("{\"text\":\"Hello, Ada\"}")));
+    job_context_clear(&job);
+    loader_close(&hello);
+}
+
 /* --- the report ---------------------------------------------------------- */
 
 static const char fixture[] =
@@ -548,6 +573,7 @@ main(void)
         cmocka_unit_test(test_flaky_succeeds_in_the_end),
         cmocka_unit_test(test_crash_kills_only_its_child),
         cmocka_unit_test(test_bad_args_are_permanent),
+        cmocka_unit_test(test_hello_greets),
         cmocka_unit_test(test_report_adds_up),
         cmocka_unit_test(test_report_can_run_twice),
         cmocka_unit_test(test_report_refuses_what_is_no_status_file),
