@@ -33,9 +33,10 @@
 -- or false for a job that is claimed for the first time.
 --
 -- Invariants: an id is in one of ready, due, retrying, leased, dead, done,
--- quarantined. A
--- finish whose token is not the one in `state` changes nothing. allow-oom,
--- because a worker must be able to drain a full server.
+-- quarantined. A finish whose token is not the one in `state` changes nothing.
+-- wake has a token when ready jobs were left (and the queue is not paused), and
+-- when something falls due sooner than anything did before. allow-oom, because a
+-- worker must be able to drain a full server.
 local jobs, state, results, progress = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local due, leased, dead, done = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local gone, quarantined, stats, wake = KEYS[9], KEYS[10], KEYS[11], KEYS[12]
@@ -102,7 +103,7 @@ for k = 15, 24 do
 end
 local token_there = call('LLEN', wake)
 local waited = call('HLEN', waits) > 0
-call('ZCARD', done)
+local done_groups = call('ZCARD', done)
 local done_len = tonumber(call('HGET', stats, 'kept')) or 0
 local set = call('HMGET', meta, 'paused', 'done_max', 'dead_max', 'dead_ms')
 local paused = set[1] == '1'
@@ -452,7 +453,8 @@ if states_len > 0 then
 end
 
 -- 5. Retention: by age, then by count.
-local kept_change = 0
+-- A set that was removed by hand is counted anew.
+local kept_change = done_groups == 0 and -done_len or 0
 for ms, ids in pairs(kept) do
     call('ZADD', done, string.format('%d', now + tonumber(ms)),
          table.concat(ids, ' '))
@@ -474,7 +476,7 @@ forget(call('ZRANGEBYSCORE', done, '-inf', now_text, 'LIMIT', 0, PURGE_MAX))
 while done_len + kept_change > done_max and #forgotten < PURGE_JOBS_MAX do
     local oldest = call('ZRANGE', done, 0, 0)
     if #oldest == 0 then
-        kept_change = -done_len -- the set was removed by hand: count anew
+        kept_change = -done_len
         break
     end
     forget(oldest)
