@@ -30,6 +30,7 @@ enum {
     DRAIN_LOOK_MS = 20,     /* between two looks whether all is done */
     CANCEL_GRACE_MS = 1000, /* for cancelled handlers to unwind */
     INTRODUCE_AGAIN_MS = 1000,
+    REDIS_FIRST_MS = 500, /* to wait for Redis before the first accept */
 };
 
 struct process {
@@ -45,6 +46,8 @@ struct process {
     struct access_log *access;
     struct front *front;
     struct listener *listener;
+    int listen_fd; /* -1: the listener has it, or it is closed */
+    struct loop_timer listen_timer;
     struct loop_timer drain_timer;
     struct loop_timer introduce_timer;
     int64_t drain_started_ms;
@@ -162,12 +165,32 @@ start_introducing(struct process *process)
         on_introduced(process, ST_LIMIT);
 }
 
+/* A process that comes up under load would refuse what it accepts before it
+ * has reached Redis; in the socket's queue it can wait. */
+static void
+start_listening(struct process *process)
+{
+    if (process->listen_fd < 0 || !process->front)
+        return;
+    loop_timer_stop(&process->listen_timer);
+    process->listener =
+        listener_new(process->loop, process->front, process->listen_fd);
+    process->listen_fd = -1;
+}
+
+static void
+listen_anyway(struct loop_timer *timer)
+{
+    start_listening(LIST_ENTRY(timer, struct process, listen_timer));
+}
+
 static void
 on_redis(struct rds *rds, bool up, void *arg)
 {
     if (up) {
         log_info("Redis is there");
         start_introducing(arg);
+        start_listening(arg);
     } else {
         log_warn("Redis is away: %s", rds_last_error(rds));
     }
@@ -217,6 +240,7 @@ on_term(int signo, void *arg)
     (void)signo;
     if (process->draining)
         return;
+    start_listening(process); /* what waits in the queue gets its answer */
     process->draining = true;
     process->drain_started_ms = clock_mono_ms();
     api_drain(&process->api);
@@ -291,6 +315,7 @@ start(struct process *process, struct error *err)
 static void
 stop(struct process *process)
 {
+    loop_timer_stop(&process->listen_timer);
     loop_timer_stop(&process->drain_timer);
     loop_timer_stop(&process->introduce_timer);
     listener_free(process->listener);
@@ -311,7 +336,7 @@ stop(struct process *process)
 enum status
 process_check(const struct settings *settings, struct error *err)
 {
-    struct process process = {.settings = settings};
+    struct process process = {.settings = settings, .listen_fd = -1};
 
     enum status st = start(&process, err);
     stop(&process);
@@ -329,8 +354,12 @@ serve(struct process *process, const struct process_options *options)
             process->settings->log_json ? ACCESS_JSON : ACCESS_COMMON);
     limits.access = process->access;
     process->front = front_new(process->loop, &limits, handle, process);
-    process->listener =
-        listener_new(process->loop, process->front, options->listen_fd);
+    process->listen_fd = options->listen_fd;
+    if (rds_up(process->rds))
+        start_listening(process);
+    else
+        loop_timer_start(process->loop, &process->listen_timer, REDIS_FIRST_MS,
+                         listen_anyway);
     loop_on_signal(process->loop, SIGTERM, on_term, process);
     loop_run(process->loop);
 }
@@ -346,6 +375,7 @@ process_run(const struct process_options *options)
     signal(SIGHUP, SIG_IGN);
     signal(SIGPIPE, SIG_IGN);
     process->settings = options->settings;
+    process->listen_fd = -1;
     enum status st = start(process, &err);
     if (st == ST_OK)
         st = queues_listen(process->queues, options->settings->redis, &err);

@@ -53,7 +53,7 @@ class Idempotency(PitTestCase):
         self.assertEqual(self.stored(), 1)
 
     def test_prefer_is_not_content(self):
-        self.post({"task": "noop"}, "k3")
+        self.assertEqual(self.post({"task": "noop"}, "k3").status, 202)
         again = self.post({"task": "noop"}, "k3", Prefer="return=minimal")
         self.assertEqual(again.status, 200)
 
