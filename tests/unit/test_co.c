@@ -354,6 +354,62 @@ test_cancelling_gives_up_what_is_under_way(void **state)
     assert_int_equal(a.first, ST_CANCELLED);
 }
 
+struct rest {
+    struct manual manual;
+    struct co *co;
+    bool returned;
+    enum status kept;
+};
+
+static enum status
+wait_for_the_rest(struct co *co, void *arg)
+{
+    struct rest *rest = arg;
+
+    rest->co = co;
+    rest->kept = co_await_kept(co, &rest->manual.op);
+    if (!rest->manual.op.settled)
+        co_await_rest(co, &rest->manual.op);
+    rest->returned = true;
+    manual_init(&rest->manual, co_loop(co));
+    co_await_rest(co, &rest->manual.op);
+    return ST_OK;
+}
+
+static void
+test_a_kept_op_is_not_given_up(void **state)
+{
+    struct rest rest = {.kept = ST_BUG};
+
+    manual_init(&rest.manual, *state);
+    assert_int_equal(co_spawn(*state, "rest", wait_for_the_rest, &rest, NULL),
+                     ST_OK);
+    co_cancel(rest.co, ST_CANCELLED);
+    loop_turn(*state, 0);
+    assert_int_equal(rest.kept, ST_CANCELLED);
+    assert_false(rest.returned);
+    op_settle(&rest.manual.op, ST_OK);
+    loop_turn(*state, 0);
+    assert_true(rest.returned);
+    op_settle(&rest.manual.op, ST_OK);
+    loop_turn(*state, 0);
+    assert_int_equal(co_count(*state), 0);
+
+    rest = (struct rest){.kept = ST_BUG}; /* cancelled while nothing ends it */
+    manual_init(&rest.manual, *state);
+    op_settle(&rest.manual.op, ST_OK);
+    assert_int_equal(co_spawn(*state, "rest", wait_for_the_rest, &rest, NULL),
+                     ST_OK);
+    assert_true(rest.returned);
+    co_cancel(rest.co, ST_CANCELLED);
+    loop_turn(*state, 0);
+    assert_int_equal(co_count(*state), 1);
+    assert_int_equal(rest.manual.cancelled, 0);
+    op_settle(&rest.manual.op, ST_OK);
+    loop_turn(*state, 0);
+    assert_int_equal(co_count(*state), 0);
+}
+
 /* ---- all and any ---- */
 
 struct several {
@@ -625,6 +681,36 @@ floats(struct co *co, void *arg)
     return sum == want ? ST_OK : ST_BUG;
 }
 
+/* Six numbers that are all needed after each switch, so that a compiler keeps
+ * them in the registers that a function has to preserve. Without @co it does
+ * the same without switching. */
+static uint64_t
+mix(struct co *co, uint64_t seed)
+{
+    uint64_t a = seed, b = seed * 3, c = seed * 5, d = seed * 7, e = seed * 11,
+             f = seed * 13;
+
+    for (int i = 0; i < 40; i++) {
+        if (co && co_yield(co) != ST_OK)
+            return 0;
+        a = a * 31 + b;
+        b ^= c + (uint64_t)i;
+        c = c * 17 + d;
+        d ^= e << 1;
+        e += f * 3;
+        f ^= a;
+    }
+    return a ^ b ^ c ^ d ^ e ^ f;
+}
+
+static enum status
+integers(struct co *co, void *arg)
+{
+    uint64_t seed = (uint64_t) * (int *)arg;
+
+    return mix(co, seed) == mix(NULL, seed) ? ST_OK : ST_BUG;
+}
+
 static int failed;
 
 static void
@@ -644,6 +730,9 @@ test_registers_survive(void **state)
         steps[i] = i + 1;
         assert_int_equal(
             co_spawn(*state, "floats", floats, &steps[i], count_failure),
+            ST_OK);
+        assert_int_equal(
+            co_spawn(*state, "integers", integers, &steps[i], count_failure),
             ST_OK);
     }
     turn_until_ended(*state);
@@ -811,6 +900,7 @@ main(int argc, char **argv)
         TEST(test_every_await_ends_by_its_deadline),
         TEST(test_no_await_suspends_once_cancelled),
         TEST(test_cancelling_gives_up_what_is_under_way),
+        TEST(test_a_kept_op_is_not_given_up),
         TEST(test_all_waits_for_all),
         TEST(test_alls_first_failure_cancels_the_rest),
         TEST(test_any_takes_the_first_whatever_it_says),

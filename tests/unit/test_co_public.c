@@ -31,6 +31,7 @@ struct part {
     int64_t ms;
     enum pit_status result; /* of the part itself */
     enum pit_status slept;
+    int64_t left_ms; /* of its deadline, at the start */
     int ended;
 };
 
@@ -39,6 +40,7 @@ part(struct pit_co *co, void *arg)
 {
     struct part *p = arg;
 
+    p->left_ms = co_deadline_left_ms(co_public_core(co));
     p->slept = pit_sleep(co, p->ms);
     p->ended++;
     return p->slept != PIT_OK ? p->slept : p->result;
@@ -116,6 +118,7 @@ test_children_share_the_deadline(void **state)
     assert_int_equal(co_run(*state, "view", view, &v), ST_OK);
     assert_int_equal(v.status, PIT_TIMEOUT);
     assert_int_equal(v.parts[0].ended + v.parts[1].ended, 2);
+    assert_true(v.parts[0].left_ms >= 0 && v.parts[0].left_ms <= 10);
     assert_true(v.parts[0].slept == PIT_TIMEOUT ||
                 v.parts[0].slept == PIT_CANCELLED);
 }
