@@ -1,12 +1,13 @@
 """One job over HTTP: every success and every refusal of docs/http-api.md."""
 
+import os
 import re
 import socket
 import threading
 import time
 import unittest
 
-from pitharness import Http, PitTestCase, wait_until
+from pitharness import SOURCE_DIR, Http, PitTestCase, wait_until
 
 PROBLEM = "application/problem+json"
 TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
@@ -276,10 +277,12 @@ class Look(ApiTestCase):
         self.assertEqual(len(shown["attempts"]), 1)
 
     def test_tasks_and_queues(self):
-        names = [task["name"] for task in
-                 self.http.get("/v1/tasks").json()["tasks"]]
-        self.assertIn("reports.packages", names)
-        self.assertEqual(names, sorted(names))
+        def names():
+            return [task["name"] for task in
+                    self.http.get("/v1/tasks").json()["tasks"]]
+        wait_until(lambda: "spin" in names(), 5, "the tasks to be published")
+        self.assertIn("reports.packages", names())
+        self.assertEqual(names(), sorted(names()))
         self.enqueue({"task": "noop"})
         self.enqueue({"task": "noop", "delay": "1h"})
         queue = self.http.get("/v1/queues/default").json()
@@ -350,6 +353,20 @@ class Views(ApiTestCase):
         checks = {finding["check"]: finding for finding in ready["findings"]}
         self.assertEqual(checks["append-only"]["level"], "warning")
         self.assertTrue(checks["append-only"]["fix"])
+
+
+class Docs(unittest.TestCase):
+    def test_every_type_of_problem_is_explained(self):
+        def read(name):
+            with open(os.path.join(SOURCE_DIR, name), encoding="utf-8") as f:
+                return f.read()
+        rows = re.findall(r"\[PROBLEM_\w+\] = \{(\d+),\s*\"([a-z-]+)\"",
+                          read("shared/app/problem.c"))
+        self.assertGreater(len(rows), 30)
+        table = read("docs/errors.md")
+        for status, name in rows:
+            with self.subTest(name=name):
+                self.assertRegex(table, rf"\| `{name}` +\| {status} \|")
 
 
 if __name__ == "__main__":

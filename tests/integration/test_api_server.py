@@ -72,7 +72,8 @@ class Start(PitTestCase):
                 s.connect(path)
                 s.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
                           b"Connection: close\r\n\r\n")
-                return s.makefile("rb").readline()
+                with s.makefile("rb") as answer:
+                    return answer.readline()
         wait_until(lambda: b" 200 " in asks(), 10, "an answer")
         local.terminate()
         self.assertEqual(local.popen.wait(10), 0)
