@@ -237,4 +237,4 @@ class Compose(unittest.TestCase):
 
 if __name__ == "__main__":
     find_engine()
-    unittest.main(failfast=True)
+    unittest.main()
