@@ -1,5 +1,6 @@
 /* Clocks and dates: the calendar is compared with libc's, day by day. */
 #include "base/clock.h"
+#include "harness/slowness.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -42,7 +43,7 @@ test_format_agrees_with_libc(void **state)
     const int64_t days = INT64_C(253402300800) / 86400;
 
     (void)state;
-    for (int64_t day = 0; day < days; day++) {
+    for (int64_t day = 0; day < days; day += slowness()) {
         time_t at = (time_t)(day * 86400 + day % 86400);
         struct tm tm;
         char want[64], got[CLOCK_TIME_LEN + 1];
