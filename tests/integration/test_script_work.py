@@ -39,6 +39,17 @@ class Claim(ScriptCase):
             self.places()
         self.assertEqual(len(set(seen)), 100)
 
+    def test_many_leases_are_no_listpack(self):
+        self.queue.enqueue(*[job(f"id-{n}") for n in range(80)])
+        leased = self.queue.key("leased")
+        self.queue.work(claim=2)
+        encoding = self.client.object("encoding", leased)
+        self.assertNotEqual(encoding, "skiplist")
+        self.queue.work(claim=64)
+        encoding = self.client.object("encoding", leased)
+        self.assertEqual(encoding, "skiplist")
+        self.assertEqual(self.client.zcard(leased), 66, "jobs and no more")
+
     def test_more_is_said_when_ready_jobs_were_left_only(self):
         self.queue.enqueue(job("a"), job("b", 0))
         self.assertEqual(self.queue.work(claim=1).more, 1)

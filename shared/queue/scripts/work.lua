@@ -50,6 +50,8 @@ local GONE_MAX = 10000   -- ids remembered as past their retention
 local HISTORY_MAX = 20   -- attempts kept
 local DROP_MAX = 100     -- expired jobs and rubbish taken off ready lists a call
 local REPLY_MAX = 4194304 -- bytes of records in one reply, and one step more
+local LISTPACK_CLAIM = 8 -- claims a call from which `leased` is no listpack
+local NO_LISTPACK = string.rep('-', 65) -- longer than zset-max-listpack-value
 local PURGE_EVERY = 120000 -- an idle worker comes back for retention at most
 local NEXT_MAX = 86400000 -- and after a day in any case
 
@@ -445,8 +447,18 @@ if want > 0 and not paused then
         end
     end
 end
-if #leases > 0 then
+if claimed > 0 then
+    -- A listpack, which Redis keeps a small set in, is read from its front for
+    -- every entry that is added: 3 us a job. A member that is too long for one
+    -- makes it a skiplist for as long as it is not empty.
+    local small = claimed > LISTPACK_CLAIM and call('ZCARD', leased) <= 128
+    if small then
+        call('ZADD', leased, lease_until, NO_LISTPACK)
+    end
     call('ZADD', leased, unpack(leases))
+    if small then
+        call('ZREM', leased, NO_LISTPACK)
+    end
 end
 if states_len > 0 then
     call('HSET', state, unpack(states))
