@@ -6,8 +6,8 @@ acknowledged is lost, nothing runs twice without a cause.
     producers enqueue at a steady pace all the while ................|
                      slot, worker, dispatcher, web process, Redis: kill -9
 
-Producers note what was acknowledged, the handlers append a line at their start
-and one at their end (tests/unit/fixtures/chaos_app.c), and the checker compares.
+Producers note what was acknowledged, handlers append a line at their start and
+one at their end (tests/unit/fixtures/chaos_app.c), and the checker compares.
 PIT_TEST_SEED=123 repeats the order of the faults."""
 
 import collections

@@ -246,9 +246,10 @@ def check(queue, token=True):
     """Raises Broken when an invariant does not hold; id -> place.
 
     Every id that has a record is in exactly one of ready, due, retrying,
-    leased, dead, done and quarantined, and nothing else is there; the state's code fits the
-    place; what is kept beside a job goes with it. With @token, a ready list
-    that is not empty has a token in wake (nobody holds it), unless paused.
+    leased, dead, done and quarantined, and nothing else is there; the state's
+    code fits the place; what is kept beside a job goes with it. With @token, a
+    ready list that is not empty has a token in wake (nobody holds it), unless
+    paused.
     """
     data = _read(queue)
     places = _places(data)
