@@ -7,13 +7,6 @@
 #include "server.h"
 #include "settings.h"
 
-static int
-fail(const struct error *err)
-{
-    log_error("%s", err->msg);
-    return SERVER_EXIT_USAGE;
-}
-
 int
 main(int argc, char **argv)
 {
@@ -40,8 +33,11 @@ main(int argc, char **argv)
                       "there is no argument '%s'; see pit-web --help", argv[1]);
     if (st == ST_OK)
         st = settings_check(&settings, &level, &err);
-    if (st != ST_OK)
-        return fail(&err);
+    if (st != ST_OK) {
+        log_error("%s", err.msg);
+        config_clear(&settings_program, &settings);
+        return SERVER_EXIT_USAGE;
+    }
     log_init("pit-web", level, settings.log_json);
     process_set_name("pit-web");
     int exit_status = server_run(&settings);

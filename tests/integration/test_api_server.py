@@ -98,6 +98,21 @@ class Start(PitTestCase):
                  [process.pid] + children_of(process.pid)]
         self.assertEqual(names, ["pit-web"] * 3)
 
+    def test_access_log(self):
+        store = self.redis(aof="no")
+        path = os.path.join(self.dir, "access.log")
+        front = self.web(store, flags=["--access-log", path])
+        self.assertEqual(front.http.get("/v1/x?y=%22").status, 404)
+
+        def line():
+            with open(path, encoding="ascii") as log:
+                return [one for one in log.read().splitlines()
+                        if "/v1/x" in one]
+        found = wait_until(line, 5, "a line")[0]
+        self.assertRegex(found, r'^127\.0\.0\.1 - - \[.*\] '
+                         r'"GET /v1/x\?y=%22 HTTP/1.1" 404 \d+ '
+                         r'\d\.\d{3} \S+$')
+
     def test_without_an_application(self):
         store = self.redis(aof="no")
         front = self.web(store, app=None, ready="/readyz")

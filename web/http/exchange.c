@@ -34,19 +34,20 @@ add_to_access_log(struct exchange *x, int status)
     const struct pit_request *req = &x->pub.req;
     struct access_log *access = x->connection->front->options.access;
 
-    access_add(access, &(struct access_entry){
-                           .peer = x->connection->peer,
-                           .method = x->head.method
-                                         ? request_method_name(x->head.method)
-                                         : "-",
-                           .path = req->raw_path,
-                           .query = req->raw_query,
-                           .version_minor = req->version_minor,
-                           .status = status,
-                           .bytes = x->sent,
-                           .duration_us = clock_mono_us() - x->started_us,
-                           .request_id = req->id,
-                       });
+    access_add(
+        access,
+        &(struct access_entry){
+            .peer = x->connection->peer,
+            .method =
+                x->head.method ? request_method_name(x->head.method) : "-",
+            .path = req->raw_path,
+            .query = req->raw_query,
+            .version_minor = req->version_minor,
+            .status = status,
+            .bytes = x->sent,
+            .duration_us = x->started_us ? clock_mono_us() - x->started_us : 0,
+            .request_id = req->id,
+        });
 }
 
 static void
@@ -249,6 +250,8 @@ exchange_begin(struct exchange *x)
     struct connection *c = x->connection;
     struct front *front = c->front;
 
+    if (front->options.access) /* nobody else reads the clock for it */
+        x->started_us = clock_mono_us();
     fill_request(x);
     frame_body(x);
     x->last = !x->head.keep_alive || c->requests >= front->options.requests_max;
