@@ -15,6 +15,7 @@
 #include "access.h"
 #include "api/api.h"
 #include "app/loader.h"
+#include "async/co.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/process.h"
@@ -214,7 +215,8 @@ look_whether_drained(struct loop_timer *timer)
         process->silenced = true;
         front_drain(process->front);
     }
-    if (!process->listener && stats.open == 0 && stats.in_flight == 0) {
+    if (!process->listener && stats.open == 0 && stats.in_flight == 0 &&
+        co_detached(process->loop) == 0) {
         loop_stop(process->loop);
         return;
     }
@@ -224,6 +226,7 @@ look_whether_drained(struct loop_timer *timer)
                      stats.in_flight);
         process->cancelled = true;
         front_cancel(process->front);
+        co_detached_cancel(process->loop);
     }
     if (passed_ms >= grace_ms + CANCEL_GRACE_MS) {
         loop_stop(process->loop);
@@ -329,8 +332,8 @@ stop(struct process *process)
     rds_free(process->rds);
     route_table_free(process->routes);
     views_free(process->views);
+    loop_free(process->loop); /* its threads may be in the application */
     loader_close(&process->loader);
-    loop_free(process->loop);
 }
 
 enum status
@@ -341,6 +344,15 @@ process_check(const struct settings *settings, struct error *err)
     enum status st = start(&process, err);
     stop(&process);
     return st;
+}
+
+static void
+on_usr1(int signo, void *arg)
+{
+    struct process *process = arg;
+
+    (void)signo;
+    co_dump(process->loop, stderr);
 }
 
 static void
@@ -361,6 +373,7 @@ serve(struct process *process, const struct process_options *options)
         loop_timer_start(process->loop, &process->listen_timer, REDIS_FIRST_MS,
                          listen_anyway);
     loop_on_signal(process->loop, SIGTERM, on_term, process);
+    loop_on_signal(process->loop, SIGUSR1, on_usr1, process);
     loop_run(process->loop);
 }
 
@@ -387,7 +400,8 @@ process_run(const struct process_options *options)
         return 1;
     }
     serve(process, options);
-    bool clean = front_stats(process->front).in_flight == 0;
+    bool clean = front_stats(process->front).in_flight == 0 &&
+                 co_count(process->loop) == 0;
     /* Coroutines that did not unwind hold parts of all this: let them go with
      * the process. */
     if (!clean)

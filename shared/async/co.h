@@ -132,6 +132,8 @@ CHECK enum status co_await_calls(struct co *co, const struct co_call *calls,
 CHECK enum status co_detach(struct loop *loop, const char *name, co_fn *fn,
                             void *arg, void (*arg_free)(void *arg));
 uint32_t co_detached(const struct loop *loop);
+/* Cancels them all; returns how many were not yet. */
+uint32_t co_detached_cancel(struct loop *loop);
 /* For the end of a program: turns the loop until the detached ones have ended;
  * cancels those that are left after @grace_ms and waits for them too. Returns
  * how many were cancelled. */

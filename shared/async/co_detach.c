@@ -79,6 +79,19 @@ co_detached(const struct loop *loop)
     return loop->detached_count;
 }
 
+uint32_t
+co_detached_cancel(struct loop *loop)
+{
+    uint32_t cancelled = 0;
+
+    LIST_FOREACH (link, &loop->detached) {
+        struct detached *d = LIST_ENTRY(link, struct detached, link);
+        cancelled += co_cancelled(d->co) == ST_OK;
+        co_cancel(d->co, ST_CANCELLED);
+    }
+    return cancelled;
+}
+
 static void
 grace_cb(struct loop_timer *timer)
 {
@@ -96,12 +109,8 @@ co_drain(struct loop *loop, int64_t grace_ms)
         loop_turn(loop, -1);
     loop_timer_stop(&grace);
     while (loop->detached_count > 0) {
-        /* One that a cancelled one detached meanwhile, too. */
-        LIST_FOREACH (link, &loop->detached) {
-            struct detached *d = LIST_ENTRY(link, struct detached, link);
-            cancelled += co_cancelled(d->co) == ST_OK;
-            co_cancel(d->co, ST_CANCELLED);
-        }
+        /* Again each turn: one that was cancelled may detach another. */
+        cancelled += co_detached_cancel(loop);
         loop_turn(loop, -1);
     }
     return cancelled;
