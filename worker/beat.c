@@ -108,7 +108,7 @@ greet(struct co *co, void *arg)
         log_error("%s", err.msg);
         d->exit_status = DISPATCHER_EXIT_CONFIG;
         loop_stop(d->loop);
-    } else if (st != ST_OK && rds_up(d->rds))
+    } else if (st != ST_OK && !d->leaving && rds_up(d->rds))
         log_error("cannot register the worker: %s", err.msg);
     return st;
 }
@@ -119,7 +119,7 @@ greeted_cb(void *arg, enum status status)
     struct dispatcher *d = arg;
 
     d->greeting = false;
-    if (status != ST_OK)
+    if (status != ST_OK || d->leaving)
         return; /* again with the next beat, or connect */
     d->admitted = true;
     beat(d);

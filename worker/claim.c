@@ -84,7 +84,7 @@ answered(struct exchange *exchange)
     finish_taken(exchange);
     for (size_t i = 0; i < work->claimed_len; i++)
         take(source, &work->claimed[i], exchange->sent_ms);
-    source->maybe_ready = work->more;
+    source->maybe_ready = source->more = work->more;
     source->asked_ms = exchange->sent_ms;
     source->d->was_busy |= work->claimed_len > 0;
     if (work->next_ms >= 0)
@@ -177,7 +177,10 @@ claim_size(const struct source *source, int32_t room_us)
         n = QUEUE_CLAIM_MAX;
     if (n == 0)
         n = 1; /* less than a whole long job: it waits for a few short ones */
-    return source->exchanges > 0 && n < QUEUE_CLAIM_MAX ? 0 : n;
+    /* A second call at once only for what is known to be there. */
+    if (source->exchanges > 0 && (!source->more || n < QUEUE_CLAIM_MAX))
+        return 0;
+    return n;
 }
 
 static bool

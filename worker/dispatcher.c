@@ -104,6 +104,13 @@ dispatcher_lost(struct dispatcher *d, struct str token)
         dispatcher_drop(d, held);
 }
 
+static void
+drop_list(struct dispatcher *d, struct list *list)
+{
+    while (!list_empty(list))
+        dispatcher_drop(d, LIST_ENTRY(list->next, struct held, link));
+}
+
 /* --- the pass ---------------------------------------------------------------
  */
 
@@ -359,7 +366,8 @@ add_sources(struct dispatcher *d, const struct dispatcher_queue *queues,
     for (size_t i = 0; i < n; i++) {
         struct source *source = &d->sources[i];
         *source = (struct source){.d = d, .maybe_ready = true};
-        source->name = str_c(xstrdup(queues[i].name));
+        memcpy(source->name_bytes, queues[i].name, sizeof queues[i].name);
+        source->name = str_c(source->name_bytes);
         list_init(&source->finishes);
         queue_wake_key(d->queues, source->name, source->wake_key);
         d->weights[i].weight = queues[i].weight;
@@ -429,6 +437,55 @@ init(struct dispatcher *d, const struct dispatcher_context *context)
         lane_init(&d->lanes[i], d, (uint32_t)i);
 }
 
+static void
+drop_calls(struct dispatcher *d)
+{
+    for (size_t i = 0; i < EXCHANGES; i++) {
+        rds_call_clear(&d->exchanges[i].work.call);
+        drop_list(d, &d->exchanges[i].finishes);
+    }
+    for (size_t i = 0; i < RENEWALS; i++)
+        rds_call_clear(&d->renewals[i].call);
+    for (size_t i = 0; i < d->lanes_len; i++)
+        rds_call_clear(&d->lanes[i].progress_call);
+    rds_call_clear(&d->beat_call);
+    rds_call_clear(&d->leave_call);
+}
+
+/* Frees everything, without a callback of what was under way; only the
+ * coroutine that greets has to run to its end. */
+static void
+dispose(struct dispatcher *d)
+{
+    loop_hook_remove(&d->hook);
+    event_free(d->link_event);
+    event_free(d->bell_event);
+    d->leaving = true;
+    wake_disconnect(d);
+    drop_calls(d);
+    drop_list(d, &d->waiting);
+    for (size_t i = 0; i < d->lanes_len; i++)
+        lane_clear(&d->lanes[i]);
+    for (size_t i = 0; i < d->sources_len; i++) {
+        struct source *source = &d->sources[i];
+        drop_list(d, &source->finishes);
+        loop_timer_stop(&source->timer);
+        loop_timer_stop(&source->pause);
+    }
+    loop_timer_stop(&d->watch);
+    loop_timer_stop(&d->renew_timer);
+    loop_timer_stop(&d->beat_timer);
+    loop_timer_stop(&d->stop_timer);
+    loop_timer_stop(&d->sleep_pause);
+    queues_free(d->queues);
+    rds_free(d->rds);
+    while (d->greeting)
+        loop_turn(d->loop, 0);
+    loop_free(d->loop);
+    free(d->lanes);
+    free(d);
+}
+
 int
 dispatcher_run(const struct dispatcher_context *context)
 {
@@ -453,6 +510,7 @@ dispatcher_run(const struct dispatcher_context *context)
     renew_start(d);
     beat_start(d);
     loop_run(d->loop);
-    /* The process ends here: the kernel takes all of it back. */
-    return d->exit_status;
+    int exit_status = d->exit_status;
+    dispose(d);
+    return exit_status;
 }

@@ -10,6 +10,7 @@
 
 #include "options.h"
 #include "probe.h"
+#include "queue/id.h"
 #include "ring.h"
 
 struct dispatcher_context {
@@ -23,7 +24,7 @@ struct dispatcher_context {
 
 /* A queue of --queues. */
 struct dispatcher_queue {
-    char name[65];
+    char name[ID_QUEUE_MAX + 1];
     int32_t weight;
 };
 

@@ -34,6 +34,14 @@ lane_init(struct lane *lane, struct dispatcher *d, uint32_t index)
 }
 
 void
+lane_clear(struct lane *lane)
+{
+    for (uint32_t p = lane->sender.collected; p != lane->sender.pushed; p++)
+        dispatcher_drop(lane->d, *job_at(lane, p));
+    lane->sender.pushed = lane->sender.collected;
+}
+
+void
 lane_start(struct lane *lane)
 {
     ring_sender_init(&lane->sender, lane->d->context->rings[lane->index]);

@@ -41,9 +41,11 @@ struct dispatcher;
 
 struct source {
     struct dispatcher *d;
-    struct str name;
+    struct str name; /* of name_bytes */
+    char name_bytes[ID_QUEUE_MAX + 1];
     char wake_key[160];
     bool maybe_ready;   /* not known to be empty */
+    bool more;          /* the last answer said so */
     bool due;           /* something fell due: ask even without room */
     bool measured;      /* mean_us is one */
     int32_t mean_us;    /* how long its jobs ran, smoothed */
@@ -168,6 +170,8 @@ void dispatcher_lost(struct dispatcher *d, struct str token);
 /* --- lane.c ----------------------------------------------------------------
  */
 void lane_init(struct lane *lane, struct dispatcher *d, uint32_t index);
+/* Drops what it holds. */
+void lane_clear(struct lane *lane);
 /* Prepares the ring and asks for a child. */
 void lane_start(struct lane *lane);
 /* Settles what the child has finished. */

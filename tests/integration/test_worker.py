@@ -7,8 +7,8 @@ import subprocess
 import time
 import unittest
 
-from pitharness import (PitTestCase, children_of, cpu_seconds, process_name,
-                        program_path, wait_until)
+from pitharness import (SLOWNESS, PitTestCase, children_of, cpu_seconds,
+                        process_name, program_path, wait_until)
 from pitqueue import Queue
 
 ROGUE = "tests/fixtures/rogue_app.so"
@@ -118,7 +118,8 @@ class Outcomes(WorkerCase):
         self.assertEqual(state.crashes, 2)
         self.assertEqual(self.queue.result(job), {"crashes": 2})
         for before, after in zip(state.history, state.history[1:]):
-            self.assertLess(after.started - before.started, 100)
+            self.assertLess(after.started - before.started,
+                            100 * SLOWNESS)
 
     def test_largest_args_and_results(self):
         self.start(app="examples/smokehouse.so")
