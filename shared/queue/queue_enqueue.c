@@ -14,7 +14,13 @@
 #include "queue/queue_private.h"
 #include "queue/script.h"
 
-enum { BATCH_BYTES_MAX = 1 << 20 };
+enum {
+    BATCH_BYTES_MAX = 1 << 20, /* args and tags; then no more is added */
+    HEADER_MAX = 512,          /* of a record without its tags */
+    BATCH_ROOM = BATCH_BYTES_MAX + JOB_ARGS_MAX +
+                 JOB_TAGS_MAX * (JOB_TAG_LEN_MAX + 1) +
+                 QUEUE_ENQUEUE_MAX * HEADER_MAX,
+};
 enum { FIXED_KEYS = 5, WORDS_OF_JOB = 4 };
 enum { WORDS_MAX = FIXED_KEYS + 10 + 1 + QUEUE_ENQUEUE_MAX * WORDS_OF_JOB };
 
@@ -117,7 +123,7 @@ batch_new(struct queue *queue, enum mode mode)
 
     batch->queue = queue;
     batch->mode = mode;
-    buf_init(&batch->bytes, BATCH_BYTES_MAX + JOB_ARGS_MAX + 65536);
+    buf_init(&batch->bytes, BATCH_ROOM);
     return batch;
 }
 
@@ -244,7 +250,7 @@ flush_some(struct queue *queue, struct list *pending, enum mode mode)
            bytes < BATCH_BYTES_MAX) {
         struct enqueue *job =
             LIST_ENTRY(list_shift(pending), struct enqueue, link);
-        bytes += job->spec.args.n;
+        bytes += job->spec.args.n + job->spec.tags.n;
         job->private = batch;
         batch->jobs[batch->n++] = job;
     }
@@ -322,7 +328,7 @@ enum status
 queue_enqueue_await(struct co *co, struct queues *queues, struct enqueue *e)
 {
     queue_enqueue(queues, e, NULL, NULL);
-    return co_await (co, &e->op);
+    return co_await(co, &e->op);
 }
 
 enum status
@@ -349,7 +355,7 @@ queue_enqueue_all(struct co *co, struct queues *queues,
         goto out;
     }
     batch_send(batch, NULL);
-    status = co_await (co, &batch->call.op);
+    status = co_await(co, &batch->call.op);
     if (status != ST_OK) {
         if (err)
             *err = batch->call.err;

@@ -46,7 +46,7 @@ work(struct co *co, struct scene *s, struct work *w, int claim,
                        .token_first = s->tokens};
     s->tokens += (uint64_t)claim;
     queue_work(s->queues, w, finishes, n, NULL, NULL);
-    enum status status = co_await (co, &w->call.op);
+    enum status status = co_await(co, &w->call.op);
     return status == ST_OK ? queue_work_result(w, &s->err) : status;
 }
 
@@ -154,7 +154,7 @@ many(struct co *co, void *arg)
         queue_enqueue(s->queues, &all[i], NULL, NULL);
     }
     for (int i = 0; i < MANY; i++)
-        STEP(s, co_await (co, &all[i].op) == ST_OK);
+        STEP(s, co_await(co, &all[i].op) == ST_OK);
     int priority = 9;
     do {
         STEP(s, work(co, s, &w, 64, NULL, 0) == ST_OK);
@@ -177,6 +177,51 @@ test_many_go_in_few_calls_and_come_out_by_priority(void **state)
 
     (void)state;
     run(many, &s);
+}
+
+/* A batch whose last job is as large as can be, all of them with long tags. */
+static enum status
+large(struct co *co, void *arg)
+{
+    enum { JOBS = 128, ARGS = 8256 };
+    struct scene *s = arg;
+    struct enqueue *all = calloc(JOBS, sizeof *all);
+    char *args = malloc(JOB_ARGS_MAX), tags[JOB_TAGS_MAX * 65];
+
+    STEP(s, rds_wait_up(co, s->rds, 5000) == ST_OK);
+    memset(args, ' ', JOB_ARGS_MAX);
+    memset(tags, 't', sizeof tags);
+    for (size_t i = 64; i < sizeof tags; i += 65)
+        tags[i] = ',';
+    args[0] = args[JOB_ARGS_MAX - 1] = '1';
+    for (int i = 0; i < JOBS; i++) {
+        job_spec_init(&all[i].spec);
+        all[i].spec.queue = STR("q");
+        all[i].spec.task = STR("noop");
+        all[i].spec.args = str_from(args, i < JOBS - 1 ? ARGS : JOB_ARGS_MAX);
+        all[i].spec.tags = str_from(tags, sizeof tags - 1);
+        STEP(s, job_spec_check(&all[i].spec, &s->err) == ST_OK);
+        queue_enqueue(s->queues, &all[i], NULL, NULL);
+    }
+    for (int i = 0; i < JOBS; i++) {
+        enum status st = co_await(co, &all[i].op);
+        s->err = all[i].err;
+        s->step = __LINE__;
+        if (st != ST_OK)
+            return st;
+    }
+    free(args);
+    free(all);
+    return ST_OK;
+}
+
+static void
+test_large_jobs_gather(void **state)
+{
+    struct scene s = {0};
+
+    (void)state;
+    run(large, &s);
 }
 
 static enum status
@@ -303,6 +348,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_life_of_a_job),
         cmocka_unit_test(test_many_go_in_few_calls_and_come_out_by_priority),
+        cmocka_unit_test(test_large_jobs_gather),
         cmocka_unit_test(test_own_ids_are_stored_once),
         cmocka_unit_test(test_a_wait_ends_with_the_job),
     };

@@ -701,6 +701,9 @@ class WakeAndNext(ScriptCase):
         self.assertTrue(4000 < self.queue.work().next <= 5000)
         self.queue.work(finishes=[done_all(claimed, keep=0)])
         self.assertTrue(4000 < self.queue.work().next <= 5000)
+        claimed, = self.claim(job("c"), lease=30000)
+        work = self.queue.work(finishes=[ended("f", claimed, 2000)])
+        self.assertTrue(1000 < work.next <= 2000, "a retry")
 
     def test_next_of_what_is_kept_is_minutes_at_least_a_day_at_most(self):
         claimed = self.claim(job("a"), job("b"), job("c", where=None))
