@@ -4,6 +4,7 @@
 #include "app/job_json.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/jsontext.h"
 
@@ -129,9 +130,16 @@ job_json_write_new(const struct job_spec *spec, struct str local,
         ADD(dst, "null");
     ADD(dst, ",\"result\":null,\"error\":null,\"attempt\":0,\"retries\":0,"
              "\"crashes\":0,\"progress\":null,\"created_at\":");
+    size_t created_at = dst->len;
     add_time(dst, created_ms);
+    size_t created_len = dst->len - created_at;
     ADD(dst, ",\"run_at\":");
-    add_time(dst, run_at_ms);
+    if (run_at_ms != created_ms) {
+        add_time(dst, run_at_ms);
+    } else if (buf_room(dst, created_len)) { /* making a time costs the most */
+        memcpy(dst->p + dst->len, dst->p + created_at, created_len);
+        buf_grew(dst, created_len);
+    }
     ADD(dst, ",\"started_at\":null,\"ended_at\":null,\"worker\":null,"
              "\"attempts\":[]");
     add_links(dst, spec->queue, local);

@@ -79,10 +79,18 @@ buf_grew(struct buf *b, size_t n)
     b->len += n;
 }
 
+/* True when @n more bytes fit without an allocation: the common case, which is
+ * worth not calling anything for. */
+static inline bool
+fits(const struct buf *b, size_t n)
+{
+    return !b->failed && b->p && n <= b->cap - b->len && n <= b->max - b->len;
+}
+
 void
 buf_add(struct buf *b, const void *p, size_t n)
 {
-    char *to = reserve(b, n, 0);
+    char *to = fits(b, n) ? b->p + b->len : reserve(b, n, 0);
 
     if (!to || n == 0)
         return;
@@ -105,7 +113,7 @@ buf_add_c(struct buf *b, const char *c)
 void
 buf_add_char(struct buf *b, char c)
 {
-    char *to = reserve(b, 1, 0);
+    char *to = fits(b, 1) ? b->p + b->len : reserve(b, 1, 0);
 
     if (!to)
         return;
