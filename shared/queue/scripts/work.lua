@@ -364,10 +364,8 @@ local token_number = tonumber(ARGV[4])
 local lease_until = string.format('%d', now + tonumber(ARGV[2]))
 
 local token_stem = ARGV[3] .. '.'
--- Lua makes a number text by %.14g, for which it counts in big numbers: %d is
--- done in a third of the time. A worker's name has no % in it.
-local first_claim = 'R ' .. token_stem .. '%d 1 0 0 0 ' .. ARGV[3] .. ' ' ..
-    now_text .. '\n'
+local first_stem = 'R ' .. token_stem
+local first_claim = ' 1 0 0 0 ' .. ARGV[3] .. ' ' .. now_text .. '\n'
 
 local function claim(entry, id, record, text)
     taken[id] = true
@@ -394,7 +392,8 @@ local function claim(entry, id, record, text)
         before = s.attempt .. ' ' .. s.retries .. ' ' .. s.crashes
         put(id, format('R', s))
     else
-        put(id, string.format(first_claim, token_number))
+        -- Lua's own number to text is %.14g, through big numbers.
+        put(id, string.format('%s%d%s', first_stem, token_number, first_claim))
     end
     leases[2 * claimed + 1] = lease_until
     leases[2 * claimed + 2] = entry
