@@ -19,7 +19,8 @@
 #include "state.h"
 
 enum {
-    SLEEP_S = 60, /* by Redis; one command and one look a minute */
+    SLEEP_S = 15, /* a lost token costs no more time than a lost lease, and
+                     with the heartbeat it is less than 0.2 commands a second */
     SLEEP_MARGIN_MS = 2000,
     KNOWN_MS = 1000, /* an answer so old may have been overtaken */
 };

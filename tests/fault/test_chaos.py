@@ -26,7 +26,7 @@ from pitscripts import Queue, check, seed_of_test
 APP = "tests/fixtures/chaos_app.so"
 QUEUE = "chaos"
 LEASE_S = 2
-LEAD_IN_S, FAULTS_S, QUIET_S = 2 * SLOWNESS, 16 * SLOWNESS, 9 * SLOWNESS
+LEAD_IN_S, FAULTS_S, QUIET_S = 2, 16, 9 * SLOWNESS
 PRODUCING_S = LEAD_IN_S + FAULTS_S + QUIET_S
 HEALED_S = (LEASE_S + 4) * SLOWNESS  # after the last fault nothing runs twice
 DRAIN_S = 30

@@ -141,6 +141,19 @@ class Frozen(Recovery):
         self.assertEqual([run.attempt for run in self.runs("E", local)], [2])
         self.check_works_again(self.first)
 
+    def test_token_that_a_frozen_worker_took_delays_for_seconds_only(self):
+        def asleep(workers):
+            return sum(one["cmd"] == "blpop"
+                       for one in self.client.client_list()) == workers
+        wait_until(lambda: asleep(1), 5, "the first in BLPOP")
+        self.hire()
+        wait_until(lambda: asleep(2), 5, "the second in BLPOP")
+        # Redis serves those who block in their order: the frozen one first.
+        self.freeze([self.first.pid] + descendants_of(self.first.pid))
+        local = self.post(1)
+        self.wait_code(local, "S", 17)
+        self.assertEqual(self.queue.stats()["succeeded"], 1)
+
     def test_late_finish_is_refused(self):
         """The handler ends while its dispatcher hangs; another one runs it
         meanwhile, and the late success must not be taken for that one's."""
