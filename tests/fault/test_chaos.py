@@ -14,6 +14,7 @@ import collections
 import json
 import os
 import random
+import re
 import signal
 import threading
 import time
@@ -289,11 +290,20 @@ class Chaos(PitTestCase):
         self.assertGreater(len(acknowledged), 15000)
         for fault in ("slot", "dispatcher", "web_process", "worker", "redis"):
             self.assertGreater(self.faults[f"kill_{fault}"], 0, fault)
+        self.check_logs()
         self.check_sets(attempted, acknowledged, ends)
         self.check_attempts(starts, first_fault, last_fault)
         self.check_places(ends, warm)
         self.assertEqual(self.key_names() - {f"pit:{{{QUEUE}}}:waits"},
                          baseline)
+
+    def check_logs(self):
+        """What a supervisor replaces must not have died of itself."""
+        for process in self.processes:
+            found = re.search(r".*(Sanitizer|runtime error:|[Aa]ssert"
+                              r"|stack smashing|signal (?!9\b)\d+).*",
+                              process.log())
+            self.assertIsNone(found, found and found.group())
 
     def check_sets(self, attempted, acknowledged, ends):
         executed = {run.n for run in ends}
