@@ -6,6 +6,7 @@
  */
 #include "api/envelope.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -223,6 +224,7 @@ read_tags(struct jsontext value, struct arena *arena, struct envelope *envelope,
         enum status st = read_name(element, arena, pointer, &tag, err);
         if (st != ST_OK)
             return st;
+        assert(tag.p && len + 1 + tag.n <= sizeof joined);
         if (len > 0)
             joined[len++] = ',';
         memcpy(joined + len, tag.p, tag.n);

@@ -281,7 +281,7 @@ idempotency_begin(struct co *co, struct queues *queues, struct str key,
                   const struct pit_request *req, struct idempotency *ret,
                   enum idempotency_verdict *ret_verdict, struct error *err)
 {
-    struct idempotency_entry found;
+    struct idempotency_entry found = {0};
     int64_t age_ms = -1;
 
     *ret = (struct idempotency){.rds = queues_rds(queues)};

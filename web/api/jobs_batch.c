@@ -19,6 +19,7 @@
 #include "api/payload.h"
 #include "api/preference.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -128,6 +129,7 @@ set_accepted_bit(struct batch *batch, uint32_t index)
 static bool
 accepted_bit(const struct batch *batch, uint32_t index)
 {
+    assert(batch->key); /* only a key's entry can be replayed */
     const struct idempotency_entry *entry = &batch->key->entry;
 
     return index / 8 < entry->accepted_len &&
@@ -535,6 +537,7 @@ enqueue_atomic(struct batch *batch, struct window *window)
         jobs[i] = &item->enqueue;
         if (item->err.status != ST_OK)
             return refuse_item(batch, i, &item->err);
+        assert(jobs[i]->spec.queue.p);
         if (!str_eq(jobs[i]->spec.queue, jobs[0]->spec.queue)) {
             (void)error_set_at(&item->err, "/queue",
                                "an atomic batch goes to one queue, the first "
@@ -669,12 +672,14 @@ run_under_key(struct batch *batch, const struct shape *shape)
         return api_refuse_key(exchange, verdict == IDEMPOTENCY_REUSED);
     batch->key = &key;
     batch->replay = verdict == IDEMPOTENCY_REPLAY;
-    if (batch->replay) {
+    if (batch->replay)
         st = response_set(&exchange->res, STR("Idempotency-Replayed"),
                           STR("true"));
-        return st == ST_OK ? run(batch, shape) : st;
-    }
-    st = run(batch, shape);
+    if (st == ST_OK)
+        st = run(batch, shape);
+    batch->key = NULL;
+    if (batch->replay)
+        return st;
     uint32_t jobs = batch->total ? batch->total : batch->accepted;
     if (jobs > IDEMPOTENCY_JOBS_MAX)
         jobs = IDEMPOTENCY_JOBS_MAX;
@@ -707,7 +712,7 @@ read_shape(struct batch *batch, struct shape *shape, bool *ret_refused)
     if (atomic.p && !str_eq_c(atomic, "true") && !str_eq_c(atomic, "false"))
         return api_refuse_with(exchange, PROBLEM_INVALID_REQUEST,
                                "the query's atomic is true or false");
-    shape->atomic = str_eq_c(atomic, "true");
+    shape->atomic = atomic.p && str_eq_c(atomic, "true");
     enum status st = idempotency_key(req, &shape->key, err);
     if (st != ST_OK)
         return api_fail(exchange, st, err, false);
