@@ -47,14 +47,17 @@ def cpu_of_tree(pid):
 
 
 def rss_by_name(pid):
-    """{name: largest resident size in KiB} of a tree of processes."""
+    """{name: (resident MiB, of that its own memory)} of a tree of processes,
+    the largest of each name. The rest are pages of program and libraries, of
+    which the machine holds one copy for all."""
     found = {}
     for one in tree(pid):
-        match = re.search(r"^VmRSS:\s+(\d+) kB", read(f"/proc/{one}/status"),
-                          re.M)
-        if match:
+        sizes = [int(size) / 1024 for size in re.findall(
+            r"^(?:VmRSS|RssAnon):\s+(\d+) kB", read(f"/proc/{one}/status"),
+            re.M)]
+        if len(sizes) == 2:
             name = pitharness.process_name(one)
-            found[name] = max(found.get(name, 0), int(match.group(1)))
+            found[name] = max(found.get(name, (0, 0)), tuple(sizes))
     return found
 
 
