@@ -193,9 +193,12 @@ announce(struct dispatcher *d)
 static bool
 some_ready(const struct dispatcher *d)
 {
-    for (size_t i = 0; i < d->lanes_len; i++)
-        if (ring_ready(&d->lanes[i].sender))
+    for (size_t i = 0; i < d->lanes_len; i++) {
+        const struct lane *lane = &d->lanes[i];
+        if (ring_ready(&lane->sender) ||
+            (lane->state == LANE_STARTING && ring_attached(lane->sender.ring)))
             return true;
+    }
     return false;
 }
 
@@ -505,9 +508,7 @@ dispatcher_run(const struct dispatcher_context *context)
     }
     d->link_event = watch_fd(d, context->link, link_cb);
     d->bell_event = watch_fd(d, context->bell->fd, bell_cb);
-    for (size_t i = 0; i < d->lanes_len; i++)
-        lane_start(&d->lanes[i]);
-    renew_start(d);
+    renew_start(d); /* and with it the slots */
     beat_start(d);
     loop_run(d->loop);
     int exit_status = d->exit_status;

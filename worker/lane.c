@@ -50,17 +50,17 @@ lane_start(struct lane *lane)
     lane->cancel = RING_RUN_ON;
     lane->progress_version = 0;
     lane->started_ms = clock_mono_ms();
-    lane->state = LANE_STARTING;
-    link_send(lane->d->context->link, LINK_START, lane->index, 0);
+    /* If it cannot be told now, the next tick tries again. */
+    if (link_send(lane->d->context->link, LINK_START, lane->index, 0))
+        lane->state = LANE_STARTING;
 }
 
 static void
 kill_child(struct lane *lane)
 {
-    if (lane->killed)
-        return;
-    lane->killed = true;
-    link_send(lane->d->context->link, LINK_KILL, lane->index, 0);
+    if (!lane->killed) /* tried again with the next look, if need be */
+        lane->killed =
+            link_send(lane->d->context->link, LINK_KILL, lane->index, 0);
 }
 
 /* --- jobs in ----------------------------------------------------------------
@@ -156,9 +156,10 @@ lane_collect(struct lane *lane)
         lane->stuck = false;
         lane->changed = true;
     }
-    if (bad && !lane->corrupt) {
+    if (bad && !lane->corrupt)
         log_error("slot %u wrote rubbish into its ring; it is killed",
                   lane->index);
+    if (bad) {
         lane->corrupt = true;
         kill_child(lane);
     }
@@ -178,14 +179,17 @@ lane_running(const struct lane *lane, int64_t *ret_since_us)
 void
 lane_cancel(struct lane *lane, enum ring_cancel reason)
 {
-    if (lane->cancel != RING_RUN_ON)
-        return;
-    lane->cancel = reason;
-    lane->stuck = true;
-    lane->kill_at_ms = clock_mono_ms() +
-                       (lane->d->hurry ? 0 : lane->d->options->kill_grace_ms);
-    ring_cancel(&lane->sender, lane->sender.collected, reason);
-    lane_watch_soon(lane->d, WATCH_BUSY_MS);
+    struct dispatcher *d = lane->d;
+
+    if (lane->cancel == RING_RUN_ON) {
+        lane->cancel = reason;
+        lane->stuck = true;
+        lane->kill_at_ms = clock_mono_ms() + d->options->kill_grace_ms;
+        ring_cancel(&lane->sender, lane->sender.collected, reason);
+    }
+    if (d->hurry)
+        lane->kill_at_ms = clock_mono_ms();
+    lane_watch_soon(d, WATCH_BUSY_MS);
 }
 
 static void

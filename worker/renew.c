@@ -111,8 +111,11 @@ renew_start(struct dispatcher *d)
 {
     int64_t every_ms = d->options->lease_ms / 12;
 
-    for (size_t i = 0; i < d->lanes_len; i++)
+    for (size_t i = 0; i < d->lanes_len; i++) {
         ring_trim(&d->lanes[i].sender);
+        if (d->lanes[i].state == LANE_DOWN && !d->stopping)
+            lane_start(&d->lanes[i]);
+    }
     loop_timer_start(d->loop, &d->renew_timer,
                      every_ms > 1000 ? 1000 : every_ms, tick_cb);
 }

@@ -182,9 +182,11 @@ slot_died(struct child *child, const struct child_death *death)
     children_stop(child, 0, 0, false); /* until LINK_START */
     if (ring_attached(s->rings[child->index]))
         children_healthy(child);
-    if (s->dispatcher.pid)
-        link_send(s->link[0], LINK_DIED, child->index, death->wait_status);
-    else if (!s->stopping && !slots_alive(s))
+    if (s->dispatcher.pid) {
+        /* One that cannot be told would wait for this slot for ever. */
+        if (!link_send(s->link[0], LINK_DIED, child->index, death->wait_status))
+            children_signal(&s->dispatcher, SIGKILL);
+    } else if (!s->stopping && !slots_alive(s))
         restart_dispatcher(s);
 }
 
