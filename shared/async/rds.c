@@ -470,5 +470,5 @@ rds_wait_up(struct co *co, struct rds *rds, int64_t timeout_ms)
     op_init(&waiter.op, rds->loop, &class, NULL, NULL);
     list_append(&rds->waiters, &waiter.link);
     loop_timer_start(rds->loop, &waiter.timer, timeout_ms, waiter_timeout_cb);
-    return co_await (co, &waiter.op);
+    return co_await(co, &waiter.op);
 }

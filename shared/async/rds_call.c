@@ -391,7 +391,7 @@ rds_await(struct co *co, struct rds *rds, struct rds_call *call,
         }
     }
     redisFreeCommand(command);
-    return co_await (co, &call->op);
+    return co_await(co, &call->op);
 }
 
 /* Replies ----------------------------------------------------------------- */

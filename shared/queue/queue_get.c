@@ -26,7 +26,7 @@ ask(struct co *co, struct queues *queues, struct rds_call *call,
     }
     rds_send_script(queues->rds, call, script, nkeys, argc, argv, len, NULL,
                     NULL);
-    return co_await (co, &call->op);
+    return co_await(co, &call->op);
 }
 
 static struct str

@@ -128,7 +128,7 @@ ask(struct co *co, struct queues *queues, const struct keys *keys,
 
     rds_send_script(queues->rds, &call, &script_wait, 3, 5, argv, len, NULL,
                     NULL);
-    enum status status = co_await (co, &call.op);
+    enum status status = co_await(co, &call.op);
     if (status == ST_OK)
         *ret_ended = call.reply->integer == 1;
     else if (err)
@@ -159,7 +159,7 @@ queue_wait(struct co *co, struct queues *queues, struct job_id id,
                          timer_cb);
         status = ask(co, queues, &keys, id.local, &ended, err);
         if (status == ST_OK && !ended)
-            status = co_await (co, &waiter.op);
+            status = co_await(co, &waiter.op);
         op_cancel(&waiter.op);
     } while (status == ST_OK && !ended);
     return status;

@@ -9,7 +9,7 @@ await_words(struct co *co, struct queues *queues, struct rds_call *call,
             struct error *err)
 {
     rds_send(queues_rds(queues), call, argc, argv, len, NULL, NULL);
-    enum status status = co_await (co, &call->op);
+    enum status status = co_await(co, &call->op);
 
     if (status != ST_OK && err)
         *err = call->err;
