@@ -227,7 +227,8 @@ read_tags(struct jsontext value, struct arena *arena, struct envelope *envelope,
         assert(tag.p && len + 1 + tag.n <= sizeof joined);
         if (len > 0)
             joined[len++] = ',';
-        memcpy(joined + len, tag.p, tag.n);
+        if (tag.n > 0)
+            memcpy(joined + len, tag.p, tag.n);
         len += tag.n;
     }
     char *copy = arena_copy(arena, str_from(joined, len));
