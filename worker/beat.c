@@ -68,9 +68,16 @@ static void
 beaten_cb(struct op *op)
 {
     struct dispatcher *d = op->arg;
+    const redisReply *reply = d->beat_call.reply;
+    /* A new field: the first beat, or somebody emptied the server. */
+    bool is_new = op->status == ST_OK && reply->type == REDIS_REPLY_INTEGER &&
+                  reply->integer == 1;
 
     d->beat_busy = false;
     rds_call_clear(&d->beat_call);
+    if (is_new && d->known)
+        beat_connected(d);
+    d->known |= is_new;
 }
 
 static void

@@ -190,6 +190,7 @@ announce(struct dispatcher *d)
              d->sources_len);
 }
 
+/* Whatever a child rings for: a result, and that it has come up. */
 static bool
 some_ready(const struct dispatcher *d)
 {
@@ -280,6 +281,10 @@ stop(struct dispatcher *d, bool hurry)
     d->stopping = true;
     d->hurry |= hurry;
     wake_disconnect(d);
+    /* The sleeper may have been given a token that is lost with it: a call
+     * that claims nothing leaves another, if there is work for others. */
+    for (size_t i = 0; i < d->sources_len; i++)
+        d->sources[i].due = true;
     for (size_t i = 0; i < d->lanes_len; i++)
         lane_take_back(&d->lanes[i]);
     if (d->hurry)

@@ -151,6 +151,7 @@ struct dispatcher {
     bool announced; /* "ready" was logged */
     bool greeting;  /* a coroutine is at it */
     bool admitted;  /* the keys in Redis are of our schema */
+    bool known;     /* its heartbeat was stored once */
     int exit_status;
     bool stopping;
     bool hurry;   /* stopping without a grace time */

@@ -267,6 +267,9 @@ class RedisFaults(FaultCase):
         self.client.script_flush()
         after = self.queue.enqueue("pid")
         self.queue.wait_code(after, "S", 5)
+        # With the next heartbeat it says again what it can run.
+        wait_until(lambda: self.client.hlen("pit:tasks") > 0 and
+                   self.client.exists("pit:schema"), 30, "its tasks again")
 
     def test_key_of_the_wrong_type(self):
         worker = self.start(slots=1, queues="default,other")

@@ -769,6 +769,14 @@ class Rubbish(ScriptCase):
         self.assertEqual(self.drain(), ["a"])
         self.assertEqual(self.queue.stats()["rubbish"], 6)
 
+    def test_ready_entry_of_a_job_behind_no_digit(self):
+        self.queue.enqueue(job("a"))
+        self.client.lpush(self.queue.key("ready:5"), "xa", ":a")
+        self.queue.work(claim=1)
+        self.assertEqual(self.client.zrange(self.queue.key("leased"), 0, -1),
+                         ["5a"])
+        self.assertEqual(self.queue.stats()["rubbish"], 2)
+
     def test_a_crowd_of_doubles_is_taken_in_steps(self):
         self.queue.enqueue(job("a"), job("b", 4))
         self.client.rpush(self.queue.key("ready:5"), *["5a"] * 5000)

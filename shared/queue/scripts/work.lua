@@ -434,8 +434,10 @@ if want > 0 and not paused then
                     -- A deleted job leaves its entry behind; the rest is rubbish.
                     count('skipped', 1)
                     dropped = dropped + 1
-                elseif taken[id] or (code and code ~= 87) then
-                    count('rubbish', 1) -- only 'W' waits here, and once
+                elseif taken[id] or (code and code ~= 87) or
+                    not ready_list(entry) then
+                    -- Only 'W' waits here, once, behind its priority's digit.
+                    count('rubbish', 1)
                     dropped = dropped + 1
                 else
                     claim(entry, id, records[i], texts[i])
