@@ -160,6 +160,23 @@ class Workers(FaultCase):
         state = self.queue.wait_code(local, "S")
         self.assertEqual((state.lost, state.crashes), (1, 0))
 
+    def test_token_of_a_draining_worker_is_passed_on(self):
+        first = self.start(slots=1, queues="default", app="examples/smokehouse.so")
+        (dispatcher,) = self.named(first, "pit-worker")
+        wait_until(self.sleepers(1), 10, "it to sleep")
+        self.start(slots=1, queues="default", app="examples/smokehouse.so")
+        wait_until(self.sleepers(2), 10, "both to sleep")
+        # The longest sleeper is given the token, and is told to end at the
+        # same time; SIGTERM to its supervisor continues it.
+        os.kill(dispatcher, signal.SIGSTOP)
+        local = self.queue.enqueue("noop")
+        first.signal(signal.SIGTERM)
+        self.queue.wait_code(local, "S", 5)
+
+    def sleepers(self, n):
+        return lambda: len([c for c in self.client.client_list()
+                            if c["cmd"] == "blpop"]) == n
+
     def test_retry_of_a_dead_worker_is_known_to_the_others(self):
         """An idle worker learns of due times that came up while it slept."""
         workers = self.both()
