@@ -79,7 +79,7 @@ struct problem {
     const char *detail;   /* what is wrong here and what to do */
     const char *pointer;  /* RFC 6901, to the field of the body; NULL or "":
                              none */
-    const char *instance; /* the request's path */
+    const char *instance; /* the request's path, still percent-encoded */
     int retry_after_s;    /* 0: the kind's own */
     int64_t max_bytes;    /* > 0: the limit that was passed */
     const json_t *extra;  /* an object of further members; borrowed */

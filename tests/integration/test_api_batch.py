@@ -102,6 +102,20 @@ class Each(BatchTestCase):
         self.batch([], query="?atomic=maybe", status=400)
         self.batch([], status=400, **{"Pit-Task": "noop"})
 
+    def test_query_parameter_with_a_typo(self):
+        for query in ("?atmoic=true", "?wait=1",
+                      "?atomic=true&atomic=false"):
+            answer = self.batch([{"task": "noop"}], query, status=400)
+            self.assertIn("query parameter", answer.json()["detail"])
+        self.assertEqual(self.stored(), 0)
+
+    def test_large_headers_and_one_large_args(self):
+        tags = ["t" * 62 + "%02d" % n for n in range(16)]
+        jobs = [{"task": "noop", "tags": tags, "args": "x" * 8200}] * 127
+        jobs.append({"task": "noop", "tags": tags, "args": "y" * 1047000})
+        answer = self.batch(jobs).json()
+        self.assertEqual((answer["accepted"], answer["rejected"]), (128, 0))
+
     def test_client_that_goes_away_half_way(self):
         with socket.create_connection(("127.0.0.1", self.front.port), 5) as s:
             s.sendall(b"POST /v1/jobs:batch HTTP/1.1\r\nHost: x\r\n"
@@ -111,6 +125,39 @@ class Each(BatchTestCase):
             wait_until(lambda: self.stored() > 0, 5, "jobs of the first part")
         self.assertEqual(self.http.get("/healthz").status, 200)
         self.assertEqual(self.lines('{"task":"noop"}')[0]["status"], 202)
+
+
+class Bodies(BatchTestCase):
+    def setUp(self):
+        PitTestCase.setUp(self)
+        self.store = self.redis(aof="no")
+        self.front = self.web(self.store, ready="/readyz",
+                              flags=["--processes", "1"])
+        self.http = self.front.http
+
+    def announce(self, size):
+        """A batch of which only the head comes; what is answered to it."""
+        client = socket.create_connection(("127.0.0.1", self.front.port), 5)
+        self.addCleanup(client.close)
+        client.sendall(b"POST /v1/jobs:batch HTTP/1.1\r\nHost: x\r\n"
+                       b"Content-Type: application/json\r\n"
+                       b"Expect: 100-continue\r\n"
+                       b"Content-Length: %d\r\n\r\n" % size)
+        return client, client.recv(4096)
+
+    def test_what_is_held_as_a_whole_is_bounded(self):
+        clients = []
+        for _ in range(4):
+            client, answer = self.announce(64 << 20)
+            self.assertIn(b" 100 Continue", answer)
+            clients.append(client)
+        _, answer = self.announce(64 << 20)
+        self.assertIn(b" 503 ", answer)
+        self.assertIn(b"\r\nRetry-After: ", answer)
+        for client in clients:
+            client.close()
+        wait_until(lambda: b" 100 " in self.announce(1 << 20)[1], 5,
+                   "room again")
 
 
 class Limits(BatchTestCase):

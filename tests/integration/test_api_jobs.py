@@ -185,6 +185,19 @@ class Enqueue(ApiTestCase):
         answer = self.http.get("/healthz", headers={"X-Request-Id": "a b\"c"})
         self.assertNotIn(" ", answer.headers["X-Request-Id"])
 
+    def test_query_parameters(self):
+        for path in ("/v1/jobs/a.b?wiat=1", "/v1/jobs/a.b?wait=1&wait=2",
+                     "/v1/jobs/a.b/result?x", "/v1/queues?limit=1",
+                     "/v1/queues/a?x=%ff", "/v1/tasks?%77ait=1"):
+            answer = self.http.get(path)
+            self.refused(answer, 400, "invalid-request",
+                         instance=path.partition("?")[0])
+            self.assertIn("query parameter", answer.json()["detail"])
+
+    def test_instance_is_a_uri(self):
+        self.refused(self.http.get("/v1/queues/a%2Fb%ff"), 400,
+                     "invalid-request", instance="/v1/queues/a%2Fb%ff")
+
     def test_methods_and_paths(self):
         answer = self.http.delete("/v1/jobs")
         self.refused(answer, 405, "method-not-allowed")

@@ -129,6 +129,20 @@ test_keys_are_visible_ascii(void **state)
     assert_null(key.p);
 }
 
+static void
+test_a_second_key_is_refused(void **state)
+{
+    const struct request_field fields[] = {
+        {STR("Idempotency-Key"), STR("a")},
+        {STR("idempotency-key"), STR("b")},
+    };
+    const struct pit_request req = {.fields = fields, .fields_len = 2};
+    struct str key;
+
+    (void)state;
+    assert_int_equal(idempotency_key(&req, &key, NULL), ST_INVALID);
+}
+
 int
 main(void)
 {
@@ -138,6 +152,7 @@ main(void)
         cmocka_unit_test(test_refuses_what_is_no_entry),
         cmocka_unit_test(test_a_bitmap_has_a_limit),
         cmocka_unit_test(test_keys_are_visible_ascii),
+        cmocka_unit_test(test_a_second_key_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

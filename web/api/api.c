@@ -89,7 +89,7 @@ api_drain(struct api *api)
 enum status
 api_refuse(struct http_exchange *exchange, struct problem *problem)
 {
-    problem->instance = exchange->req.path;
+    problem->instance = exchange->req.raw_path.p; /* a URI, as it came */
     return problem_reply(&exchange->res, problem);
 }
 
@@ -118,6 +118,29 @@ api_refuse_with(struct http_exchange *exchange, enum problem_kind kind,
     va_end(ap);
     struct problem problem = {.kind = kind, .detail = words.msg};
     return api_refuse(exchange, &problem);
+}
+
+enum status
+api_query(const struct pit_request *req, struct str known, struct error *err)
+{
+    enum { SHOWN_MAX = 40 };
+    bool seen = false;
+
+    for (size_t i = 0; i < req->query_len; i++) {
+        struct str name = req->query[i].name;
+        int shown = name.n < SHOWN_MAX ? (int)name.n : SHOWN_MAX;
+        if (!known.p || !str_eq(name, known))
+            return error_set(err, ST_INVALID,
+                             "there is no query parameter \"%.*s\" here: mind "
+                             "the spelling, docs/http-api.md lists them",
+                             shown, name.p);
+        if (seen)
+            return error_set(err, ST_INVALID,
+                             "the query parameter \"%.*s\" stands twice", shown,
+                             name.p);
+        seen = true;
+    }
+    return ST_OK;
 }
 
 enum status

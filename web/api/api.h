@@ -25,6 +25,7 @@
 enum {
     API_ENDPOINTS_MAX = 16,
     API_BATCHES_MAX = 64, /* under way in one process; above it 503 */
+    API_BODIES_MAX = 256 * 1024 * 1024, /* bytes of those held as a whole */
 };
 
 struct api {
@@ -37,6 +38,7 @@ struct api {
     bool draining;
     bool foreign;        /* Redis holds another schema: enqueue nothing */
     unsigned batches;    /* under way */
+    int64_t bodies;      /* bytes that they may hold, API_BODIES_MAX */
     struct list waiters; /* struct api_waiter: who holds a connection open */
     struct endpoint endpoints[API_ENDPOINTS_MAX];
     size_t endpoints_len;
@@ -67,6 +69,10 @@ PRINTF(3, 4)
 enum status api_refuse_with(struct http_exchange *exchange,
                             enum problem_kind kind, const char *fmt, ...);
 
+/* ST_INVALID for a query parameter other than @known (p may be NULL: none at
+ * all), or for that one twice: a typo must not vanish. */
+CHECK enum status api_query(const struct pit_request *req, struct str known,
+                            struct error *err);
 /* ST_OK when jobs can be enqueued at this moment; else ST_UNAVAILABLE at once,
  * before a body is read for nothing. */
 CHECK enum status api_store(const struct api *api, struct error *err);

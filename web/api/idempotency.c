@@ -105,6 +105,11 @@ idempotency_key(const struct pit_request *req, struct str *ret,
         *ret = STR_NULL;
         return ST_OK;
     }
+    int keys = 0;
+    for (size_t i = 0; i < req->fields_len; i++)
+        keys += str_eq_nocase(req->fields[i].name, STR("Idempotency-Key"));
+    if (keys > 1)
+        return error_set(err, ST_INVALID, "Idempotency-Key stands twice");
     bool good = key.n >= 1 && key.n <= IDEMPOTENCY_KEY_MAX;
     for (size_t i = 0; i < key.n && good; i++)
         good = key.p[i] > ' ' && key.p[i] < 0x7f;

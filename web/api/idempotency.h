@@ -52,7 +52,8 @@ CHECK bool idempotency_parse(struct str text, struct idempotency_entry *ret);
 void idempotency_write(const struct idempotency_entry *entry, struct buf *dst);
 
 /* The request's key; p is NULL without one.
- * Errors: ST_INVALID for one that is empty, too long or not visible ASCII. */
+ * Errors: ST_INVALID for one that is empty, too long, not visible ASCII, or
+ * one of two. */
 CHECK enum status idempotency_key(const struct pit_request *req,
                                   struct str *ret, struct error *err);
 

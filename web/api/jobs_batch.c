@@ -65,6 +65,7 @@ struct batch {
     uint32_t failed;         /* could succeed at a repeat: the key stays open */
     struct idempotency *key; /* NULL: none */
     bool replay;
+    int64_t reserved; /* of api->bodies */
     struct window *windows[WINDOWS];
     unsigned filling; /* which window */
 };
@@ -691,6 +692,26 @@ run_under_key(struct batch *batch, const struct shape *shape)
     return st;
 }
 
+/* A body that is held as a whole counts with its full length before it comes:
+ * many slow ones must not add up to more than there is. False: too many. One
+ * alone is always taken. */
+static bool
+reserve_body(struct batch *batch)
+{
+    struct api *api = batch->api;
+    int64_t len = exchange_body_len(batch->exchange);
+
+    if (len < 0)
+        len = api->settings->max_batch_body;
+    else if (len > api->settings->max_batch_body)
+        len = 0; /* it is refused before any of it is read */
+    if (api->bodies > 0 && api->bodies + len > API_BODIES_MAX)
+        return false;
+    api->bodies += len;
+    batch->reserved = len;
+    return true;
+}
+
 /* Whatever needs the body as a whole gets it; *ret_refused when the answer is
  * made already. */
 static enum status
@@ -713,15 +734,21 @@ read_shape(struct batch *batch, struct shape *shape, bool *ret_refused)
         return api_refuse_with(exchange, PROBLEM_INVALID_REQUEST,
                                "the query's atomic is true or false");
     shape->atomic = atomic.p && str_eq_c(atomic, "true");
-    enum status st = idempotency_key(req, &shape->key, err);
-    if (st != ST_OK)
-        return api_fail(exchange, st, err, false);
-    st = api_store(batch->api, err);
+    enum status st = api_query(req, STR("atomic"), err);
+    if (st == ST_OK)
+        st = idempotency_key(req, &shape->key, err);
+    if (st == ST_OK)
+        st = api_store(batch->api, err);
     if (st != ST_OK)
         return api_fail(exchange, st, err, false);
     *ret_refused = false;
     if (shape->kind == PAYLOAD_NDJSON && !shape->atomic && !shape->key.p)
         return ST_OK;
+    *ret_refused = !reserve_body(batch);
+    if (*ret_refused)
+        return api_refuse_with(exchange, PROBLEM_OVERLOADED,
+                               "the batches under way in this process hold too "
+                               "much: try again in a moment, or send NDJSON");
     st = exchange_read_all(batch->co, exchange);
     if (st != ST_OK)
         return st;
@@ -735,6 +762,20 @@ read_shape(struct batch *batch, struct shape *shape, bool *ret_refused)
         *ret_refused = st != ST_OK;
     }
     return st == ST_OK ? ST_OK : api_fail(exchange, st, err, false);
+}
+
+static enum status
+run_in_windows(struct batch *batch, const struct shape *shape)
+{
+    buf_init(&batch->out, (size_t)1 << 30);
+    for (int i = 0; i < WINDOWS; i++)
+        batch->windows[i] = window_new();
+    enum status st =
+        shape->key.p ? run_under_key(batch, shape) : run(batch, shape);
+    for (int i = 0; i < WINDOWS; i++)
+        window_free(batch->windows[i]);
+    buf_clear(&batch->out);
+    return st;
 }
 
 enum status
@@ -758,17 +799,11 @@ jobs_batch_post(struct co *co, struct http_exchange *exchange, void *arg)
                                "again in a moment",
                                API_BATCHES_MAX);
     exchange_body_max(exchange, api->settings->max_batch_body);
-    enum status st = read_shape(&batch, &shape, &refused);
-    if (st != ST_OK || refused)
-        return st;
     api->batches++;
-    buf_init(&batch.out, (size_t)1 << 30);
-    for (int i = 0; i < WINDOWS; i++)
-        batch.windows[i] = window_new();
-    st = shape.key.p ? run_under_key(&batch, &shape) : run(&batch, &shape);
-    for (int i = 0; i < WINDOWS; i++)
-        window_free(batch.windows[i]);
-    buf_clear(&batch.out);
+    enum status st = read_shape(&batch, &shape, &refused);
+    if (st == ST_OK && !refused)
+        st = run_in_windows(&batch, &shape);
+    api->bodies -= batch.reserved;
     api->batches--;
     return st;
 }

@@ -175,7 +175,9 @@ read_submission(struct co *co, struct submission *s, bool *ret_refused)
         return api_refuse_with(exchange, PROBLEM_UNSUPPORTED_MEDIA_TYPE,
                                "application/x-ndjson is for many jobs: send "
                                "it to /v1/jobs:batch");
-    enum status st = preference_read(req, &s->preference, err);
+    enum status st = api_query(req, STR("wait"), err);
+    if (st == ST_OK)
+        st = preference_read(req, &s->preference, err);
     if (st != ST_OK)
         return api_fail(exchange, st, err, false);
     st = exchange_read_all(co, exchange);

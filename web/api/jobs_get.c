@@ -49,7 +49,9 @@ look_up(struct co *co, struct look *look, bool *ret_refused)
     struct http_exchange *exchange = look->exchange;
     struct error *err = &exchange->err;
 
-    enum status st = preference_read(&exchange->req, &look->preference, err);
+    enum status st = api_query(&exchange->req, STR("wait"), err);
+    if (st == ST_OK)
+        st = preference_read(&exchange->req, &look->preference, err);
     if (st == ST_OK)
         st = id_split(str_c(pit_request_param(&exchange->req, "id")), &look->id,
                       err);

@@ -79,13 +79,15 @@ queues_show(struct co *co, struct http_exchange *exchange, void *arg)
     struct str name = str_c(pit_request_param(&exchange->req, "queue"));
     struct buf body;
 
+    enum status st = api_query(&exchange->req, STR_NULL, &exchange->err);
+    if (st != ST_OK)
+        return api_fail(exchange, st, &exchange->err, false);
     if (!id_queue_valid(name))
         return api_refuse_with(exchange, PROBLEM_INVALID_REQUEST,
                                "a queue's name is 1 to %d characters "
                                "A-Z a-z 0-9 _ . : -",
                                ID_QUEUE_MAX);
-    enum status st =
-        queue_counts(co, api->queues, name, &counts, &exchange->err);
+    st = queue_counts(co, api->queues, name, &counts, &exchange->err);
     if (st != ST_OK)
         return api_fail(exchange, st, &exchange->err, false);
     if (!is_there(&counts))
@@ -109,7 +111,9 @@ queues_list(struct co *co, struct http_exchange *exchange, void *arg)
 
     buf_init(&body, RESPONSE_BODY_MAX);
     buf_add_c(&body, "{\"queues\":[");
-    enum status st = queue_names(co, api->queues, &names, &n, &exchange->err);
+    enum status st = api_query(&exchange->req, STR_NULL, &exchange->err);
+    if (st == ST_OK)
+        st = queue_names(co, api->queues, &names, &n, &exchange->err);
     for (size_t i = 0; i < n && st == ST_OK; i++) {
         struct queue_counts counts;
         st = queue_counts(co, api->queues, str_c(names[i]), &counts,

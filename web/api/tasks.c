@@ -63,7 +63,9 @@ tasks_list(struct co *co, struct http_exchange *exchange, void *arg)
     struct api *api = arg;
     struct rds_call call = {0};
 
-    enum status st = registry_tasks(co, api->queues, &call, &exchange->err);
+    enum status st = api_query(&exchange->req, STR_NULL, &exchange->err);
+    if (st == ST_OK)
+        st = registry_tasks(co, api->queues, &call, &exchange->err);
     if (st == ST_OK)
         st = response_json_take(
             &exchange->res, 200,

@@ -129,7 +129,7 @@ exchange_refuse(struct exchange *x, int http, const char *reason)
     if (http == 413)
         problem.max_bytes = x->body_max;
     if (x->refusal) /* of the body: the head was good */
-        problem.instance = x->pub.req.path;
+        problem.instance = x->pub.req.raw_path.p;
     response_reset(&x->pub.res);
     if (problem_reply(&x->pub.res, &problem) != ST_OK)
         x->pub.res.status = http;
@@ -178,7 +178,7 @@ on_handler_end(void *arg, enum status status)
         exchange_refuse(x, x->refusal, x->refusal_reason);
     } else {
         struct problem problem = problem_from_error(status, &x->pub.err);
-        problem.instance = x->pub.req.path;
+        problem.instance = x->pub.req.raw_path.p;
         send_problem(x, &problem);
     }
     connection_run(c);

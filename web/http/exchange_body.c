@@ -26,6 +26,8 @@ exchange_body_max(struct http_exchange *pub, int64_t max)
     struct exchange *x = exchange_private(pub);
 
     assert(max >= 0 && !x->body_asked);
+    if (max > x->body_max) /* the arena was made for a smaller one */
+        x->arena.max += (size_t)(max - x->body_max);
     x->body_max = max;
 }
 
