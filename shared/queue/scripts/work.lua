@@ -167,7 +167,9 @@ local function put(id, text)
 end
 
 local function keep(id, ms)
-    endings[#endings + 1] = id
+    if waited then
+        endings[#endings + 1] = id
+    end
     if ms == '0' then
         forgotten[#forgotten + 1] = id
         return
@@ -256,9 +258,9 @@ do
 end
 if #ids > 0 then
     local texts = call('HMGET', state, unpack(ids))
-    local produced, succeeded = {}, 0
-    for i, id in ipairs(ids) do
-        local text, token, how = texts[i], tokens[i], hows[i]
+    local produced, succeeded, ended = {}, 0, 0
+    for i = 1, #ids do -- ipairs() is a call of C for each
+        local id, text, token, how = ids[i], texts[i], tokens[i], hows[i]
         local line = text and find(text, '\n', 1, true)
         local plain = byte(how) <= 57 -- a keep time: succeeded
         local success = plain or how == 'S'
@@ -269,7 +271,8 @@ if #ids > 0 then
             stale[#stale + 1] = token
         else
             seen[id] = true
-            unleased[#unleased + 1] = entries[i]
+            ended = ended + 1
+            unleased[ended] = entries[i]
             if success then
                 if line == #text then
                     put(id, 'S' .. sub(text, 2, -2) .. ended_now)
@@ -292,7 +295,7 @@ if #ids > 0 then
     if succeeded > 0 then
         count('succeeded', succeeded)
     end
-    if #unleased > 0 then
+    if ended > 0 then
         call('ZREM', leased, unpack(unleased))
     end
     if #produced > 0 then
@@ -357,7 +360,8 @@ if states_len > 0 then
 end
 
 -- 4. Claims, highest priority first.
-local reply = {}
+local answer = {now, -1, 0, #stale, unpack(stale)} -- 2 and 3 are set last
+local answer_len = #answer
 local claimed, leases, bytes = 0, {}, 0
 local taken, dropped = {}, 0 -- ids met in this call; how many do not run
 local token_number = tonumber(ARGV[4])
@@ -397,9 +401,10 @@ local function claim(entry, id, record, text)
     end
     leases[2 * claimed + 1] = lease_until
     leases[2 * claimed + 2] = entry
-    reply[3 * claimed + 1] = entry
-    reply[3 * claimed + 2] = record
-    reply[3 * claimed + 3] = before
+    answer[answer_len + 1] = entry
+    answer[answer_len + 2] = record
+    answer[answer_len + 3] = before
+    answer_len = answer_len + 3
     token_number = token_number + 1
     claimed = claimed + 1
     bytes = bytes + #record
@@ -422,13 +427,13 @@ if want > 0 and not paused then
                 break
             end
             local names = {}
-            for i, entry in ipairs(popped) do
-                names[i] = sub(entry, 2)
+            for i = 1, #popped do
+                names[i] = sub(popped[i], 2)
             end
             local records = call('HMGET', jobs, unpack(names))
             local texts = call('HMGET', state, unpack(names))
-            for i, entry in ipairs(popped) do
-                local id = names[i]
+            for i = 1, #popped do
+                local entry, id = popped[i], names[i]
                 local code = texts[i] and byte(texts[i])
                 if not records[i] then
                     -- A deleted job leaves its entry behind; the rest is rubbish.
@@ -568,11 +573,5 @@ if oldest then
     wait = wait < 0 and purge or math.min(wait, purge)
 end
 
-local answer = {now, math.min(wait, NEXT_MAX), left and 1 or 0, #stale}
-for _, token in ipairs(stale) do
-    answer[#answer + 1] = token
-end
-for _, word in ipairs(reply) do
-    answer[#answer + 1] = word
-end
+answer[2], answer[3] = math.min(wait, NEXT_MAX), left and 1 or 0
 return answer
