@@ -141,7 +141,6 @@ struct dispatcher {
     bool sleeping;
     bool was_busy;                 /* since it slept last */
     struct loop_timer sleep_pause; /* active: an error was answered */
-    size_t check_next; /* source to look at when the sleep was long */
 
     struct rds_call beat_call;
     bool beat_busy;

@@ -8,19 +8,25 @@
  *
  * A token can be lost for good, though, when Redis hands it to a worker that is
  * dead or cut off and the next enqueue is long in coming. So each time the
- * sleep ends without a token, one queue is looked at all the same, in turn.
+ * sleep ends without a token, one EXISTS asks whether anything waits or falls
+ * due in any queue, and only if so the queues are worked: a claim costs Redis
+ * ten commands, and an idle worker should cost it next to nothing.
  *
  * When the work connection comes back after a loss, the sleeping one is made
  * anew too: after a partition it may be half open, and its server side would
  * eat tokens. */
+#include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/log.h"
+#include "queue/keys.h"
 #include "state.h"
 
 enum {
-    SLEEP_S = 15, /* a lost token costs no more time than a lost lease, and
-                     with the heartbeat it is less than 0.2 commands a second */
+    SLEEP_S = 15, /* a lost token costs no more time than a lost lease; two
+                     commands each and the heartbeat: 0.18 a second */
     SLEEP_MARGIN_MS = 2000,
     KNOWN_MS = 1000, /* an answer so old may have been overtaken */
 };
@@ -65,6 +71,55 @@ pause_cb(struct loop_timer *timer)
 }
 
 static void
+check_all(struct dispatcher *d)
+{
+    for (size_t i = 0; i < d->sources_len; i++)
+        d->sources[i].maybe_ready = d->sources[i].due = true;
+}
+
+static void
+looked_cb(struct op *op)
+{
+    struct dispatcher *d = op->arg;
+    const redisReply *reply = d->sleep_call.reply;
+
+    d->sleeping = false;
+    if (op->status != ST_OK || reply->type != REDIS_REPLY_INTEGER ||
+        reply->integer > 0)
+        check_all(d);
+    if (op->status != ST_OK)
+        loop_timer_start(d->loop, &d->sleep_pause, PAUSE_MS, pause_cb);
+    rds_call_clear(&d->sleep_call);
+}
+
+/* Asks whether anything is in a ready list, due, retrying or leased. */
+static void
+look(struct dispatcher *d)
+{
+    enum { LOOKED_AT = 13 };
+    size_t words = 1 + d->sources_len * LOOKED_AT, n = 0;
+    struct keys *keys = xcalloc(d->sources_len, sizeof *keys);
+    const char **argv = xcalloc(words, sizeof *argv);
+    size_t *len = xcalloc(words, sizeof *len);
+
+    argv[n] = "EXISTS", len[n++] = 6;
+    for (size_t i = 0; i < d->sources_len; i++) {
+        keys_of_queue(queues_prefix(d->queues), d->sources[i].name, &keys[i]);
+        for (int k = KEY_READY; k <= KEY_RETRYING; k++)
+            argv[n] = keys[i].p[k], len[n++] = keys[i].n[k];
+        argv[n] = keys[i].p[KEY_DUE], len[n++] = keys[i].n[KEY_DUE];
+        argv[n] = keys[i].p[KEY_LEASED], len[n++] = keys[i].n[KEY_LEASED];
+    }
+    assert(n == words);
+    d->sleeping = true;
+    d->sleep_call.timeout_ms = 0;
+    rds_send(d->sleeper, &d->sleep_call, (int)n, argv, len, looked_cb, d);
+    free(keys);
+    free(argv);
+    free(len);
+}
+
+static void
 settled_cb(struct op *op)
 {
     struct dispatcher *d = op->arg;
@@ -75,12 +130,13 @@ settled_cb(struct op *op)
         reply->elements == 2) {
         const redisReply *key = reply->element[0];
         woken_by(d, str_from(key->str, key->len));
+    } else if (op->status == ST_OK) {
+        rds_call_clear(&d->sleep_call);
+        look(d);
+        return;
     } else {
-        struct source *source = &d->sources[d->check_next];
-        d->check_next = (d->check_next + 1) % d->sources_len;
-        source->maybe_ready = source->due = true;
-        if (op->status != ST_OK)
-            loop_timer_start(d->loop, &d->sleep_pause, PAUSE_MS, pause_cb);
+        check_all(d);
+        loop_timer_start(d->loop, &d->sleep_pause, PAUSE_MS, pause_cb);
     }
     rds_call_clear(&d->sleep_call);
 }
