@@ -509,6 +509,9 @@ dispatcher_run(const struct dispatcher_context *context)
     init(d, context);
     if (connect_all(d, &err) != ST_OK) {
         log_error("%s", err.msg);
+        loop_free(d->loop); /* nothing else was begun */
+        free(d->lanes);
+        free(d);
         return DISPATCHER_EXIT_CONFIG;
     }
     d->link_event = watch_fd(d, context->link, link_cb);

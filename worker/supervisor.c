@@ -160,7 +160,11 @@ dispatcher_died(struct child *child, const struct child_death *death)
     bool fatal = WIFEXITED(death->wait_status) &&
                  WEXITSTATUS(death->wait_status) == DISPATCHER_EXIT_CONFIG;
 
-    if (s->stopping || fatal) {
+    if (fatal) {
+        end_all(s, 2); /* as for any setting that cannot be honoured */
+        return;
+    }
+    if (s->stopping) {
         end_all(s, death->wait_status == 0 ? s->exit_status : 1);
         return;
     }

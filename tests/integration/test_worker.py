@@ -349,7 +349,7 @@ class Start(PitTestCase):
                 done = self.run_worker(*words)
                 lines = [line for line in done.stderr.splitlines()
                          if "as root" not in line]
-                self.assertNotEqual(done.returncode, 0)
+                self.assertEqual(done.returncode, 2)
                 self.assertEqual(len(lines), 1, done.stderr)
                 self.assertRegex(lines[0], re.escape(says))
 
