@@ -184,7 +184,9 @@ class Workers(FaultCase):
                                    retries=1)
         wait_until(lambda: self.queue.state(local).retries == 1, 5, "failure")
         self.claimer(local, workers).kill()
-        self.queue.wait_code(local, "D", 5)
+        # The dying one may have eaten the token: then it is the other's look
+        # when its sleep ends, 15 s at most.
+        self.queue.wait_code(local, "D", 20)
 
     def test_worker_that_lost_its_lease_stops_its_handler(self):
         worker = self.start(slots=1, flags=["--lease", "1s", "--kill-grace",
