@@ -65,6 +65,7 @@ shut(struct connection *c)
     c->fd = -1;
     front_deadline_stop(&c->reading);
     front_deadline_stop(&c->writing);
+    front_deadline_stop(&c->beat);
     c->tail = STR_NULL;
     front_out_give(c->front, &c->out);
 }
@@ -398,6 +399,10 @@ connection_expired(struct connection *c, enum deadline_kind kind)
     case DEADLINE_DRAIN:
         shut(c);
         break;
+    case DEADLINE_BEAT:
+        if (c->exchange)
+            exchange_beat(c->exchange);
+        break;
     default:
         c->front->stats.timed_out++;
         connection_vanish(c);
@@ -420,6 +425,7 @@ connection_new(struct front *front, int fd)
     list_init(&c->dirty);
     list_init(&c->reading.link);
     list_init(&c->writing.link);
+    list_init(&c->beat.link);
     list_init(&c->task.link);
     c->task.fn = on_task;
     c->reading.kind = DEADLINE_IDLE;

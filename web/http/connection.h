@@ -59,6 +59,7 @@ enum deadline_kind {
     DEADLINE_PROBE,
     DEADLINE_DRAIN,
     DEADLINE_WRITE,
+    DEADLINE_BEAT, /* a stream of events is silent */
     DEADLINE_KINDS,
 };
 
@@ -97,6 +98,7 @@ struct exchange {
     bool last;      /* the connection closes after this answer */
     bool streaming; /* the head has left by exchange_start() */
     bool chunking;  /* the answer's body goes in chunks */
+    bool sse;       /* it is a stream of events */
     bool bodiless;  /* HEAD, 204, 304 */
     int refusal;    /* HTTP code, once the body failed */
     const char *refusal_reason;
@@ -113,6 +115,7 @@ struct connection {
     struct list dirty; /* of front->dirty */
     struct deadline reading;
     struct deadline writing;
+    struct deadline beat;
     struct loop_task task;
     struct event *read_event;
     struct event *write_event;
@@ -235,6 +238,8 @@ void exchange_refuse(struct exchange *exchange, int http, const char *reason);
 void exchange_body_expired(struct exchange *exchange);
 /* True when the body keeps neither to body_timeout_ms nor to its rate. */
 bool exchange_body_late(const struct exchange *exchange);
+/* exchange_sse.c: a stream of events has been silent for its time. */
+void exchange_beat(struct exchange *exchange);
 /* Takes what is there of the body and drops it. False: more must come. A broken
  * one makes this exchange the last and counts as its end. */
 bool exchange_discard(struct exchange *exchange);

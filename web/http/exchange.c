@@ -168,6 +168,7 @@ on_handler_end(void *arg, enum status status)
         front_read_clock(c->front);
     c->front->stats.in_flight--;
     front_deadline_stop(&c->reading);
+    front_deadline_stop(&c->beat);
     if (c->state == CONNECTION_CLOSED) {
         log_access(x, 499);
     } else if (x->streaming) {

@@ -172,6 +172,8 @@ connection_of(struct list *link, enum deadline_kind kind)
 {
     if (kind == DEADLINE_WRITE)
         return LIST_ENTRY(link, struct connection, writing.link);
+    if (kind == DEADLINE_BEAT)
+        return LIST_ENTRY(link, struct connection, beat.link);
     return LIST_ENTRY(link, struct connection, reading.link);
 }
 
@@ -283,6 +285,7 @@ set_defaults(struct front_options *o)
     DEFAULT(o->write_timeout_ms, 30000);
     DEFAULT(o->drain_timeout_ms, 2000);
     DEFAULT(o->probe_ms, 250);
+    DEFAULT(o->sse_heartbeat_ms, 15000);
     DEFAULT(o->requests_max, 10000);
     DEFAULT(o->in_flight_max, 4096);
     DEFAULT(o->connections_max, 10000);
@@ -306,6 +309,7 @@ set_delays(struct front *front)
     front->delays_ms[DEADLINE_PROBE] = o->probe_ms;
     front->delays_ms[DEADLINE_DRAIN] = o->drain_timeout_ms;
     front->delays_ms[DEADLINE_WRITE] = o->write_timeout_ms;
+    front->delays_ms[DEADLINE_BEAT] = o->sse_heartbeat_ms;
 }
 
 /* Ids of several processes, and of one that was restarted, must differ. */

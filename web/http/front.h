@@ -37,6 +37,7 @@ struct front_options {
     int64_t drain_timeout_ms;  /* reading on after a refusal [2,000] */
     int64_t probe_ms;          /* after a FIN, before we look whether the
                                   client is gone [250]; < 0: never */
+    int64_t sse_heartbeat_ms;  /* of a stream of events [15,000] */
     uint32_t requests_max;     /* of a connection [10,000] */
     uint32_t in_flight_max;    /* requests of the process [4,096]; 503 */
     uint32_t connections_max;  /* of the process [10,000]; accept pauses */
