@@ -15,6 +15,7 @@
 #include "access.h"
 #include "api/api.h"
 #include "app/loader.h"
+#include "app/queue_public.h"
 #include "async/co.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -311,6 +312,7 @@ start(struct process *process, struct error *err)
     process->queues = queues_new(process->rds, process->loop, NULL);
     api_init(&process->api, process->loop, process->rds, process->queues,
              process->loaded ? &process->loader.app : NULL, process->settings);
+    queue_public_attach(process->loop, &process->api.catalog);
     return add_routes(process, err);
 }
 

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "api/payload.h"
 #include "base/log.h"
 #include "endpoint.h"
 
@@ -27,6 +28,7 @@ run_view(struct co *co, struct http_exchange *exchange, void *arg)
     enum status st = exchange_read_all(co, exchange);
     if (st != ST_OK)
         return st;
+    co_trace_set(co, payload_traceparent(&exchange->req));
     co_deadline_ms(co, view->timeout_ms);
     /* The public names are the same objects under opaque types. */
     st = (enum status)view->table->view((struct pit_co *)co, &exchange->req,

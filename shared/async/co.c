@@ -196,6 +196,8 @@ co_spawn(struct loop *loop, const char *name, co_fn *fn, void *arg,
     co->fiber = __tsan_create_fiber(0);
     __tsan_set_fiber_name(co->fiber, name);
 #endif
+    if (running && running->trace[0])
+        memcpy(co->trace, running->trace, sizeof co->trace);
     switch_init(&co->self, stack.low, stack.size - room, entry, co);
     list_append(&loop->coroutines, &co->link);
     loop->coroutines_count++;
@@ -213,6 +215,20 @@ const char *
 co_name(const struct co *co)
 {
     return co->name;
+}
+
+void
+co_trace_set(struct co *co, struct str traceparent)
+{
+    bool valid = traceparent.n == CO_TRACE_LEN;
+
+    str_copy_to(valid ? traceparent : STR_NULL, co->trace, sizeof co->trace);
+}
+
+struct str
+co_trace(const struct co *co)
+{
+    return str_from(co->trace, co->trace[0] ? CO_TRACE_LEN : 0);
 }
 
 /* ---- running one to its end ---- */

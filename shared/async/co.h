@@ -23,6 +23,7 @@
 
 #include "async/loop.h"
 #include "base/error.h"
+#include "base/str.h"
 
 struct co;
 struct op;
@@ -75,6 +76,14 @@ struct loop *co_loop(const struct co *co);
 const char *co_name(const struct co *co);
 /* NULL outside of a coroutine. For logs and the watchdog only. */
 struct co *co_running(void);
+
+/* What the coroutine works for, as a W3C traceparent (Trace Context, section
+ * 3.2: 55 characters); any other length means none. A coroutine that it spawns
+ * or detaches later starts with the same. Copied. */
+enum { CO_TRACE_LEN = 55 };
+void co_trace_set(struct co *co, struct str traceparent);
+/* Empty when there is none; lent until the next co_trace_set(). */
+struct str co_trace(const struct co *co);
 
 /* From outside: @reason is what the awaits return (ST_CANCELLED,
  * ST_TIMEOUT). What it waits for now is given up. Idempotent. */

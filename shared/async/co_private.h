@@ -32,6 +32,7 @@ struct co {
     enum co_mode mode;
     bool deaf; /* this await lasts until it is settled, cancelled or not */
     int64_t since_ms;
+    char trace[CO_TRACE_LEN + 1]; /* "": none */
 
     struct loop_task wake;
     struct list link; /* in loop->coroutines */

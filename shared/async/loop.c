@@ -457,6 +457,29 @@ loop_base(struct loop *loop)
     return loop->base;
 }
 
+void
+loop_attach(struct loop *loop, const void *key, void *object)
+{
+    size_t i = 0;
+
+    while (i < loop->objects_len && loop->objects[i].key != key)
+        i++;
+    assert(i < LOOP_OBJECTS_MAX);
+    if (i == loop->objects_len)
+        loop->objects_len++;
+    loop->objects[i].key = key;
+    loop->objects[i].object = object;
+}
+
+void *
+loop_attached(const struct loop *loop, const void *key)
+{
+    for (size_t i = 0; i < loop->objects_len; i++)
+        if (loop->objects[i].key == key)
+            return loop->objects[i].object;
+    return NULL;
+}
+
 int64_t
 loop_now_ms(const struct loop *loop)
 {

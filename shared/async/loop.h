@@ -51,6 +51,15 @@ struct event_base *loop_base(struct loop *loop);
  * timer is due (its callback is the deadline). */
 int64_t loop_now_ms(const struct loop *loop);
 
+/* What a process keeps beside its loop for those who have a coroutine and
+ * nothing else: its queues, its connections. @key is an address that stands for
+ * the kind of object; @object is borrowed, NULL takes it away. At most
+ * LOOP_OBJECTS_MAX kinds. */
+enum { LOOP_OBJECTS_MAX = 16 };
+void loop_attach(struct loop *loop, const void *key, void *object);
+/* NULL when there is none. */
+void *loop_attached(const struct loop *loop, const void *key);
+
 /* A before-sleep hook, in the owner's storage; runs every turn, in the order of
  * adding. fn may add events and settle operations (another ready pass then
  * follows before the loop sleeps). A hook may remove itself, but no other. */

@@ -52,6 +52,11 @@ struct loop {
     struct threads *threads;
     struct fetch_pool *fetch_pool; /* NULL until the first fetch */
     int64_t stall_warn_us;
+    struct {
+        const void *key;
+        void *object;
+    } objects[LOOP_OBJECTS_MAX];
+    size_t objects_len;
     bool stall_named; /* this turn's stall was put down to a coroutine */
 };
 

@@ -115,6 +115,12 @@ queues_listen(struct queues *queues, const char *redis_url, struct error *err)
     return status;
 }
 
+bool
+queues_listening(const struct queues *queues)
+{
+    return queues->listener != NULL;
+}
+
 /* *ret_ended: the job has ended, or is not there. */
 static enum status
 ask(struct co *co, struct queues *queues, const struct keys *keys,

@@ -47,14 +47,14 @@ api_init(struct api *api, struct loop *loop, struct rds *rds,
         .health = health_new(),
     };
     list_init(&api->waiters);
-    catalog_init(&api->catalog, queues, app);
+    task_catalog_init(&api->catalog, queues, app);
 }
 
 void
 api_clear(struct api *api)
 {
     assert(list_empty(&api->waiters));
-    catalog_clear(&api->catalog);
+    task_catalog_clear(&api->catalog);
     health_free(api->health);
     api->health = NULL;
 }

@@ -33,7 +33,7 @@ struct api {
     struct rds *rds;
     struct queues *queues;
     const struct settings *settings;
-    struct catalog catalog;
+    struct task_catalog catalog;
     struct health *health;
     bool draining;
     bool foreign;        /* Redis holds another schema: enqueue nothing */

@@ -7,12 +7,12 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/traceparent.h"
 #include "base/utf8.h"
 
 enum {
     ENVELOPE_TEXT_MAX = 8192,
     TYPE_SHOWN_MAX = 80,
-    TRACEPARENT_LEN = 55,
 };
 
 enum form { FORM_TEXT, FORM_NUMBER, FORM_LIST };
@@ -302,39 +302,8 @@ payload_read(const struct pit_request *req, struct envelope *ret,
     return make_args(req, &ret->spec.args, err);
 }
 
-/* ---- traceparent ---- */
-
-static bool
-is_hex(struct str s, bool zero_allowed)
-{
-    bool zero = true;
-
-    for (size_t i = 0; i < s.n; i++) {
-        char c = s.p[i];
-        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')))
-            return false;
-        zero &= c == '0';
-    }
-    return zero_allowed || !zero;
-}
-
 struct str
 payload_traceparent(const struct pit_request *req)
 {
-    struct str s = request_field(req, STR("traceparent"));
-
-    if (s.n < TRACEPARENT_LEN || s.p[2] != '-' || s.p[35] != '-' ||
-        s.p[52] != '-')
-        return STR_NULL;
-    struct str version = str_from(s.p, 2);
-    if (!is_hex(version, true) || str_eq_c(version, "ff") ||
-        !is_hex(str_from(s.p + 3, 32), false) ||
-        !is_hex(str_from(s.p + 36, 16), false) ||
-        !is_hex(str_from(s.p + 53, 2), true))
-        return STR_NULL;
-    /* A later version may go on behind a dash; version 00 may not. */
-    if (s.n > TRACEPARENT_LEN &&
-        (str_eq_c(version, "00") || s.p[TRACEPARENT_LEN] != '-'))
-        return STR_NULL;
-    return str_from(s.p, TRACEPARENT_LEN);
+    return traceparent_parse(request_field(req, STR("traceparent")));
 }

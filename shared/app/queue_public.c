@@ -1,0 +1,211 @@
+/* Public queue: pit/queue.h on top of queue/.
+ *
+ * Everything that an enqueue sends is made before it suspends for the last
+ * time, on the caller's stack and in one buffer, and lives until the answer. */
+#include "app/queue_public.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "app/co_public.h"
+#include "base/jsontext.h"
+#include "base/log.h"
+
+static const char attached;
+
+void
+queue_public_attach(struct loop *loop, struct task_catalog *catalog)
+{
+    loop_attach(loop, &attached, catalog);
+}
+
+struct task_catalog *
+queue_public_catalog(const struct loop *loop)
+{
+    return loop_attached(loop, &attached);
+}
+
+/* ---- args ---- */
+
+/* Stands for args that could not be made; jansson never frees this count. */
+static json_t not_made = {JSON_NULL, (size_t)-1};
+
+json_t *
+pit_args(const char *fmt, ...)
+{
+    json_error_t why;
+    va_list ap;
+
+    va_start(ap, fmt);
+    json_t *args = json_vpack_ex(&why, 0, fmt, ap);
+    va_end(ap);
+    if (!args)
+        log_warn("pit_args(\"%s\"): %s", fmt, why.text);
+    return args ? args : &not_made;
+}
+
+static int
+add_text(const char *bytes, size_t n, void *arg)
+{
+    struct buf *dst = arg;
+
+    buf_add(dst, bytes, n);
+    return dst->failed ? -1 : 0;
+}
+
+enum status
+queue_public_args(json_t *args, struct buf *ret, struct error *err)
+{
+    enum status st = ST_OK;
+
+    if (args == &not_made)
+        st = error_set(err, ST_INVALID,
+                       "the format of pit_args() does not fit its values");
+    else if (args && json_dump_callback(args, add_text, ret,
+                                        JSON_COMPACT | JSON_ENCODE_ANY) != 0)
+        st = error_set(err, ret->failed ? ST_TOO_LARGE : ST_INVALID,
+                       "the args are no JSON, or more than %d bytes of it",
+                       JOB_ARGS_MAX);
+    json_decref(args);
+    return st;
+}
+
+/* ---- options ---- */
+
+static void
+take_options(const struct pit_enqueue *options, struct job_spec *spec)
+{
+    if (options->queue)
+        spec->queue = str_c(options->queue);
+    spec->local = str_c(options->id);
+    spec->delay_ms = options->delay_ms;
+    spec->run_at_ms = options->run_at_ms;
+    spec->expires_at_ms = options->expires_at_ms;
+    spec->tags = str_c(options->tags);
+    if (options->timeout_ms)
+        spec->timeout_ms = options->timeout_ms;
+    if (options->keep_ms)
+        spec->keep_ms = options->keep_ms == PIT_NO_KEEP ? 0 : options->keep_ms;
+    if (options->priority)
+        spec->priority = options->priority - PIT_PRIORITY(0);
+    if (options->retries)
+        spec->retries = options->retries == PIT_NO_RETRY ? 0 : options->retries;
+    if (options->backoff)
+        spec->backoff.kind = options->backoff == PIT_BACKOFF_FIXED
+                                 ? BACKOFF_FIXED
+                                 : BACKOFF_EXPONENTIAL;
+    if (options->backoff_ms)
+        spec->backoff.base_ms = options->backoff_ms;
+    if (options->backoff_cap_ms)
+        spec->backoff.cap_ms = options->backoff_cap_ms;
+    else if (spec->backoff.cap_ms < spec->backoff.base_ms)
+        spec->backoff.cap_ms = spec->backoff.base_ms;
+}
+
+enum status
+queue_public_spec(struct co *co, struct task_catalog *catalog, const char *task,
+                  const struct pit_enqueue *options, struct task_entry *room,
+                  struct job_spec *ret, struct error *err)
+{
+    const struct app_task *found = NULL;
+
+    if (!id_task_valid(str_c(task)))
+        return error_set_at(err, "/task",
+                            "must be 1 to 64 of A-Z a-z 0-9 _ . : -");
+    enum status st =
+        task_catalog_find(co, catalog, str_c(task), room, &found, err);
+    if (st != ST_OK)
+        return st;
+    task_entry_spec(found, ret);
+    ret->task = str_c(task);
+    if (options)
+        take_options(options, ret);
+    return job_spec_check(ret, err);
+}
+
+/* ---- enqueue ---- */
+
+static void
+fill_ticket(struct pit_ticket *ticket, const struct enqueue *e,
+            enum status status, const struct error *err)
+{
+    bool chosen = e->local[0] != '\0';
+
+    snprintf(ticket->id, sizeof ticket->id, "%.*s%s%s",
+             chosen ? (int)e->spec.queue.n : 0, e->spec.queue.p,
+             chosen ? "." : "", e->local);
+    ticket->existed = status == ST_OK && e->outcome == ENQUEUE_SAME;
+    str_copy_to(str_c(status == ST_OK ? "" : err->msg), ticket->error,
+                sizeof ticket->error);
+}
+
+static enum status
+status_of_outcome(const struct enqueue *e, struct error *err)
+{
+    if (e->outcome == ENQUEUE_OTHER)
+        return error_set(err, ST_CONFLICT,
+                         "the id %s belongs to a job with other content",
+                         e->local);
+    if (e->outcome == ENQUEUE_GONE)
+        return error_set(err, ST_GONE,
+                         "the id %s belongs to a job that has ended and is "
+                         "past its retention",
+                         e->local);
+    return ST_OK;
+}
+
+/* Sends it. Once it is on its way a deadline leaves its fate open. */
+static enum status
+send(struct co *co, struct queues *queues, struct enqueue *e, struct error *err)
+{
+    enum status st = co_cancelled(co);
+
+    if (st != ST_OK)
+        return error_set(err, st, "nothing was sent: %s", status_name(st));
+    if (e->spec.local.n > 0) {
+        e->named = true;
+        str_copy_to(e->spec.local, e->local, sizeof e->local);
+    }
+    st = queue_enqueue_await(co, queues, e);
+    if (st == ST_OK)
+        return status_of_outcome(e, err);
+    if (st == ST_TIMEOUT && co_cancelled(co) == ST_TIMEOUT)
+        return error_set(err, ST_UNCLEAR,
+                         "the deadline passed before Redis answered: the job "
+                         "may be stored");
+    if (st == ST_CANCELLED)
+        return error_set(err, st, "cancelled: the job may be stored");
+    *err = e->err;
+    return st;
+}
+
+enum pit_status
+pit_enqueue(struct pit_co *public, const char *task, json_t *args,
+            const struct pit_enqueue *options)
+{
+    struct co *co = co_public_core(public);
+    struct task_catalog *catalog = queue_public_catalog(co_loop(co));
+    struct task_entry room;
+    struct enqueue e = {.local = ""};
+    struct error err = {.msg = ""};
+    struct buf text;
+
+    buf_init(&text, JOB_ARGS_MAX);
+    enum status st = queue_public_args(args, &text, &err);
+    if (st == ST_OK && !catalog)
+        st = error_set(&err, ST_UNAVAILABLE,
+                       "this process has no queues to enqueue into");
+    if (st == ST_OK)
+        st =
+            queue_public_spec(co, catalog, task, options, &room, &e.spec, &err);
+    if (st == ST_OK) {
+        e.spec.args = buf_str(&text);
+        e.spec.traceparent = co_trace(co);
+        st = send(co, catalog->queues, &e, &err);
+    }
+    if (options && options->ticket)
+        fill_ticket(options->ticket, &e, st, &err);
+    buf_clear(&text);
+    return (enum pit_status)st;
+}

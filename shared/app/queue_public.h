@@ -1,0 +1,32 @@
+/* queue_public.h - what pit/queue.h works with: the queues of a process.
+ *
+ * A program whose coroutines run application code gives its loop the queues and
+ * the tasks' catalog once; both are borrowed. Loop thread only. */
+#ifndef APP_QUEUE_PUBLIC_H
+#define APP_QUEUE_PUBLIC_H
+
+#include "app/task_catalog.h"
+#include "pit/queue.h"
+
+/* @catalog holds the queues; NULL takes them away. Waiting for results needs
+ * queues_listen() too; without it pit_result_wait() is PIT_UNAVAILABLE. */
+void queue_public_attach(struct loop *loop, struct task_catalog *catalog);
+/* NULL when the process has none. */
+struct task_catalog *queue_public_catalog(const struct loop *loop);
+
+/* Fills in @spec from the task's policy and @options (may be NULL), and checks
+ * it. The spec borrows from both, and from @room as task_catalog_find() says.
+ * args and traceparent are the caller's. May suspend. */
+CHECK enum status queue_public_spec(struct co *co, struct task_catalog *catalog,
+                                    const char *task,
+                                    const struct pit_enqueue *options,
+                                    struct task_entry *room,
+                                    struct job_spec *ret, struct error *err);
+
+/* The args as text for the coroutine's use, at @ret; frees the reference. NULL
+ * gives the empty text. Errors: ST_INVALID for what pit_args() could not make,
+ * ST_TOO_LARGE above JOB_ARGS_MAX. */
+CHECK enum status queue_public_args(json_t *args, struct buf *ret,
+                                    struct error *err);
+
+#endif

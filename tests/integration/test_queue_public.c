@@ -1,0 +1,344 @@
+/* pit/queue.h against a real Redis: what a view enqueues, looks at and waits
+ * for. Nothing is asserted inside a coroutine. */
+#include "app/queue_public.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "app/co_public.h"
+#include "harness/redis_server.h"
+
+static struct redis_server *server;
+
+static const char trace[] =
+    "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+struct scene {
+    struct loop *loop;
+    struct rds *rds;
+    struct queues *queues;
+    struct task_catalog catalog;
+    struct error err;
+    int step; /* the last one that was reached */
+};
+
+static struct app_task tasks[] = {
+    {.name = "mail.send",
+     .queue = "mail",
+     .timeout_ms = 5000,
+     .retries = 7,
+     .backoff_ms = 1000,
+     .backoff_cap_ms = 60000,
+     .keep_ms = 1000,
+     .priority = 2,
+     .about = ""},
+};
+static const struct app app = {
+    .name = "test", .tasks = tasks, .tasks_len = ARRAY_LEN(tasks)};
+
+static void
+run(co_fn *fn, struct scene *s)
+{
+    const struct rds_options options = {.url = redis_server_url(server)};
+    struct error err = {.msg = ""};
+
+    redis_server_command(server, "FLUSHALL", "+OK");
+    s->loop = loop_new(NULL);
+    if (rds_new(s->loop, &options, &s->rds, &err) != ST_OK)
+        fail_msg("rds_new: %s", err.msg);
+    s->queues = queues_new(s->rds, s->loop, NULL);
+    if (queues_listen(s->queues, redis_server_url(server), &err) != ST_OK)
+        fail_msg("queues_listen: %s", err.msg);
+    task_catalog_init(&s->catalog, s->queues, &app);
+    queue_public_attach(s->loop, &s->catalog);
+    enum status status = co_run(s->loop, "test", fn, s);
+    task_catalog_clear(&s->catalog);
+    queues_free(s->queues);
+    rds_free(s->rds);
+    loop_free(s->loop);
+    if (status != ST_OK)
+        fail_msg("%s after line %d: %s", status_name(status), s->step,
+                 s->err.msg);
+}
+
+#define STEP(s, condition)                                         \
+    do {                                                           \
+        (s)->step = __LINE__;                                      \
+        if (!(condition))                                          \
+            return error_set(&(s)->err, ST_BUG, "%s", #condition); \
+    } while (0)
+
+static enum status
+up(struct co *co, struct scene *s)
+{
+    return rds_wait_up(co, s->rds, 5000);
+}
+
+/* Claims one job of @queue and ends it as @finish says. */
+static enum status
+work_one(struct co *co, struct scene *s, const char *queue,
+         struct finish *finish)
+{
+    struct work work = {.queue = str_c(queue),
+                        .claim = 1,
+                        .lease_ms = 15000,
+                        .worker = "w1",
+                        .token_first = 1};
+
+    queue_work(s->queues, &work, NULL, 0, NULL, NULL);
+    enum status st = co_await(co, &work.call.op);
+    if (st == ST_OK)
+        st = queue_work_result(&work, &s->err);
+    if (st == ST_OK && work.claimed_len != 1)
+        st = error_set(&s->err, ST_BUG, "nothing to claim in %s", queue);
+    if (st == ST_OK) {
+        struct work end = {.queue = str_c(queue),
+                           .lease_ms = 15000,
+                           .worker = "w1",
+                           .token_first = 2};
+        finish->local = work.claimed[0].local;
+        finish->token = str_c(work.claimed[0].token);
+        finish->priority = work.claimed[0].priority;
+        finish->keep_ms = 60000;
+        queue_work(s->queues, &end, finish, 1, NULL, NULL);
+        st = co_await(co, &end.call.op);
+        rds_call_clear(&end.call);
+    }
+    rds_call_clear(&work.call);
+    return st;
+}
+
+/* ---- enqueue ---- */
+
+static enum status
+enqueue_fn(struct co *co, void *arg)
+{
+    struct scene *s = arg;
+    struct pit_co *public = co_public_of(co);
+    struct pit_ticket ticket;
+    struct job_view view;
+    struct job_id id;
+
+    STEP(s, up(co, s) == ST_OK);
+    co_trace_set(co, str_c(trace));
+    STEP(s, pit_enqueue(public, "mail.send", pit_args("{s:i}", "to", 7),
+                        &(struct pit_enqueue){.ticket = &ticket,
+                                              .retries = PIT_NO_RETRY,
+                                              .priority = PIT_PRIORITY(9),
+                                              .delay_ms = 60000,
+                                              .tags = "a,b"}) == PIT_OK);
+    STEP(s, strncmp(ticket.id, "mail.", 5) == 0 && !ticket.error[0]);
+    STEP(s, id_split(str_c(ticket.id), &id, NULL) == ST_OK);
+    STEP(s, queue_get(co, s->queues, id, &view, &s->err) == ST_OK);
+    STEP(s, str_eq_c(view.spec.args, "{\"to\":7}"));
+    STEP(s, view.spec.retries == 0 && view.spec.priority == 9);
+    STEP(s, view.spec.timeout_ms == 5000); /* the task's */
+    STEP(s, view.spec.delay_ms == 60000 && view.state == JOB_SCHEDULED);
+    STEP(s, str_eq_c(view.spec.tags, "a,b"));
+    STEP(s, str_eq_c(view.spec.traceparent, trace));
+    queue_view_clear(&view);
+    return ST_OK;
+}
+
+static void
+test_enqueue_stores_args_options_and_trace(void **state)
+{
+    struct scene s = {0};
+
+    (void)state;
+    run(enqueue_fn, &s);
+}
+
+static enum status
+own_id_fn(struct co *co, void *arg)
+{
+    struct scene *s = arg;
+    struct pit_co *public = co_public_of(co);
+    struct pit_ticket ticket;
+    const struct pit_enqueue options = {.id = "seven", .ticket = &ticket};
+
+    STEP(s, up(co, s) == ST_OK);
+    STEP(s, pit_enqueue(public, "mail.send", NULL, &options) == PIT_OK);
+    STEP(s, strcmp(ticket.id, "mail.seven") == 0 && !ticket.existed);
+    STEP(s, pit_enqueue(public, "mail.send", NULL, &options) == PIT_OK);
+    STEP(s, ticket.existed);
+    STEP(s, pit_enqueue(public, "mail.send", pit_args("[i]", 1), &options) ==
+                PIT_CONFLICT);
+    STEP(s, strstr(ticket.error, "other content"));
+    STEP(s, strcmp(ticket.id, "mail.seven") == 0);
+    return ST_OK;
+}
+
+static void
+test_an_own_id_makes_one_job(void **state)
+{
+    struct scene s = {0};
+
+    (void)state;
+    run(own_id_fn, &s);
+}
+
+static enum status
+refusals_fn(struct co *co, void *arg)
+{
+    struct scene *s = arg;
+    struct pit_co *public = co_public_of(co);
+    struct pit_ticket ticket;
+    struct pit_enqueue options = {.ticket = &ticket};
+
+    STEP(s, up(co, s) == ST_OK);
+    STEP(s, pit_enqueue(public, "no.such", NULL, &options) == PIT_UNKNOWN_TASK);
+    STEP(s, !ticket.id[0] && strstr(ticket.error, "no.such"));
+    STEP(s, pit_enqueue(public, "not a name", NULL, &options) == PIT_INVALID);
+    STEP(s, pit_enqueue(public, "mail.send", pit_args("{s:", "x"), &options) ==
+                PIT_INVALID);
+    STEP(s, strstr(ticket.error, "format"));
+    options.priority = PIT_PRIORITY(10);
+    STEP(s, pit_enqueue(public, "mail.send", NULL, &options) == PIT_INVALID);
+    options.priority = 0;
+    char *large = calloc(1, JOB_ARGS_MAX + 2);
+    STEP(s, large);
+    memset(large, 'x', JOB_ARGS_MAX + 1);
+    STEP(s, pit_enqueue(public, "mail.send", json_string(large), &options) ==
+                PIT_TOO_LARGE);
+    free(large);
+    queue_public_attach(s->loop, NULL);
+    STEP(s, pit_enqueue(public, "mail.send", pit_args("[]"), &options) ==
+                PIT_UNAVAILABLE);
+    co_deadline_ms(co, 0);
+    queue_public_attach(s->loop, &s->catalog);
+    STEP(s, pit_enqueue(public, "mail.send", NULL, &options) == PIT_TIMEOUT ||
+                strstr(ticket.error, "may be stored"));
+    return ST_OK;
+}
+
+static void
+test_what_is_wrong_is_said(void **state)
+{
+    struct scene s = {0};
+
+    (void)state;
+    run(refusals_fn, &s);
+}
+
+/* ---- results ---- */
+
+static enum status
+finish_later(struct co *co, void *arg)
+{
+    struct scene *s = arg;
+    struct finish finish = {.outcome = OUTCOME_SUCCEEDED,
+                            .result = STR("{\"sent\":1}")};
+
+    enum status st = co_sleep(co, 20);
+    return st == ST_OK ? work_one(co, s, "mail", &finish) : st;
+}
+
+static enum status
+wait_fn(struct co *co, void *arg)
+{
+    struct scene *s = arg;
+    struct pit_co *public = co_public_of(co);
+    struct pit_ticket ticket;
+    struct pit_result result = {0};
+    const struct pit_enqueue options = {.ticket = &ticket};
+
+    STEP(s, up(co, s) == ST_OK);
+    STEP(s, pit_enqueue(public, "mail.send", NULL, &options) == PIT_OK);
+    STEP(s, pit_result_get(public, ticket.id, &result) == PIT_OK);
+    STEP(s, result.state == PIT_READY && !result.value);
+    STEP(s, strcmp(result.state_name, "ready") == 0);
+    STEP(s, pit_result_wait(public, ticket.id, 1, &result) == PIT_TIMEOUT);
+    STEP(s, result.state == PIT_READY && result.error[0]);
+    STEP(s, co_detach(s->loop, "worker", finish_later, s, NULL) == ST_OK);
+    STEP(s, pit_result_wait(public, ticket.id, 5000, &result) == PIT_OK);
+    STEP(s, result.state == PIT_SUCCEEDED && result.attempt == 1);
+    STEP(s, json_integer_value(json_object_get(result.value, "sent")) == 1);
+
+    struct finish dead = {.outcome = OUTCOME_FAILED,
+                          .delay_ms = -1,
+                          .message = STR("\"no such host\"")};
+    STEP(s, pit_enqueue(public, "mail.send", NULL, &options) == PIT_OK);
+    STEP(s, work_one(co, s, "mail", &dead) == ST_OK);
+    STEP(s, pit_result_wait(public, ticket.id, 5000, &result) == PIT_OK);
+    STEP(s, result.state == PIT_DEAD && !result.value);
+    STEP(s, strcmp(result.cause, "failed") == 0);
+    STEP(s, strcmp(result.message, "no such host") == 0);
+    STEP(s, pit_result_get(public, "mail.none", &result) == PIT_NOT_FOUND);
+    STEP(s, result.state == 0 && strstr(result.error, "mail.none"));
+    STEP(s, pit_result_get(public, "nodot", &result) == PIT_INVALID);
+    pit_result_clear(&result);
+    pit_result_clear(&result);
+    return ST_OK;
+}
+
+static void
+test_results_are_looked_at_and_waited_for(void **state)
+{
+    struct scene s = {0};
+
+    (void)state;
+    run(wait_fn, &s);
+}
+
+/* ---- Redis goes away ---- */
+
+static enum status
+unclear_fn(struct co *co, void *arg)
+{
+    struct scene *s = arg;
+    struct pit_co *public = co_public_of(co);
+    struct pit_ticket ticket;
+    const struct pit_enqueue options = {.ticket = &ticket};
+
+    STEP(s, up(co, s) == ST_OK);
+    redis_server_stop(server);
+    enum pit_status st = pit_enqueue(public, "mail.send", NULL, &options);
+    redis_server_continue(server);
+    STEP(s, st == PIT_UNCLEAR);
+    STEP(s, strncmp(ticket.id, "mail.", 5) == 0 && ticket.error[0]);
+    return ST_OK;
+}
+
+static void
+test_an_unclear_outcome_has_the_id(void **state)
+{
+    struct scene s = {0};
+
+    (void)state;
+    run(unclear_fn, &s);
+}
+
+static int
+start_server(void **state)
+{
+    (void)state;
+    server = redis_server_start(NULL);
+    return 0;
+}
+
+static int
+stop_server(void **state)
+{
+    (void)state;
+    redis_server_free(server);
+    return 0;
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_enqueue_stores_args_options_and_trace),
+        cmocka_unit_test(test_an_own_id_makes_one_job),
+        cmocka_unit_test(test_what_is_wrong_is_said),
+        cmocka_unit_test(test_results_are_looked_at_and_waited_for),
+        cmocka_unit_test(test_an_unclear_outcome_has_the_id),
+    };
+    return cmocka_run_group_tests(tests, start_server, stop_server);
+}
