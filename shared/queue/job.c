@@ -5,8 +5,8 @@
  *   1<priority><flag> <created ms> <task>[ <letter><value>]...\n<args>
  *
  * Only what differs from the standard values is written, so that a plain job
- * costs 25 bytes beside its task and args. flag is '+' when the work script
- * must look at an option (now: e, the expiry), '-' otherwise. The state is
+ * costs 25 bytes beside its task and args. flag is '+' when the scripts must
+ * look at an option (job_options_used()), '-' otherwise. The state is
  * described in scripts/work.lua, which writes it. docs/protocol.md has both
  * grammars. */
 #include "queue/job.h"
@@ -95,7 +95,7 @@ job_spec_check(const struct job_spec *spec, struct error *err)
     if (spec->traceparent.n > 0 && spec->traceparent.n != 55)
         return error_set_at(err, "/traceparent",
                             "must be a W3C traceparent of 55 characters");
-    return ST_OK;
+    return job_options_check(spec, err);
 }
 
 static bool
@@ -151,6 +151,7 @@ encode_options(const struct job_spec *spec, struct buf *dst)
         buf_add_c(dst, " p");
         buf_add_str(dst, spec->traceparent);
     }
+    job_options_encode(spec, dst);
 }
 
 void
@@ -158,7 +159,7 @@ job_encode(const struct job_spec *spec, int64_t created_ms, struct buf *dst)
 {
     buf_add_char(dst, '1');
     buf_add_char(dst, (char)('0' + spec->priority));
-    buf_add_char(dst, spec->expires_at_ms > 0 ? '+' : '-');
+    buf_add_char(dst, job_options_used(spec) ? '+' : '-');
     add_number(dst, '\0', created_ms);
     buf_add_char(dst, ' ');
     buf_add_str(dst, spec->task);
@@ -200,6 +201,7 @@ decode_option(struct str word, struct job_spec *spec)
 {
     struct str value = str_skip(word, 1);
     int64_t retries;
+    bool known;
 
     switch (word.n > 0 ? word.p[0] : '\0') {
     case 'd':
@@ -228,7 +230,7 @@ decode_option(struct str word, struct job_spec *spec)
     default:
         /* A newer version's option: what is not understood is not needed to
          * run the job, or that version would have raised the record's own. */
-        return word.n > 0;
+        return word.n > 0 && job_options_decode(word.p[0], value, spec, &known);
     }
 }
 
@@ -280,11 +282,11 @@ job_same(struct str record, struct str other)
 }
 
 static const char *const state_names[JOB_STATES] = {
-    [JOB_SCHEDULED] = "scheduled",     [JOB_READY] = "ready",
-    [JOB_RUNNING] = "running",         [JOB_RETRYING] = "retrying",
-    [JOB_SUCCEEDED] = "succeeded",     [JOB_DEAD] = "dead",
-    [JOB_CANCELLED] = "cancelled",     [JOB_EXPIRED] = "expired",
-    [JOB_QUARANTINED] = "quarantined",
+    [JOB_SCHEDULED] = "scheduled", [JOB_READY] = "ready",
+    [JOB_RUNNING] = "running",     [JOB_RETRYING] = "retrying",
+    [JOB_BLOCKED] = "blocked",     [JOB_SUCCEEDED] = "succeeded",
+    [JOB_DEAD] = "dead",           [JOB_CANCELLED] = "cancelled",
+    [JOB_EXPIRED] = "expired",     [JOB_QUARANTINED] = "quarantined",
 };
 
 const char *

@@ -6,11 +6,11 @@
  *                                      |<--(due)-- retrying <---+-->
  * quarantined
  *
- * A job is in exactly one of the ready lists, `due`, `leased`, `dead`, `done`,
- * `quarantined` between any two script calls; that membership *is* its state.
- * Its record (the definition) is written once; its state line is written from
- * the first claim on. Both are text, so that a client in any language can read
- * them: docs/protocol.md has the grammar. */
+ * A job is in exactly one of the ready lists, `due`, `retrying`, `blocked`,
+ * `leased`, `dead`, `done`, `quarantined` between any two script calls; that
+ * membership *is* its state. Its record (the definition) is written once; its
+ * state line is written from the first claim on. Both are text, so that a
+ * client in any language can read them: docs/protocol.md has the grammar. */
 #ifndef QUEUE_JOB_H
 #define QUEUE_JOB_H
 
@@ -22,6 +22,7 @@
 #include "base/str.h"
 #include "queue/backoff.h"
 #include "queue/id.h"
+#include "queue/job_options.h"
 
 enum {
     JOB_ARGS_MAX = 1024 * 1024,   /* bytes of JSON */
@@ -60,6 +61,10 @@ struct job_spec {
     struct backoff backoff;
     struct str tags;        /* comma-separated, each [A-Za-z0-9_.:-]{1,64} */
     struct str traceparent; /* W3C trace context, or empty */
+    struct job_unique unique;
+    struct job_limit limit;
+    struct job_callback callback;
+    struct job_kin kin;
 };
 
 /* The standard values: priority 5, timeout 60 s, keep 1 h, 3 retries from 2 s
@@ -85,6 +90,7 @@ enum job_state {
     JOB_READY,
     JOB_RUNNING,
     JOB_RETRYING,
+    JOB_BLOCKED, /* waits for other jobs */
     JOB_SUCCEEDED,
     JOB_DEAD,
     JOB_CANCELLED,
