@@ -1,24 +1,16 @@
-/* Clock: dates are computed, not asked of libc: gmtime() and timegm() read the
- * environment's TZ and locks for it, and this stands on the enqueue path.
- *
- * The civil calendar is counted in years that begin on 1 March, so that the
- * leap day is a year's last and every month's offset is a linear formula. A
- * cycle of the Gregorian calendar is 400 years or 146,097 days. */
+/* Clock: dates are computed (base/civil.h), not asked of libc: this stands on
+ * the enqueue path. */
 #include "base/clock.h"
 
 #include <assert.h>
 #include <time.h>
 
-enum { DAY_S = 86400, CYCLE_DAYS = 146097, EPOCH_DAYS = 719468 };
+#include "base/civil.h"
+
+enum { DAY_S = CIVIL_DAY_S };
 
 /* 9999-12-31T23:59:59.999Z */
 static const int64_t last_ms = INT64_C(253402300799999);
-
-struct civil {
-    int64_t year;
-    int month; /* 1..12 */
-    int day;   /* 1..31 */
-};
 
 static int64_t
 read_us(clockid_t id)
@@ -49,39 +41,6 @@ clock_wall_ms(void)
     return read_us(CLOCK_REALTIME) / 1000;
 }
 
-/* Days since 1970-01-01 of a date within years 0..9999. */
-static int64_t
-days_of(struct civil c)
-{
-    int64_t year = c.month <= 2 ? c.year - 1 : c.year;
-    if (year < 0)
-        return -EPOCH_DAYS;
-    int64_t cycle = year / 400, of_cycle = year % 400;
-    int64_t month = (c.month + 9) % 12; /* March is 0 */
-    int64_t of_year = (153 * month + 2) / 5 + c.day - 1;
-
-    return cycle * CYCLE_DAYS + of_cycle * 365 + of_cycle / 4 - of_cycle / 100 +
-           of_year - EPOCH_DAYS;
-}
-
-/* The date of a day since the epoch, for days >= 0. */
-static struct civil
-civil_of(int64_t days)
-{
-    days += EPOCH_DAYS;
-    int64_t cycle = days / CYCLE_DAYS, d = days % CYCLE_DAYS;
-    int64_t of_cycle = (d - d / 1460 + d / 36524 - d / 146096) / 365;
-    int64_t of_year = d - (365 * of_cycle + of_cycle / 4 - of_cycle / 100);
-    int64_t month = (5 * of_year + 2) / 153;
-    struct civil c = {
-        .year = cycle * 400 + of_cycle + (month >= 10),
-        .month = (int)(month < 10 ? month + 3 : month - 9),
-        .day = (int)(of_year - (153 * month + 2) / 5 + 1),
-    };
-
-    return c;
-}
-
 /* Writes @value as @width digits. */
 static char *
 put(char *p, int64_t value, int width)
@@ -96,7 +55,7 @@ clock_format(int64_t ms, char dst[CLOCK_TIME_LEN + 1])
 {
     assert(ms >= 0 && ms <= last_ms);
     int64_t s = ms / 1000;
-    struct civil c = civil_of(s / DAY_S);
+    struct civil c = civil_date(s / DAY_S);
     char *p = dst;
 
     p = put(p, c.year, 4);
@@ -140,15 +99,12 @@ take(struct str *s, size_t width, int max, char after, int *ret)
 static bool
 take_date(struct str *s, struct civil *ret)
 {
-    static const int lengths[] = {31, 28, 31, 30, 31, 30,
-                                  31, 31, 30, 31, 30, 31};
     int year, month, day;
 
     if (!take(s, 4, 9999, '-', &year) || !take(s, 2, 12, '-', &month) ||
         !take(s, 2, 31, '\0', &day) || month < 1 || day < 1)
         return false;
-    bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    if (day > lengths[month - 1] + (month == 2 && leap))
+    if (day > civil_month_days(year, month))
         return false;
     *ret = (struct civil){year, month, day};
     return true;
@@ -204,11 +160,11 @@ clock_parse(struct str s, int64_t *ret_ms)
         !take(&s, 2, 60, '\0', &second) || !take_fraction(&s, &ms) ||
         !take_offset(s, &offset_s))
         return false;
-    int64_t at_s =
-        days_of(date) * DAY_S + hour * 3600 + minute * 60 + second - offset_s;
+    int64_t at_s = civil_days(date) * DAY_S + hour * 3600 + minute * 60 +
+                   second - offset_s;
     /* RFC 3339 section 5.7: a leap second is the last of a month in UTC. */
     if (second == 60 &&
-        (at_s < 0 || at_s % DAY_S != 0 || civil_of(at_s / DAY_S).day != 1))
+        (at_s < 0 || at_s % DAY_S != 0 || civil_date(at_s / DAY_S).day != 1))
         return false;
     if (at_s < 0 || at_s > last_ms / 1000)
         return false;
