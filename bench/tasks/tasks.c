@@ -1,4 +1,5 @@
-/* The benchmark's application: tasks that do nothing but be measured. */
+/* The benchmark's application: tasks and views that do nothing but be measured.
+ */
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -42,6 +43,30 @@ stamp(struct pit_job *job)
                : pit_job_fail(job, PIT_PERMANENT, "nobody listens: %m");
 }
 
+static enum pit_status
+hello(struct pit_co *co, struct pit_request *req, struct pit_response *res)
+{
+    (void)co;
+    (void)req;
+    return pit_reply_text(res, 200, "Hello, async C!");
+}
+
+/* Waits a second, as a view does for a slow third party. */
+static enum pit_status
+slow(struct pit_co *co, struct pit_request *req, struct pit_response *res)
+{
+    enum pit_status st = pit_sleep(co, 1000);
+
+    (void)req;
+    return st == PIT_OK ? pit_reply_text(res, 200, "Hello, patience!") : st;
+}
+
+static const struct pit_view views[] = {
+    {PIT_GET, "/", hello},
+    {PIT_GET, "/wait", slow},
+    {0},
+};
+
 static const struct pit_task tasks[] = {
     {"bench.noop", noop, .queue = "bench", .about = "does nothing"},
     {"bench.stamp", stamp, .queue = "bench", .about = "says when it started"},
@@ -50,5 +75,6 @@ static const struct pit_task tasks[] = {
 
 PIT_EXPORT const struct pit_app pit_app = {
     PIT_APP("bench"),
+    .views = views,
     .tasks = tasks,
 };
