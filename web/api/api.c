@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "api/health.h"
+#include "api/openapi.h"
 
 struct api_waiter {
     struct list link;
@@ -29,6 +30,7 @@ static const struct {
     {PIT_GET, "/v1/tasks", tasks_list},
     {PIT_GET, "/v1/queues", queues_list},
     {PIT_GET, "/v1/queues/{queue}", queues_show},
+    {PIT_GET, "/openapi.json", openapi_get},
     {PIT_GET, "/healthz", health_alive},
     {PIT_GET, "/readyz", health_ready},
 };

@@ -23,7 +23,7 @@
 #include "settings.h"
 
 enum {
-    API_ENDPOINTS_MAX = 16,
+    API_ENDPOINTS_MAX = 128,
     API_BATCHES_MAX = 64, /* under way in one process; above it 503 */
     API_BODIES_MAX = 256 * 1024 * 1024, /* bytes of those held as a whole */
 };

@@ -75,21 +75,6 @@ set_applied(const struct look *look)
                          (int)(look->preference.wait_ms / 1000));
 }
 
-/* If-None-Match (RFC 9110 section 13.1.2): a list of tags, or "*". */
-static bool
-is_known(const struct pit_request *req, const char *etag)
-{
-    struct str rest = request_field(req, STR("If-None-Match")), tag;
-
-    while (preference_next(&rest, &tag)) {
-        if (str_starts(tag, STR("W/")))
-            tag = str_skip(tag, 2);
-        if (str_eq_c(tag, etag) || str_eq_c(tag, "*"))
-            return true;
-    }
-    return false;
-}
-
 static enum status
 reply_job(const struct look *look, const struct job_view *view)
 {
@@ -105,7 +90,7 @@ reply_job(const struct look *look, const struct job_view *view)
         st = response_set(res, STR("Cache-Control"), STR("no-cache"));
     if (st != ST_OK)
         return st;
-    if (is_known(&look->exchange->req, etag))
+    if (preference_lists_etag(&look->exchange->req, STR("If-None-Match"), etag))
         return response_empty(res, 304);
     buf_init(&body, RESPONSE_BODY_MAX);
     job_json_write(view, &body);

@@ -14,6 +14,21 @@ preference_next(struct str *rest, struct str *ret)
     return false;
 }
 
+bool
+preference_lists_etag(const struct pit_request *req, struct str field,
+                      const char *etag)
+{
+    struct str rest = request_field(req, field), tag;
+
+    while (preference_next(&rest, &tag)) {
+        if (str_starts(tag, STR("W/")))
+            tag = str_skip(tag, 2);
+        if (str_eq_c(tag, etag) || str_eq_c(tag, "*"))
+            return true;
+    }
+    return false;
+}
+
 /* "wait=10" is token, "=", word; the word may stand in quotes. */
 static void
 apply(struct str preference, struct preference *ret)

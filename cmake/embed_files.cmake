@@ -1,0 +1,20 @@
+# pit_embed_files(OUTPUT file.c NAME symbol HEADER "x.h" FILES a b ...): the
+# files' bytes as `const struct embedded symbol[]`, in the order given, ended by
+# one without a name. Made when CMake runs; a changed file makes it run again.
+function(pit_embed_files)
+  cmake_parse_arguments(ARG "" "OUTPUT;NAME;HEADER" "FILES" ${ARGN})
+  set(text "/* Made by cmake/embed_files.cmake: do not edit. */\n#include \"${ARG_HEADER}\"\n")
+  set(rows "")
+  set(n 0)
+  foreach(path ${ARG_FILES})
+    get_filename_component(name ${path} NAME)
+    file(READ ${path} hex HEX)
+    string(REGEX REPLACE "(..)" "0x\\1," bytes "${hex}")
+    string(APPEND text "\nstatic const char file${n}[] = {${bytes}0};\n")
+    string(APPEND rows "    {\"${name}\", file${n}, sizeof file${n} - 1},\n")
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${path})
+    math(EXPR n "${n} + 1")
+  endforeach()
+  string(APPEND text "\nconst struct embedded ${ARG_NAME}[] = {\n${rows}    {0},\n};\n")
+  file(CONFIGURE OUTPUT ${ARG_OUTPUT} CONTENT "${text}" @ONLY)
+endfunction()
