@@ -13,6 +13,10 @@ endforeach()
 install(DIRECTORY shared/include/pit DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
   FILES_MATCHING PATTERN "*.h")
 
+# The queue's scripts, assembled, for clients in other languages.
+install(DIRECTORY ${CMAKE_BINARY_DIR}/scripts
+  DESTINATION ${CMAKE_INSTALL_DATADIR}/pitmaster)
+
 # Both are found again from where they lie, so that the tree can be moved.
 file(RELATIVE_PATH PIT_PC_TO_PREFIX
   /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)

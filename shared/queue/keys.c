@@ -3,36 +3,52 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "queue/id.h"
 
-static const char *const names[] = {
-    "jobs", "state", "results",     "progress", "due",  "leased", "dead",
-    "done", "gone",  "quarantined", "stats",    "wake", "waits",  "meta",
+static const char *const names[KEYS_OF_QUEUE] = {
+    [KEY_JOBS] = "jobs",         [KEY_STATE] = "state",
+    [KEY_RESULTS] = "results",   [KEY_PROGRESS] = "progress",
+    [KEY_DUE] = "due",           [KEY_LEASED] = "leased",
+    [KEY_DEAD] = "dead",         [KEY_DONE] = "done",
+    [KEY_GONE] = "gone",         [KEY_QUARANTINED] = "quarantined",
+    [KEY_STATS] = "stats",       [KEY_WAKE] = "wake",
+    [KEY_WAITS] = "waits",       [KEY_META] = "meta",
+    [KEY_READY] = "ready:9",     [KEY_READY + 1] = "ready:8",
+    [KEY_READY + 2] = "ready:7", [KEY_READY + 3] = "ready:6",
+    [KEY_READY + 4] = "ready:5", [KEY_READY + 5] = "ready:4",
+    [KEY_READY + 6] = "ready:3", [KEY_READY + 7] = "ready:2",
+    [KEY_READY + 8] = "ready:1", [KEY_READY + 9] = "ready:0",
+    [KEY_RETRYING] = "retrying", [KEY_UNIQUE] = "unique",
+    [KEY_UNLOCKS] = "unlocks",   [KEY_RUNNING] = "running",
+    [KEY_RATES] = "rates",       [KEY_TURNS] = "turns",
+    [KEY_BLOCKED] = "blocked",   [KEY_CHILDREN] = "children",
+    [KEY_OUTBOX] = "outbox",     [KEY_CANCELS] = "cancels",
+    [KEY_EVENTS] = "events",     [KEY_STALE] = "stale",
+    [KEY_SAMPLES] = "samples",   [KEY_LOGGED] = "logged",
+    [KEY_FLOWS] = "flows",       [KEY_SCHEDULES] = "schedules",
+    [KEY_FIRES] = "fires",       [KEY_FIRED] = "fired",
 };
-_Static_assert(ARRAY_LEN(names) == KEY_READY, "a name for each key");
 
 void
 keys_of_queue(const char *prefix, struct str queue, struct keys *ret)
 {
-    size_t used = 0;
+    char stem[KEYS_MAX_LEN];
+    char *dst = ret->bytes;
+    int n = snprintf(stem, sizeof stem, "%s:{%.*s}:", prefix, STR_ARG(queue));
 
     assert(strlen(prefix) <= KEYS_PREFIX_MAX && queue.n <= ID_QUEUE_MAX);
     for (int k = 0; k < KEYS_OF_QUEUE; k++) {
-        char *dst = ret->bytes + used;
-        size_t room = sizeof ret->bytes - used;
-        bool ready = k >= KEY_READY && k < KEY_RETRYING;
-        int n =
-            ready ? snprintf(dst, room, "%s:{%.*s}:ready:%d", prefix,
-                             STR_ARG(queue), 9 - (k - KEY_READY))
-                  : snprintf(dst, room, "%s:{%.*s}:%s", prefix, STR_ARG(queue),
-                             k == KEY_RETRYING ? "retrying" : names[k]);
+        size_t name_n = strlen(names[k]);
 
-        assert(n > 0 && (size_t)n < room);
         ret->p[k] = dst;
-        ret->n[k] = (size_t)n;
-        used += (size_t)n + 1;
+        ret->n[k] = (size_t)n + name_n;
+        assert(dst + ret->n[k] < ret->bytes + sizeof ret->bytes);
+        memcpy(dst, stem, (size_t)n);
+        memcpy(dst + n, names[k], name_n + 1);
+        dst += ret->n[k] + 1;
     }
 }
 

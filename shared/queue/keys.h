@@ -2,7 +2,10 @@
  *
  * Keys of a queue are "<prefix>:{<queue>}:<what>": the braces are Redis
  * Cluster's hash tag, so that one script finds all of a queue in one slot. Keys
- * outside of queues are "<prefix>:<what>". Pure functions. */
+ * outside of queues are "<prefix>:<what>". Keys whose name ends in an id or a
+ * limit key (`in:`, `log:`, `key:`) are made by the scripts, from the base that
+ * the others of their queue have; docs/protocol.md lists all. Pure functions.
+ */
 #ifndef QUEUE_KEYS_H
 #define QUEUE_KEYS_H
 
@@ -29,8 +32,25 @@ enum key {
     KEY_META,
     KEY_READY, /* + 9 - priority: ready:9 comes first */
     KEY_RETRYING = KEY_READY + 10,
+    KEY_UNIQUE,
+    KEY_UNLOCKS,
+    KEY_RUNNING,
+    KEY_RATES,
+    KEY_TURNS,
+    KEY_BLOCKED,
+    KEY_CHILDREN,
+    KEY_OUTBOX,
+    KEY_CANCELS,
+    KEY_EVENTS,
+    KEY_STALE,
+    KEY_SAMPLES,
+    KEY_LOGGED, /* from here on none that work takes */
+    KEY_FLOWS,
+    KEY_SCHEDULES,
+    KEY_FIRES,
+    KEY_FIRED,
 };
-enum { KEYS_OF_QUEUE = KEY_RETRYING + 1 };
+enum { KEYS_OF_WORK = KEY_LOGGED, KEYS_OF_QUEUE = KEY_FIRED + 1 };
 
 /* All keys of one queue, rendered once; argv-ready. */
 struct keys {

@@ -13,7 +13,7 @@
 
 enum { SETTINGS = 6, WORDS_OF_FINISH = 6 };
 enum {
-    WORDS_MAX = KEYS_OF_QUEUE + SETTINGS + QUEUE_FINISH_MAX * WORDS_OF_FINISH,
+    WORDS_MAX = KEYS_OF_WORK + SETTINGS + QUEUE_FINISH_MAX * WORDS_OF_FINISH,
     NUMBER_LEN = 24,
     NUMBERS_MAX = SETTINGS + 2 * QUEUE_FINISH_MAX,
     ENTRY_LEN = 1 + ID_LOCAL_MAX,
@@ -62,7 +62,7 @@ add_entry(struct words *words, int priority, struct str local)
 static void
 add_keys(struct words *words, const struct keys *keys)
 {
-    for (int k = 0; k < KEYS_OF_QUEUE; k++)
+    for (int k = 0; k < KEYS_OF_WORK; k++)
         add(words, keys->p[k], keys->n[k]);
 }
 
@@ -146,7 +146,7 @@ queue_work(struct queues *queues, struct work *work,
         else
             add_finish(&words, &finishes[i]);
     }
-    rds_send_script(queues->rds, &work->call, &script_work, KEYS_OF_QUEUE,
+    rds_send_script(queues->rds, &work->call, &script_work, KEYS_OF_WORK,
                     words.n, words.p, words.len, on_settled, arg);
 }
 

@@ -11,13 +11,10 @@ reads the states that the worker's calls leave behind. No web process is needed.
 import collections
 import itertools
 import json as jsonlib
-import os
 import time
 
 import pitharness
-
-SCRIPT = os.path.join(pitharness.SOURCE_DIR, "shared", "queue", "scripts",
-                      "enqueue.lua")
+import pitlua
 
 State = collections.namedtuple(
     "State", "code token attempt retries crashes lost worker started ended "
@@ -35,8 +32,7 @@ class Queue:
     def __init__(self, client, name="default"):
         self.client = client
         self.name = name
-        with open(SCRIPT, encoding="utf-8") as script:
-            self.script = client.register_script(script.read())
+        self.script = client.register_script(pitlua.text("enqueue"))
 
     def key(self, what):
         return f"pit:{{{self.name}}}:{what}"

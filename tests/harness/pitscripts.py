@@ -17,14 +17,21 @@ import unittest
 
 import redis as redislib
 
-from pitharness import SOURCE_DIR, Redis, wait_until
+import pitlua
+from pitharness import Redis, wait_until
 
-SCRIPTS_DIR = os.path.join(SOURCE_DIR, "shared", "queue", "scripts")
 READY = [f"ready:{priority}" for priority in range(9, -1, -1)]
 # In the order in which work takes them.
 KEYS = ["jobs", "state", "results", "progress", "due", "leased", "dead",
         "done", "gone", "quarantined", "stats", "wake", "waits", "meta",
-        *READY, "retrying"]
+        *READY, "retrying", "unique", "unlocks", "running", "rates", "turns",
+        "blocked", "children", "outbox", "cancels", "events", "stale",
+        "samples"]
+HASHES = {"jobs", "state", "results", "progress", "stats", "waits", "meta",
+          "unique", "running", "rates", "turns", "children", "cancels",
+          "stale"}
+# Beside them, in the order of shared/queue/keys.h.
+OTHER_KEYS = ["logged", "flows", "schedules", "fires", "fired"]
 CODES = {"ready": "W", "due": "", "retrying": "W", "leased": "R", "dead": "D",
          "done": "SCX", "quarantined": "Q"}
 
@@ -72,12 +79,8 @@ class Queue:
         self.client = client
         self.name, self.prefix = name, prefix
         self.next_token = 0
-        self.scripts = {}
-        for file in sorted(os.listdir(SCRIPTS_DIR)):
-            with open(os.path.join(SCRIPTS_DIR, file),
-                      encoding="utf-8") as script:
-                self.scripts[file.removesuffix(".lua")] = (
-                    client.register_script(script.read()))
+        self.scripts = {script: client.register_script(pitlua.text(script))
+                        for script in pitlua.names()}
 
     def key(self, what):
         return f"{self.prefix}:{{{self.name}}}:{what}"
@@ -185,10 +188,11 @@ def _read(queue):
     pipe = queue.client.pipeline(transaction=True)
     for key in KEYS:
         name = queue.key(key)
-        if key in ("jobs", "state", "results", "progress", "stats", "waits",
-                   "meta"):
+        if key in HASHES:
             pipe.hgetall(name)
-        elif key == "wake" or key.startswith("ready"):
+        elif key in ("outbox", "events"):
+            pipe.xrange(name)
+        elif key in ("wake", "samples") or key.startswith("ready"):
             pipe.lrange(name, 0, -1)
         else:
             pipe.zrange(name, 0, -1, withscores=True)

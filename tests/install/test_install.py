@@ -14,6 +14,10 @@ import sys
 import tempfile
 import unittest
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__))), "harness"))
+import pitlua  # noqa: E402
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 BUILD = ""
 
@@ -66,6 +70,17 @@ class Install(unittest.TestCase):
         app = ctypes.CDLL(path, mode=os.RTLD_LAZY)
         abi = ctypes.c_uint32.in_dll(app, "pit_app").value
         self.assertGreaterEqual(abi, 1)
+
+    def test_scripts(self):
+        # The texts that the tests run are those that the programs carry.
+        folder = os.path.join(self.prefix, "share", "pitmaster", "scripts")
+        self.assertEqual(sorted(os.listdir(folder)),
+                         [f"{name}.lua" for name in pitlua.names()])
+        for name in pitlua.names():
+            with open(os.path.join(folder, f"{name}.lua"),
+                      encoding="utf-8") as script:
+                self.assertEqual(script.read(), pitlua.text(name))
+            self.assertNotIn("-- include:", pitlua.text(name))
 
     def test_programs(self):
         for name in ("pit-web", "pit-worker", "pit"):

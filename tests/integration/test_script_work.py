@@ -858,7 +858,8 @@ class Rubbish(ScriptCase):
         self.token = None
 
     def test_a_wrong_type_changes_nothing(self):
-        for key in KEYS:
+        # Those that a job without options needs; the others are not read then.
+        for key in KEYS[:KEYS.index("retrying") + 1]:
             self.client.flushall()
             claimed = self.claim(*[job(f"id-{n}") for n in range(8)])
             self.queue.enqueue(job("r"), job("d", where="@1"))

@@ -10,7 +10,7 @@
 -- waited longest at the head of a ready list, 0 without one; then the totals
 -- (`kept`: ended jobs that can still be looked up) and, last, `retrying` and its
 -- length.
-local t = redis.call('TIME')
+-- include: clock
 local ready, oldest = 0, 0
 for k = 8, 17 do
     local n = redis.call('LLEN', KEYS[k])
@@ -28,7 +28,7 @@ local answer = {
     ready, redis.call('ZCARD', KEYS[2]), redis.call('ZCARD', KEYS[3]),
     redis.call('ZCARD', KEYS[4]), redis.call('ZCARD', KEYS[5]),
     redis.call('HGET', KEYS[7], 'paused') == '1' and 1 or 0, oldest,
-    t[1] * 1000 + math.floor(t[2] / 1000),
+    now,
 }
 for _, word in ipairs(redis.call('HGETALL', KEYS[6])) do
     answer[#answer + 1] = word

@@ -21,13 +21,8 @@
 --
 -- Invariants: a job is stored in `jobs` and in exactly one of ready and due. A
 -- ready list that is not empty has a token in wake, or a claim on its way.
-local function now_ms()
-    local t = redis.call('TIME')
-    return t[1] * 1000 + math.floor(t[2] / 1000)
-end
-
+-- include: clock
 local mode = ARGV[1]
-local now = now_ms()
 local soonest
 
 -- Reads first: a key of the wrong type is an error before the first write.

@@ -13,8 +13,8 @@
 -- renewed by its holder (nobody else has the job); a reaped one may not, since
 -- its token is gone from the state. No deadline ever moves back. allow-oom,
 -- because a worker that cannot renew would lose its jobs when memory is short.
-local t = redis.call('TIME')
-local deadline = t[1] * 1000 + math.floor(t[2] / 1000) + tonumber(ARGV[1])
+-- include: clock
+local deadline = now + tonumber(ARGV[1])
 redis.call('ZCARD', KEYS[1])
 local lost = {}
 

@@ -56,10 +56,7 @@ local PURGE_EVERY = 120000 -- an idle worker comes back for retention at most
 local NEXT_MAX = 86400000 -- and after a day in any case
 
 local call, sub, byte, find = redis.call, string.sub, string.byte, string.find
-local clock = call('TIME')
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
--- Lua prints a number anew each time it becomes text: once is enough.
-local now_text = string.format('%d', now)
+-- include: clock
 local ended_now = ' ' .. now_text .. '\n'
 local want = tonumber(ARGV[1])
 

@@ -1,0 +1,39 @@
+"""The queue's scripts as they are loaded: their includes in place.
+
+A line `-- include: name` stands for include/name.lua, as in
+cmake/embed_scripts.cmake, which makes the same texts for the programs.
+"""
+
+import os
+import re
+
+from pitharness import SOURCE_DIR
+
+SCRIPTS_DIR = os.path.join(SOURCE_DIR, "shared", "queue", "scripts")
+
+
+def names():
+    """All scripts, sorted."""
+    return sorted(file.removesuffix(".lua") for file in os.listdir(SCRIPTS_DIR)
+                  if file.endswith(".lua"))
+
+
+def _read(*path):
+    with open(os.path.join(SCRIPTS_DIR, *path), encoding="utf-8") as file:
+        return file.read()
+
+
+def text(name):
+    """The script, assembled."""
+    return re.sub(r"(?m)^-- include: (\w+)\n",
+                  lambda line: _read("include", f"{line.group(1)}.lua"),
+                  _read(f"{name}.lua"))
+
+
+def write_all(folder):
+    """Each script into @folder, as `cmake --install` does; the folder."""
+    for name in names():
+        with open(os.path.join(folder, f"{name}.lua"), "w",
+                  encoding="utf-8") as file:
+            file.write(text(name))
+    return folder
