@@ -109,7 +109,7 @@ report_progress_if_due(struct pit_job *job)
 static enum status
 task_status(enum pit_status status)
 {
-    if (status < PIT_OK || status > PIT_BUG)
+    if (status < PIT_OK || status > PIT_QUEUE_FULL)
         return ST_FAILED;
     return (enum status)status;
 }

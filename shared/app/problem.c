@@ -145,6 +145,8 @@ problem_of_status(enum status status)
         return PROBLEM_FORBIDDEN;
     case ST_READ_ONLY:
         return PROBLEM_STORE_READONLY;
+    case ST_QUEUE_FULL:
+        return PROBLEM_QUEUE_FULL;
     case ST_OK:
     case ST_FAILED:
     case ST_PERMANENT:

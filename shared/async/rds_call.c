@@ -423,6 +423,7 @@ rds_call_classify(struct str text)
         {"LOADING", ST_UNAVAILABLE},    {"BUSY", ST_UNAVAILABLE},
         {"MASTERDOWN", ST_UNAVAILABLE}, {"CLUSTERDOWN", ST_UNAVAILABLE},
         {"TRYAGAIN", ST_UNAVAILABLE},   {"WRONGTYPE", ST_INVALID},
+        {"FULL", ST_QUEUE_FULL},        {"CLOSED", ST_QUEUE_FULL},
     };
     struct str rest;
     struct str code = str_cut(unwrap(text), ' ', &rest);

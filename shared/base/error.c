@@ -31,6 +31,7 @@ SAME(READ_ONLY);
 SAME(FAILED);
 SAME(PERMANENT);
 SAME(BUG);
+SAME(QUEUE_FULL);
 
 static const char cut_mark[] = "...";
 
@@ -53,6 +54,7 @@ static const char *const names[] = {
     [ST_FAILED] = "failed",
     [ST_PERMANENT] = "permanent",
     [ST_BUG] = "bug",
+    [ST_QUEUE_FULL] = "queue-full",
 };
 
 /* The text with ": <strerror>" behind it, in one line. @dst may be the source

@@ -37,6 +37,7 @@ enum status {
     ST_FAILED = PIT_FAILED,
     ST_PERMANENT = PIT_PERMANENT,
     ST_BUG = PIT_BUG,
+    ST_QUEUE_FULL = PIT_QUEUE_FULL,
 };
 
 enum { ERROR_MSG_SIZE = 240 };

@@ -33,10 +33,13 @@ const char *queues_prefix(const struct queues *queues);
 /* --- enqueue ------------------------------------------------------------- */
 
 enum enqueue_outcome {
-    ENQUEUE_NEW,   /* stored now */
-    ENQUEUE_SAME,  /* stood there already, with the same content */
-    ENQUEUE_OTHER, /* the id is taken by other content: nothing was changed */
-    ENQUEUE_GONE,  /* the id was used and is past its retention */
+    ENQUEUE_NEW,       /* stored now */
+    ENQUEUE_SAME,      /* stood there already, with the same content */
+    ENQUEUE_OTHER,     /* the id is taken by other content: nothing changed */
+    ENQUEUE_GONE,      /* the id was used and is past its retention */
+    ENQUEUE_DUPLICATE, /* `holder` has its unique key: nothing was stored.
+                          With UNIQUE_RETURN that is the answer, else a refusal
+                        */
 };
 
 /* One job on its way in; owned by the caller until it is settled. The record is
@@ -48,12 +51,18 @@ struct enqueue {
     char local[ID_LOCAL_MAX + 1]; /* out: the id, chosen before the write */
     bool named; /* in: @local is given, and may exist (own id, or a repeat) */
     enum enqueue_outcome outcome;
+    /* out, of a job with a unique key: DUPLICATE: who has it; NEW: the job that
+     * it replaced, or empty */
+    char holder[ID_LOCAL_MAX + 1];
     struct error err;
     struct list link; /* queue_enqueue.c's, as `private` */
     void *private;
 };
 
-/* Gathers: the enqueues of one loop turn and one queue leave in one script call
+/* Errors beside those of every verb: ST_QUEUE_FULL, the queue has as many jobs
+ * waiting as it may, or takes none at present (docs/limits-and-uniqueness.md).
+ *
+ * Gathers: the enqueues of one loop turn and one queue leave in one script call
  * each QUEUE_ENQUEUE_MAX. The spec must have passed job_spec_check(). When
  * @named is false a ULID is put into @local at once. */
 void queue_enqueue(struct queues *queues, struct enqueue *e,
@@ -62,8 +71,9 @@ void queue_enqueue(struct queues *queues, struct enqueue *e,
 CHECK enum status queue_enqueue_await(struct co *co, struct queues *queues,
                                       struct enqueue *e);
 /* All or nothing: @n jobs of one queue, 1..QUEUE_ENQUEUE_MAX, in one script.
- * With a taken id nothing is stored: ST_CONFLICT, and its outcome says which.
- */
+ * With a taken id, or a unique key that another has and that its job does not
+ * take the holder for (UNIQUE_RETURN), nothing is stored: ST_CONFLICT, and the
+ * outcomes say which. */
 CHECK enum status queue_enqueue_all(struct co *co, struct queues *queues,
                                     struct enqueue *const *jobs, size_t n,
                                     struct error *err);
@@ -90,6 +100,8 @@ struct claimed {
     int attempt;
     int retries;
     int crashes;
+    struct str inputs; /* of a job that waited for others: JSON object, id of
+                          the parent -> its result or null; else empty */
     char token[QUEUE_TOKEN_MAX + 1];
 };
 
@@ -107,6 +119,7 @@ struct work {
     int64_t next_ms; /* until something falls due (delay, retry, lease) in this
                         queue, -1: nothing; at most a day */
     bool more;       /* ready jobs were left behind */
+    bool outbox;     /* messages for other jobs wait to be delivered */
     size_t claimed_len;
     struct claimed claimed[QUEUE_CLAIM_MAX];
     size_t stale_len; /* finishes that were refused: the lease was lost */

@@ -15,14 +15,16 @@
 #include "queue/script.h"
 
 enum {
-    BATCH_BYTES_MAX = 1 << 20, /* args and tags; then no more is added */
-    HEADER_MAX = 512,          /* of a record without its tags */
-    BATCH_ROOM = BATCH_BYTES_MAX + JOB_ARGS_MAX +
-                 JOB_TAGS_MAX * (JOB_TAG_LEN_MAX + 1) +
+    BATCH_BYTES_MAX = 1 << 20, /* args and options; then no more is added */
+    HEADER_MAX = 512,          /* of a record without what follows */
+    OPTIONS_MAX = JOB_TAGS_MAX * (JOB_TAG_LEN_MAX + 1) + 2 * JOB_KEY_MAX +
+                  JOB_URL_MAX + JOB_CHILDREN_MAX_BYTES,
+    BATCH_ROOM = BATCH_BYTES_MAX + JOB_ARGS_MAX + OPTIONS_MAX +
                  QUEUE_ENQUEUE_MAX * HEADER_MAX,
 };
-enum { FIXED_KEYS = 5, WORDS_OF_JOB = 4 };
+enum { FIXED_KEYS = 6, WORDS_OF_JOB = 4 };
 enum { WORDS_MAX = FIXED_KEYS + 10 + 1 + QUEUE_ENQUEUE_MAX * WORDS_OF_JOB };
+enum { WHERE_LEN = 24 };
 
 enum mode { MODE_FRESH, MODE_NAMED, MODE_ALL };
 static const char *const mode_names[] = {"fresh", "named", "all"};
@@ -68,8 +70,8 @@ is_scheduled(const struct job_spec *spec)
 static int
 add_keys(struct words *words, const struct batch *batch, int list_of[10])
 {
-    static const enum key fixed[FIXED_KEYS] = {KEY_JOBS, KEY_GONE, KEY_DUE,
-                                               KEY_STATS, KEY_WAKE};
+    static const enum key fixed[FIXED_KEYS] = {KEY_JOBS,  KEY_GONE, KEY_DUE,
+                                               KEY_STATS, KEY_WAKE, KEY_META};
     const struct keys *keys = &batch->queue->keys;
     int lists = 0;
 
@@ -86,11 +88,30 @@ add_keys(struct words *words, const struct batch *batch, int list_of[10])
     return words->n;
 }
 
+/* Where the job goes and, of a unique one, what becomes of a conflict. */
+static size_t
+write_where(const struct job_spec *spec, int list, char dst[WHERE_LEN])
+{
+    static const char conflict[] = {
+        [UNIQUE_REJECT] = 'r', [UNIQUE_RETURN] = 't', [UNIQUE_REPLACE] = 'p'};
+    size_t n = 0;
+
+    if (spec->unique.hold != UNIQUE_NEVER)
+        dst[n++] = conflict[spec->unique.on_conflict];
+    if (!is_scheduled(spec))
+        return n + (size_t)snprintf(dst + n, WHERE_LEN - n, "%d", list);
+    return n +
+           (size_t)snprintf(dst + n, WHERE_LEN - n, "%c%lld",
+                            spec->run_at_ms > 0 ? '@' : '+',
+                            (long long)(spec->run_at_ms > 0 ? spec->run_at_ms
+                                                            : spec->delay_ms));
+}
+
 static void
 batch_send(struct batch *batch, void (*on_settled)(struct op *))
 {
     struct words words = {0};
-    char when[QUEUE_ENQUEUE_MAX][24];
+    char where[QUEUE_ENQUEUE_MAX][WHERE_LEN];
     int list_of[10] = {0};
     int nkeys = add_keys(&words, batch, list_of);
     const char *mode = mode_names[batch->mode];
@@ -98,19 +119,17 @@ batch_send(struct batch *batch, void (*on_settled)(struct op *))
     add(&words, mode, strlen(mode));
     for (size_t i = 0; i < batch->n; i++) {
         const struct job_spec *spec = &batch->jobs[i]->spec;
-        const char *where = list_numbers[list_of[spec->priority]];
+        const char *where_word = list_numbers[list_of[spec->priority]];
+        size_t where_n = strlen(where_word);
 
-        if (is_scheduled(spec)) {
-            snprintf(when[i], sizeof when[i], "%c%lld",
-                     spec->run_at_ms > 0 ? '@' : '+',
-                     (long long)(spec->run_at_ms > 0 ? spec->run_at_ms
-                                                     : spec->delay_ms));
-            where = when[i];
+        if (is_scheduled(spec) || spec->unique.hold != UNIQUE_NEVER) {
+            where_n = write_where(spec, list_of[spec->priority], where[i]);
+            where_word = where[i];
         }
         add(&words, batch->jobs[i]->local, strlen(batch->jobs[i]->local));
         add(&words, digits[spec->priority], 1);
         add(&words, batch->records[i].p, batch->records[i].n);
-        add(&words, where, strlen(where));
+        add(&words, where_word, where_n);
     }
     rds_send_script(batch->queue->queues->rds, &batch->call, &script_enqueue,
                     nkeys, words.n, words.p, words.len, on_settled, batch);
@@ -181,34 +200,83 @@ register_queue(struct queue *queue)
              registered_cb, queue);
 }
 
-/* Each job's outcome from the reply; ST_BUG for a reply of another shape. */
+/* What became of one job, from its word of the reply:
+ *   1 stored   0 the id is gone   -1 the queue is full   -2 it is closed
+ *   =<id> that job has the unique key   ~<id> stored, that job was replaced
+ *   <record> what stands under the id already */
 static enum status
-read_outcomes(struct batch *batch, struct error *err)
+read_outcome(struct enqueue *job, const redisReply *word, struct str record,
+             const char *queue)
+{
+    struct str text = word->type == REDIS_REPLY_STRING
+                          ? str_from(word->str, word->len)
+                          : STR_NULL;
+
+    job->holder[0] = '\0';
+    job->outcome = ENQUEUE_NEW;
+    if (word->type == REDIS_REPLY_INTEGER) {
+        if (word->integer == -1)
+            return error_set(&job->err, ST_QUEUE_FULL,
+                             "the queue %s has as many jobs waiting as it may",
+                             queue);
+        if (word->integer == -2)
+            return error_set(&job->err, ST_QUEUE_FULL,
+                             "the queue %s takes no new jobs at present",
+                             queue);
+        if (word->integer == 0)
+            job->outcome = ENQUEUE_GONE;
+    } else if (text.n > 0 && (text.p[0] == '=' || text.p[0] == '~')) {
+        if (text.p[0] == '=')
+            job->outcome = ENQUEUE_DUPLICATE;
+        str_copy_to(str_skip(text, 1), job->holder, sizeof job->holder);
+    } else {
+        job->outcome = job_same(text, record) ? ENQUEUE_SAME : ENQUEUE_OTHER;
+    }
+    return ST_OK;
+}
+
+/* Each job's outcome from the reply, and its status; ST_BUG for a reply of
+ * another shape. A reply to fresh jobs has outcomes only when one of them is
+ * not simply stored. */
+static enum status
+read_outcomes(struct batch *batch, enum status ret_each[QUEUE_ENQUEUE_MAX],
+              struct error *err)
 {
     const redisReply *reply = batch->call.reply;
-    size_t want = batch->mode == MODE_FRESH ? 1 : 1 + batch->n;
+    bool short_one = batch->mode == MODE_FRESH && reply &&
+                     reply->type == REDIS_REPLY_ARRAY && reply->elements == 1;
 
-    if (!reply || reply->type != REDIS_REPLY_ARRAY || reply->elements != want)
+    if (!reply || reply->type != REDIS_REPLY_ARRAY ||
+        (!short_one && reply->elements != 1 + batch->n))
         return error_set(err, ST_BUG, "enqueue: a reply of another shape");
     if (reply->element[0]->integer == 1)
         register_queue(batch->queue);
     for (size_t i = 0; i < batch->n; i++) {
         struct enqueue *job = batch->jobs[i];
-        const redisReply *word = want > 1 ? reply->element[1 + i] : NULL;
 
-        if (!job)
-            continue;
-        if (!word || (word->type == REDIS_REPLY_INTEGER && word->integer == 1))
+        ret_each[i] = ST_OK;
+        if (job && short_one) {
             job->outcome = ENQUEUE_NEW;
-        else if (word->type == REDIS_REPLY_INTEGER)
-            job->outcome = ENQUEUE_GONE;
-        else
-            job->outcome =
-                job_same(str_from(word->str, word->len), batch->records[i])
-                    ? ENQUEUE_SAME
-                    : ENQUEUE_OTHER;
+            job->holder[0] = '\0';
+        } else if (job) {
+            ret_each[i] = read_outcome(job, reply->element[1 + i],
+                                       batch->records[i], batch->queue->name);
+        }
     }
     return ST_OK;
+}
+
+/* The whole call was refused: the reason in a caller's words. */
+static void
+explain_refusal(const struct batch *batch, enum status status,
+                struct error *err)
+{
+    if (status == ST_QUEUE_FULL)
+        error_set(
+            err, status,
+            "the queue %s takes no more jobs at the moment: it is closed, "
+            "or as many wait as it may hold",
+            batch->queue->name);
 }
 
 static void
@@ -218,10 +286,21 @@ settle_all(struct batch *batch, enum status status, const struct error *err)
         struct enqueue *job = batch->jobs[i];
         if (!job) /* given up meanwhile */
             continue;
-        if (status != ST_OK)
-            job->err = *err;
+        job->err = *err;
         job->private = NULL;
         op_settle(&job->op, status);
+    }
+}
+
+static void
+settle_each(struct batch *batch, const enum status each[QUEUE_ENQUEUE_MAX])
+{
+    for (size_t i = 0; i < batch->n; i++) {
+        struct enqueue *job = batch->jobs[i];
+        if (!job)
+            continue;
+        job->private = NULL;
+        op_settle(&job->op, each[i]);
     }
 }
 
@@ -230,13 +309,26 @@ sent_cb(struct op *op)
 {
     struct batch *batch = op->arg;
     struct error err = batch->call.err;
+    enum status each[QUEUE_ENQUEUE_MAX];
     enum status status = op->status;
 
+    explain_refusal(batch, status, &err);
     if (status == ST_OK)
-        status = read_outcomes(batch, &err);
-    settle_all(batch, status, &err);
+        status = read_outcomes(batch, each, &err);
+    if (status == ST_OK)
+        settle_each(batch, each);
+    else
+        settle_all(batch, status, &err);
     rds_call_clear(&batch->call);
     batch_free(batch);
+}
+
+/* What of a record has no small bound. */
+static size_t
+payload_size(const struct job_spec *spec)
+{
+    return spec->args.n + spec->tags.n + spec->unique.key.n +
+           spec->limit.key.n + spec->callback.url.n + spec->kin.children.n;
 }
 
 /* Sends one batch from the front of @pending. */
@@ -250,7 +342,7 @@ flush_some(struct queue *queue, struct list *pending, enum mode mode)
            bytes < BATCH_BYTES_MAX) {
         struct enqueue *job =
             LIST_ENTRY(list_shift(pending), struct enqueue, link);
-        bytes += job->spec.args.n + job->spec.tags.n;
+        bytes += payload_size(&job->spec);
         job->private = batch;
         batch->jobs[batch->n++] = job;
     }
@@ -311,6 +403,7 @@ queue_enqueue(struct queues *queues, struct enqueue *e,
     list_init(&e->link);
     e->private = NULL;
     e->outcome = ENQUEUE_NEW;
+    e->holder[0] = '\0';
     if (!e->named)
         id_make(e->local);
     if (!queue) {
@@ -331,12 +424,38 @@ queue_enqueue_await(struct co *co, struct queues *queues, struct enqueue *e)
     return co_await(co, &e->op);
 }
 
+/* Why a batch that is all or nothing was not stored, if this job is why. */
+static enum status
+refusal_of(const struct queue *queue, const struct enqueue *job,
+           struct error *err)
+{
+    switch (job->outcome) {
+    case ENQUEUE_NEW:
+        return ST_OK;
+    case ENQUEUE_DUPLICATE:
+        if (job->spec.unique.on_conflict == UNIQUE_RETURN)
+            return ST_OK;
+        return error_set(err, ST_CONFLICT,
+                         "the job %s.%s has the unique key of %s.%s: nothing "
+                         "was stored",
+                         queue->name, job->holder, queue->name, job->local);
+    case ENQUEUE_SAME:
+    case ENQUEUE_OTHER:
+    case ENQUEUE_GONE:
+        break;
+    }
+    return error_set(err, ST_CONFLICT,
+                     "the id %s.%s is taken: nothing was stored", queue->name,
+                     job->local);
+}
+
 enum status
 queue_enqueue_all(struct co *co, struct queues *queues,
                   struct enqueue *const *jobs, size_t n, struct error *err)
 {
     assert(n >= 1 && n <= QUEUE_ENQUEUE_MAX);
     struct queue *queue = queue_known(queues, jobs[0]->spec.queue);
+    enum status each[QUEUE_ENQUEUE_MAX];
     enum status status;
 
     if (!queue)
@@ -359,14 +478,12 @@ queue_enqueue_all(struct co *co, struct queues *queues,
     if (status != ST_OK) {
         if (err)
             *err = batch->call.err;
+        explain_refusal(batch, status, err);
         goto out;
     }
-    status = read_outcomes(batch, err);
+    status = read_outcomes(batch, each, err);
     for (size_t i = 0; i < n && status == ST_OK; i++)
-        if (jobs[i]->outcome != ENQUEUE_NEW)
-            status = error_set(err, ST_CONFLICT,
-                               "the id %s.%s is taken: nothing was stored",
-                               queue->name, jobs[i]->local);
+        status = refusal_of(queue, jobs[i], err);
 out:
     rds_call_clear(&batch->call);
     batch_free(batch);

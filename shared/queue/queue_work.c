@@ -150,7 +150,8 @@ queue_work(struct queues *queues, struct work *work,
                     words.n, words.p, words.len, on_settled, arg);
 }
 
-/* "attempt retries crashes", or nil for the first claim. */
+/* "attempt retries crashes[\n<inputs>]", or nil for the first claim of a job
+ * that waited for no other. */
 static bool
 read_again(const redisReply *word, struct claimed *job)
 {
@@ -159,11 +160,12 @@ read_again(const redisReply *word, struct claimed *job)
 
     job->attempt = 1;
     job->retries = job->crashes = 0;
+    job->inputs = STR_NULL;
     if (word->type == REDIS_REPLY_NIL)
         return true;
     if (word->type != REDIS_REPLY_STRING)
         return false;
-    rest = str_from(word->str, word->len);
+    rest = str_cut(str_from(word->str, word->len), '\n', &job->inputs);
     for (int i = 0; i < 3; i++)
         if (!str_to_i64(str_cut(rest, ' ', &rest), &n[i]))
             return false;
@@ -210,7 +212,8 @@ queue_work_result(struct work *work, struct error *err)
 
     work->now_ms = words[0]->integer;
     work->next_ms = words[1]->integer;
-    work->more = words[2]->integer == 1;
+    work->more = (words[2]->integer & 1) != 0;
+    work->outbox = (words[2]->integer & 2) != 0;
     work->stale_len = stale;
     for (size_t i = 0; i < stale; i++)
         work->stale[i] = str_from(words[4 + i]->str, words[4 + i]->len);

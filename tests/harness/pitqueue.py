@@ -56,7 +56,7 @@ class Queue:
                      **options):
         """Local ids of @n jobs, stored in batches."""
         keys = [self.key(what)
-                for what in ("jobs", "gone", "due", "stats", "wake")]
+                for what in ("jobs", "gone", "due", "stats", "wake", "meta")]
         keys.append(self.key(f"ready:{priority}"))
         where = f"+{delay_ms}" if delay_ms else "1"
         record = self.record(task, args, priority=priority, **options)

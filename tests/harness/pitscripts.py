@@ -101,7 +101,8 @@ class Queue:
                 where = lists.index(name) + 1
             args += [one.id, one.priority, one.record, where]
         return self._call("enqueue",
-                          ["jobs", "gone", "due", "stats", "wake", *lists],
+                          ["jobs", "gone", "due", "stats", "wake", "meta",
+                           *lists],
                           args)
 
     def work(self, claim=0, lease=15000, worker="w", first=None, crashes=3,

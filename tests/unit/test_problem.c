@@ -79,6 +79,7 @@ test_each_status_has_its_code(void **state)
         {ST_CANCELLED, 503, "shutting-down"},
         {ST_FORBIDDEN, 403, "forbidden"},
         {ST_READ_ONLY, 503, "store-readonly"},
+        {ST_QUEUE_FULL, 429, "queue-full"},
         {ST_FAILED, 500, "internal-error"},
         {ST_PERMANENT, 500, "internal-error"},
         {ST_BUG, 500, "internal-error"},

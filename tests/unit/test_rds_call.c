@@ -88,6 +88,8 @@ test_what_errors_mean(void **state)
         {"-BUSY Redis is busy running a script.\r\n", ST_UNAVAILABLE},
         {"-MASTERDOWN Link with MASTER is down\r\n", ST_UNAVAILABLE},
         {"-WRONGTYPE Operation against a key\r\n", ST_INVALID},
+        {"-FULL the queue q has 5 jobs waiting\r\n", ST_QUEUE_FULL},
+        {"-CLOSED the queue q takes no jobs\r\n", ST_QUEUE_FULL},
         {"-ERR unknown command\r\n", ST_BUG},
         {"-OOMBA\r\n", ST_BUG},
         {"-\r\n", ST_BUG},

@@ -28,6 +28,7 @@ enum pit_status {
     PIT_FAILED,       /* the handler itself says that it failed: retried */
     PIT_PERMANENT,    /* failed, and another attempt would not help: dead */
     PIT_BUG,          /* a promise inside Pitmaster was broken: 500 */
+    PIT_QUEUE_FULL,   /* the queue takes no more jobs at the moment: 429 */
 };
 
 #endif

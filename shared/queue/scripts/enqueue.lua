@@ -6,12 +6,13 @@
 -- KEYS[3] due    ZSET  entry -> when it is due (ms, this server's clock)
 -- KEYS[4] stats  HASH  counters
 -- KEYS[5] wake   LIST  at most one token: "there may be ready jobs"
--- KEYS[6..]      ready LISTs, those that the jobs below name
+-- KEYS[6] meta   HASH  settings
+-- KEYS[7..]      ready LISTs, those that the jobs below name
 -- ARGV[1] mode   fresh: the ids are new ULIDs and are not looked up
 --                named: an id may exist; each job is stored or not
 --                all:   an id may exist; then nothing is stored
 -- ARGV[2..]      per job: local id, priority digit, record, where
---                where: the number of its ready list among KEYS[6..], or
+--                where: the number of its ready list among KEYS[7..], or
 --                "+ms" scheduled that long from now, or "@ms" for that time
 --
 -- Returns {first, outcome, ...}: first is 1 when these are the queue's first jobs
@@ -30,7 +31,7 @@ redis.call('HLEN', KEYS[1])
 redis.call('HLEN', KEYS[4])
 local token = redis.call('LLEN', KEYS[5])
 local head = redis.call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES')
-for k = 6, #KEYS do
+for k = 7, #KEYS do
     redis.call('LLEN', KEYS[k])
 end
 
@@ -72,7 +73,7 @@ for a = 2, #ARGV, 4 do
                 soonest = at
             end
         else
-            local list = tonumber(where) + 5
+            local list = tonumber(where) + 6
             local entries = ready[list]
             if not entries then
                 entries = {}
