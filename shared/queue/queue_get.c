@@ -6,11 +6,11 @@
 #include "queue/queue_private.h"
 #include "queue/script.h"
 
-/* Sends a script with the keys that @which names and awaits it. */
-static enum status
-ask(struct co *co, struct queues *queues, struct rds_call *call,
-    const struct rds_script *script, const struct keys *keys,
-    const enum key *which, int nkeys, struct str arg)
+/* Sends a script with the keys that @which names. */
+static void
+send(struct queues *queues, struct rds_call *call,
+     const struct rds_script *script, const struct keys *keys,
+     const enum key *which, int nkeys, struct str arg)
 {
     const char *argv[KEYS_OF_QUEUE + 1];
     size_t len[KEYS_OF_QUEUE + 1];
@@ -26,7 +26,6 @@ ask(struct co *co, struct queues *queues, struct rds_call *call,
     }
     rds_send_script(queues->rds, call, script, nkeys, argc, argv, len, NULL,
                     NULL);
-    return co_await(co, &call->op);
 }
 
 static struct str
@@ -95,9 +94,8 @@ read_view(struct job_view *view, struct job_id id, struct error *err)
     return ST_OK;
 }
 
-enum status
-queue_get(struct co *co, struct queues *queues, struct job_id id,
-          struct job_view *ret, struct error *err)
+void
+queue_get_send(struct queues *queues, struct job_id id, struct job_view *ret)
 {
     static const enum key which[] = {KEY_JOBS,     KEY_STATE, KEY_RESULTS,
                                      KEY_PROGRESS, KEY_DUE,   KEY_GONE,
@@ -106,14 +104,31 @@ queue_get(struct co *co, struct queues *queues, struct job_id id,
 
     *ret = (struct job_view){0};
     queue_keys(queues, id.queue, &keys);
-    enum status status = ask(co, queues, &ret->call, &script_get, &keys, which,
-                             ARRAY_LEN(which), id.local);
-    if (status != ST_OK) {
-        if (err)
-            *err = ret->call.err;
-        return status;
-    }
-    return read_view(ret, id, err);
+    send(queues, &ret->call, &script_get, &keys, which, ARRAY_LEN(which),
+         id.local);
+}
+
+enum status
+queue_get_result(struct job_view *view, struct job_id id, struct error *err)
+{
+    if (view->call.op.status == ST_OK)
+        return read_view(view, id, err);
+    if (err)
+        *err = view->call.err;
+    return view->call.op.status;
+}
+
+enum status
+queue_get(struct co *co, struct queues *queues, struct job_id id,
+          struct job_view *ret, struct error *err)
+{
+    queue_get_send(queues, id, ret);
+    enum status status = co_await(co, &ret->call.op);
+    if (status == ST_OK)
+        return queue_get_result(ret, id, err);
+    if (err)
+        *err = ret->call.err;
+    return status;
 }
 
 void
@@ -198,8 +213,9 @@ queue_counts(struct co *co, struct queues *queues, struct str queue,
 
     queue_keys(queues, queue, &keys);
     str_copy_to(queue, found.name, sizeof found.name);
-    enum status status = ask(co, queues, &call, &script_counts, &keys, which,
-                             ARRAY_LEN(which), STR_NULL);
+    send(queues, &call, &script_counts, &keys, which, ARRAY_LEN(which),
+         STR_NULL);
+    enum status status = co_await(co, &call.op);
     if (status != ST_OK && err)
         *err = call.err;
     if (status == ST_OK)

@@ -43,6 +43,11 @@ void queue_enqueue_flush(struct loop_hook *hook);
 struct queue *queue_known(struct queues *queues, struct str name);
 /* The keys of a queue that need not be known. */
 void queue_keys(const struct queues *queues, struct str name, struct keys *ret);
+/* queue_get() in two steps, so that many can be under way at once. */
+void queue_get_send(struct queues *queues, struct job_id id,
+                    struct job_view *ret);
+CHECK enum status queue_get_result(struct job_view *view, struct job_id id,
+                                   struct error *err);
 void queue_wait_init(struct queues *queues);
 void queue_wait_clear(struct queues *queues);
 

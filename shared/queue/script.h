@@ -6,11 +6,16 @@
 
 #include "async/rds.h"
 
+extern const struct rds_script script_control;
 extern const struct rds_script script_counts;
 extern const struct rds_script script_enqueue;
 extern const struct rds_script script_get;
+extern const struct rds_script script_list;
+extern const struct rds_script script_log;
+extern const struct rds_script script_logs;
 extern const struct rds_script script_progress;
 extern const struct rds_script script_renew;
+extern const struct rds_script script_settings;
 extern const struct rds_script script_wait;
 extern const struct rds_script script_work;
 

@@ -140,6 +140,43 @@ class Queue:
         return self._call("wait", ["jobs", "state", "waits"],
                           [local, channel])
 
+    def control(self, verb, local, *words, seen=None):
+        """[outcome, code before], "gone" or None. @seen: a View."""
+        expected = ["0", "", "", ""] if seen is None else [
+            "1", seen.state or "", seen.due or "", seen.progress or ""]
+        return self._call("control", ["jobs"], [verb, local, *expected,
+                                                *words])
+
+    def cancel(self, local, grace=1000, cause='"enough"', seen=None):
+        return self.control("cancel", local, grace, cause, seen=seen)
+
+    def list(self, state, limit=1000, cursor="", heads=0):
+        """(next, [(id, cursor, head)])"""
+        reply = self._call("list", ["jobs"], [state, limit, cursor, heads])
+        return reply[0], list(zip(reply[1::3], reply[2::3], reply[3::3]))
+
+    def list_all(self, state, limit=1000):
+        """All ids, page by page."""
+        ids, cursor = [], ""
+        while True:
+            cursor, page = self.list(state, limit, cursor)
+            ids += [local for local, _, _ in page]
+            if cursor == "":
+                return ids
+
+    def log(self, claimed, *lines):
+        return self._call("log", ["jobs", "state"],
+                          [claimed.id, claimed.token, *lines])
+
+    def logs(self, local, after="", limit=1000):
+        return self._call("logs", ["jobs", "gone"], [local, after, limit])
+
+    def settings(self, **changes):
+        """All settings, after these were made; "" removes one."""
+        words = [word for pair in changes.items() for word in pair]
+        reply = self._call("settings", ["meta", "wake"], words)
+        return dict(zip(reply[::2], reply[1::2]))
+
     def counts(self):
         reply = self._call("counts", ["jobs", "due", "leased", "dead",
                                       "quarantined", "stats", "meta", *READY,
@@ -209,9 +246,13 @@ def _places(data):
                 f"{local} is in {found.get(local)} and in {place}")
         found[local] = (place, entry)
 
+    stale = {entry: int(n) for entry, n in data["stale"].items()}
     for name in READY:
         for entry in data[name]:
             _expect(entry[:1] == name[-1:], f"{entry!r} is in {name}")
+            if stale.get(entry):  # its first occurrences count no more
+                stale[entry] -= 1
+                continue
             put(entry[1:], "ready", entry)
     for place in ("due", "retrying", "leased"):
         for entry, _ in data[place]:

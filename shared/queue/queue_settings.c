@@ -1,0 +1,103 @@
+/* Settings: scripts/settings.lua writes and answers; a table reads. */
+#include "queue/queue_settings.h"
+
+#include <assert.h>
+#include <stddef.h>
+
+#include "queue/script_call.h"
+
+static const struct {
+    const char *name;
+    size_t offset;
+} numbers[] = {
+    {"len_max", offsetof(struct queue_settings, len_max)},
+    {"bytes_max", offsetof(struct queue_settings, bytes_max)},
+    {"concurrency", offsetof(struct queue_settings, concurrency)},
+    {"done_max", offsetof(struct queue_settings, done_max)},
+    {"dead_max", offsetof(struct queue_settings, dead_max)},
+    {"dead_ms", offsetof(struct queue_settings, dead_ms)},
+    {"retries", offsetof(struct queue_settings, retries)},
+    {"backoff_ms", offsetof(struct queue_settings, backoff_ms)},
+    {"backoff_cap_ms", offsetof(struct queue_settings, backoff_cap_ms)},
+};
+
+static int64_t *
+number_of(struct queue_settings *settings, size_t i)
+{
+    return (int64_t *)(void *)((char *)settings + numbers[i].offset);
+}
+
+static void
+read_setting(struct queue_settings *settings, struct str name, struct str value)
+{
+    struct str period;
+
+    if (str_eq_c(name, "paused")) {
+        settings->paused = str_eq_c(value, "1");
+    } else if (str_eq_c(name, "closed")) {
+        settings->closed = str_eq_c(value, "1");
+    } else if (str_eq_c(name, "note")) {
+        str_copy_to(value, settings->note, sizeof settings->note);
+    } else if (str_eq_c(name, "rate")) {
+        struct str count = str_cut(value, '/', &period);
+        if (!str_to_i64(period, &settings->rate_period_ms) ||
+            !str_to_i64(count, &settings->rate))
+            settings->rate = settings->rate_period_ms = -1;
+    } else {
+        for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
+            if (str_eq_c(name, numbers[i].name))
+                (void)str_to_i64(value, number_of(settings, i));
+    }
+}
+
+static enum status
+register_queue(struct co *co, struct queues *queues, struct str queue,
+               struct error *err)
+{
+    struct rds_call call = {0};
+    char key[KEYS_MAX_LEN];
+
+    keys_global(queues->prefix, "queues", key);
+    enum status st =
+        rds_await(co, queues->rds, &call, "SADD %s %b", key, queue.p, queue.n);
+    if (st != ST_OK && err)
+        *err = call.err;
+    rds_call_clear(&call);
+    return st;
+}
+
+enum status
+queue_settings_apply(struct co *co, struct queues *queues, struct str queue,
+                     const struct queue_setting *changes, size_t n,
+                     struct queue_settings *ret, struct error *err)
+{
+    static const enum key which[] = {KEY_META, KEY_WAKE};
+    struct queue_settings found = {.rate = -1, .rate_period_ms = -1};
+    struct rds_call call = {0};
+    struct script_call words;
+
+    assert(n <= QUEUE_SETTINGS_MAX);
+    script_call_init(&words, queues, queue, which, ARRAY_LEN(which));
+    for (size_t i = 0; i < n; i++) {
+        script_call_add(&words, str_c(changes[i].name));
+        script_call_add(&words, str_c(changes[i].value));
+    }
+    enum status st = ST_OK;
+    if (n > 0)
+        st = register_queue(co, queues, queue, err);
+    if (st != ST_OK)
+        return st;
+    st = script_call_await(co, &words, queues, &script_settings, &call, err);
+    if (st == ST_OK && call.reply->type != REDIS_REPLY_ARRAY)
+        st = error_set(err, ST_BUG, "settings: a reply of another shape");
+    if (st == ST_OK) {
+        for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
+            *number_of(&found, i) = -1;
+        for (size_t i = 0; i + 1 < call.reply->elements; i += 2)
+            read_setting(&found, script_call_text(call.reply->element[i]),
+                         script_call_text(call.reply->element[i + 1]));
+        *ret = found;
+    }
+    rds_call_clear(&call);
+    return st;
+}

@@ -1,0 +1,51 @@
+/* queue_settings.h - what a queue can be told: pause, limits, retention, a
+ * note.
+ *
+ * Kept in the queue's `meta`, read by the scripts themselves, so a change holds
+ * from the next call of any worker or front on. */
+#ifndef QUEUE_QUEUE_SETTINGS_H
+#define QUEUE_QUEUE_SETTINGS_H
+
+#include "queue/queue.h"
+
+enum { QUEUE_NOTE_MAX = 500 /* bytes */ };
+
+/* -1: not set, which means no limit, or the standard value. */
+struct queue_settings {
+    bool paused; /* nothing is claimed */
+    bool closed; /* nothing is enqueued */
+    char note[QUEUE_NOTE_MAX + 1];
+    int64_t len_max;     /* jobs that may wait; more are refused */
+    int64_t bytes_max;   /* of the args of jobs that wait */
+    int64_t concurrency; /* jobs that may run at once, over all workers */
+    int64_t rate;        /* jobs that may start in rate_period_ms */
+    int64_t rate_period_ms;
+    int64_t done_max; /* ended jobs that are kept at most [100,000] */
+    int64_t dead_max; /* dead jobs that are kept at most [10,000] */
+    int64_t dead_ms;  /* how long a dead job is kept [30 days] */
+    /* For jobs that do not say so themselves, in place of the task's. */
+    int64_t retries;
+    int64_t backoff_ms;
+    int64_t backoff_cap_ms;
+};
+
+#define QUEUE_LEN_LIMIT_MAX INT64_C(1000000000)
+#define QUEUE_BYTES_LIMIT_MAX (INT64_C(1) << 50)
+
+/* One change: a name of meta and its value; empty removes it. */
+struct queue_setting {
+    const char *name;
+    char value[QUEUE_NOTE_MAX + 1];
+};
+enum { QUEUE_SETTINGS_MAX = 16 };
+
+/* Applies @n changes (0: none, it only reads) in one step and reads what holds
+ * now. The queue need not exist; it does from the first change on.
+ * Errors: Redis' status. */
+CHECK enum status queue_settings_apply(struct co *co, struct queues *queues,
+                                       struct str queue,
+                                       const struct queue_setting *changes,
+                                       size_t n, struct queue_settings *ret,
+                                       struct error *err);
+
+#endif
