@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/process.h"
+#include "base/random.h"
 #include "endpoint.h"
 #include "http/front.h"
 #include "http/listener.h"
@@ -32,6 +33,7 @@ enum {
     DRAIN_LOOK_MS = 20,     /* between two looks whether all is done */
     CANCEL_GRACE_MS = 1000, /* for cancelled handlers to unwind */
     INTRODUCE_AGAIN_MS = 1000,
+    COUNT_MS = 250,       /* between two looks at --recycle-after */
     REDIS_FIRST_MS = 500, /* to wait for Redis before the first accept */
 };
 
@@ -47,11 +49,16 @@ struct process {
     struct api api;
     struct access_log *access;
     struct front *front;
-    struct listener *listener;
-    int listen_fd; /* -1: the listener has it, or it is closed */
+    const struct sockets *sockets;
+    unsigned index;
+    int status_fd; /* -1: nobody is to be told */
+    bool listened; /* the listeners have taken the sockets */
+    struct listener *listeners[SOCKETS_ADDRESSES_MAX];
     struct loop_timer listen_timer;
     struct loop_timer drain_timer;
     struct loop_timer introduce_timer;
+    struct loop_timer count_timer;
+    uint64_t tired_at; /* requests; 0: never */
     int64_t drain_started_ms;
     bool draining;
     bool silenced; /* connections that never sent anything are closed */
@@ -167,17 +174,41 @@ start_introducing(struct process *process)
         on_introduced(process, ST_LIMIT);
 }
 
+static void
+tell(const struct process *process, enum process_kind kind)
+{
+    const struct process_message message = {getpid(), kind};
+
+    if (process->status_fd >= 0 &&
+        write(process->status_fd, &message, sizeof message) < 0)
+        log_warn("the supervisor cannot be told: %m");
+}
+
 /* A process that comes up under load would refuse what it accepts before it
  * has reached Redis; in the socket's queue it can wait. */
 static void
 start_listening(struct process *process)
 {
-    if (process->listen_fd < 0 || !process->front)
+    const struct sockets *sockets = process->sockets;
+
+    if (process->listened || !process->front)
         return;
+    process->listened = true;
     loop_timer_stop(&process->listen_timer);
-    process->listener =
-        listener_new(process->loop, process->front, process->listen_fd);
-    process->listen_fd = -1;
+    for (size_t i = 0; i < sockets->len; i++)
+        process->listeners[i] =
+            listener_new(process->loop, process->front,
+                         sockets_fd(sockets, i, process->index));
+    tell(process, PROCESS_SERVES);
+}
+
+static void
+stop_listening(struct process *process)
+{
+    for (size_t i = 0; i < SOCKETS_ADDRESSES_MAX; i++) {
+        listener_free(process->listeners[i]);
+        process->listeners[i] = NULL;
+    }
 }
 
 static void
@@ -198,6 +229,29 @@ on_redis(struct rds *rds, bool up, void *arg)
     }
 }
 
+/* Processes that were started together shall not leave together: up to a tenth
+ * more, by chance. */
+static uint64_t
+tired_at(int64_t requests)
+{
+    return (uint64_t)requests +
+           (uint64_t)(random_double() * (double)requests / 10);
+}
+
+static void
+look_whether_tired(struct loop_timer *timer)
+{
+    struct process *process = LIST_ENTRY(timer, struct process, count_timer);
+
+    if (process->draining)
+        return;
+    if (front_stats(process->front).requests >= process->tired_at) {
+        tell(process, PROCESS_IS_TIRED);
+        return;
+    }
+    loop_timer_start(process->loop, timer, COUNT_MS, look_whether_tired);
+}
+
 /* ---- draining ---- */
 
 static void
@@ -208,15 +262,13 @@ look_whether_drained(struct loop_timer *timer)
     int64_t passed_ms = clock_mono_ms() - process->drain_started_ms;
     int64_t grace_ms = process->settings->grace;
 
-    if (process->listener && passed_ms >= LINGER_MS) {
-        listener_free(process->listener);
-        process->listener = NULL;
-    }
+    if (process->listened && passed_ms >= LINGER_MS)
+        stop_listening(process);
     if (!process->silenced && passed_ms >= SILENT_MS) {
         process->silenced = true;
         front_drain(process->front);
     }
-    if (!process->listener && stats.open == 0 && stats.in_flight == 0 &&
+    if (passed_ms >= LINGER_MS && stats.open == 0 && stats.in_flight == 0 &&
         co_detached(process->loop) == 0) {
         loop_stop(process->loop);
         return;
@@ -323,7 +375,8 @@ stop(struct process *process)
     loop_timer_stop(&process->listen_timer);
     loop_timer_stop(&process->drain_timer);
     loop_timer_stop(&process->introduce_timer);
-    listener_free(process->listener);
+    loop_timer_stop(&process->count_timer);
+    stop_listening(process);
     if (process->front)
         front_free(process->front);
     access_free(process->access);
@@ -341,7 +394,7 @@ stop(struct process *process)
 enum status
 process_check(const struct settings *settings, struct error *err)
 {
-    struct process process = {.settings = settings, .listen_fd = -1};
+    struct process process = {.settings = settings, .status_fd = -1};
 
     enum status st = start(&process, err);
     stop(&process);
@@ -368,7 +421,11 @@ serve(struct process *process, const struct process_options *options)
             process->settings->log_json ? ACCESS_JSON : ACCESS_COMMON);
     limits.access = process->access;
     process->front = front_new(process->loop, &limits, handle, process);
-    process->listen_fd = options->listen_fd;
+    if (process->settings->recycle_after > 0) {
+        process->tired_at = tired_at(process->settings->recycle_after);
+        loop_timer_start(process->loop, &process->count_timer, COUNT_MS,
+                         look_whether_tired);
+    }
     if (rds_up(process->rds))
         start_listening(process);
     else
@@ -388,15 +445,18 @@ process_run(const struct process_options *options)
     process_set_name("pit-web");
     signal(SIGINT, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
+    signal(SIGTTIN, SIG_IGN);
+    signal(SIGTTOU, SIG_IGN);
     signal(SIGPIPE, SIG_IGN);
     process->settings = options->settings;
-    process->listen_fd = -1;
+    process->sockets = options->sockets;
+    process->index = options->index;
+    process->status_fd = options->status_fd;
     enum status st = start(process, &err);
     if (st == ST_OK)
         st = queues_listen(process->queues, options->settings->redis, &err);
     if (st != ST_OK) {
         log_error("%s", err.msg);
-        close(options->listen_fd);
         stop(process);
         free(process);
         return 1;

@@ -9,13 +9,28 @@
 #ifndef WEB_PROCESS_H
 #define WEB_PROCESS_H
 
+#include <sys/types.h>
+
 #include "base/error.h"
 #include "settings.h"
+#include "sockets.h"
 
 struct process_options {
     const struct settings *settings;
-    int listen_fd; /* listening; taken over */
-    int access_fd; /* -1: no access log; borrowed */
+    const struct sockets *sockets; /* what to listen on; taken over */
+    unsigned index;                /* of this process among them */
+    int access_fd;                 /* -1: no access log; borrowed */
+    int status_fd; /* for messages to the supervisor; non-blocking */
+};
+
+/* What a process tells its supervisor, in one write(). */
+enum process_kind {
+    PROCESS_SERVES,   /* it accepts connections from now on */
+    PROCESS_IS_TIRED, /* --recycle-after has come: another one should start */
+};
+struct process_message {
+    pid_t pid;
+    enum process_kind kind;
 };
 
 /* Serves until it was told to stop. Returns the exit status: 0, or 1 with a

@@ -5,6 +5,8 @@
 
 #include <sched.h>
 #include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "http/parser.h"
 
@@ -21,8 +23,9 @@ static const struct config_option options[] = {
      "or unix:///path"},
     {"app", "FILE", CONFIG_STRING, FIELD(app), NULL, 0, 0, false,
      "the application's shared object; without one only the API is served"},
-    {"listen", "ADDRESS", CONFIG_STRING, FIELD(listen), "127.0.0.1:8000", 0, 0,
-     false, "ADDR:PORT, [IPV6]:PORT or unix:/path"},
+    {"listen", "ADDRESS", CONFIG_LIST, FIELD(listen), NULL, 0, 0, false,
+     "ADDR:PORT, [IPV6]:PORT, unix:/path or systemd; several times, or with "
+     "commas; 127.0.0.1:8000 if none is named or handed over"},
     {"processes", "N", CONFIG_INT, FIELD(processes), "0", 0,
      SETTINGS_PROCESSES_MAX, false, "web processes; 0 is one for each CPU"},
     {"max-body", "BYTES", CONFIG_BYTES, FIELD(max_body), "1MiB", KIB,
@@ -55,6 +58,12 @@ static const struct config_option options[] = {
      HOUR, false, "for a connection between two requests"},
     {"write-timeout", "TIME", CONFIG_DURATION, FIELD(write_timeout), "30s", 1,
      HOUR, false, "for a client that reads nothing of its answer"},
+    {"recycle-after", "N", CONFIG_INT, FIELD(recycle_after), "0", 0, INT32_MAX,
+     false,
+     "requests after which a process is replaced, give or take; 0: never"},
+    {"reload", NULL, CONFIG_BOOL, FIELD(reload), NULL, 0, 0, false,
+     "reload when the application or the configuration file has changed: for "
+     "development"},
     {"log-level", "LEVEL", CONFIG_STRING, FIELD(log_level), "info", 0, 0, false,
      "debug, info, warn or error"},
     {"log-json", NULL, CONFIG_BOOL, FIELD(log_json), NULL, 0, 0, false,
@@ -98,11 +107,28 @@ cpu_count(void)
     return n < SETTINGS_PROCESSES_MAX ? n : SETTINGS_PROCESSES_MAX;
 }
 
-enum status
-settings_check(struct settings *settings, enum log_level *ret_level,
-               struct error *err)
+void
+settings_source_init(struct settings_source *source, int argc, char **argv)
 {
-    if (!level_parse(settings->log_level, ret_level))
+    source->argc = argc;
+    source->argv = xcalloc((size_t)argc + 1, sizeof *source->argv);
+    for (int i = 0; i < argc; i++)
+        source->argv[i] = xstrdup(argv[i]);
+}
+
+void
+settings_source_clear(struct settings_source *source)
+{
+    for (int i = 0; i < source->argc; i++)
+        free(source->argv[i]);
+    free(source->argv);
+    *source = (struct settings_source){0};
+}
+
+static enum status
+check(struct settings *settings, struct error *err)
+{
+    if (!level_parse(settings->log_level, &settings->level))
         return error_set(err, ST_INVALID,
                          "--log-level takes debug, info, warn or error, "
                          "not '%s'",
@@ -110,6 +136,51 @@ settings_check(struct settings *settings, enum log_level *ret_level,
     if (settings->processes == 0)
         settings->processes = cpu_count();
     return ST_OK;
+}
+
+enum status
+settings_load(const struct settings_source *source, struct settings *ret,
+              struct error *err)
+{
+    struct settings settings = {0};
+    size_t size = ((size_t)source->argc + 1) * sizeof *source->argv;
+    char **argv = xcalloc(1, size); /* config_load() moves the words */
+    int words = 0;
+
+    memcpy(argv, source->argv, size);
+    enum status st = config_load(&settings_program, source->argc, argv,
+                                 &settings, &words, err);
+    if (st == ST_OK) {
+        if (words > 1)
+            st = error_set(err, ST_INVALID,
+                           "there is no argument '%s'; see pit-web --help",
+                           argv[1]);
+        if (st == ST_OK)
+            st = check(&settings, err);
+        if (st == ST_OK)
+            *ret = settings;
+        else
+            settings_clear(&settings);
+    }
+    free(argv);
+    return st;
+}
+
+void
+settings_clear(struct settings *settings)
+{
+    config_clear(&settings_program, settings);
+}
+
+const char *
+settings_file(const struct settings_source *source)
+{
+    const char *path = NULL;
+
+    if (config_file(&settings_program, source->argc, source->argv, &path,
+                    NULL) != ST_OK)
+        return NULL;
+    return path;
 }
 
 struct front_options

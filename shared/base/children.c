@@ -28,8 +28,8 @@
 #include "base/log.h"
 #include "base/process.h"
 
-static const int handled[] = {SIGCHLD, SIGTERM, SIGINT,
-                              SIGHUP,  SIGUSR1, SIGUSR2};
+static const int handled[] = {SIGCHLD, SIGTERM, SIGINT,  SIGHUP,
+                              SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU};
 static sigset_t mask_before;
 
 enum status
@@ -68,6 +68,15 @@ children_add(struct children *children, struct child *child)
     child->start_at_ms = 0;
     child->kill_at_ms = 0;
     list_append(&children->list, &child->link);
+}
+
+void
+children_remove(struct child *child)
+{
+    assert(child->pid == 0);
+    list_remove(&child->link);
+    if (child->children->burying == child)
+        child->children->burying = NULL;
 }
 
 void
@@ -173,13 +182,16 @@ bury(struct child *child, int wait_status)
         child->early = 0;
     else
         child->early++;
+    struct children *children = child->children;
+    children->burying = child;
     if (child->on_death)
         child->on_death(child, &death);
     else if (!death.asked)
         log_warn("%s %u (pid %ld) died: %s", child->name, child->index,
                  (long)death.pid, death.cause);
-    if (child->pid == 0)
+    if (children->burying == child && child->pid == 0)
         back_off(child, now_ms);
+    children->burying = NULL;
 }
 
 static void

@@ -78,9 +78,11 @@ struct children {
     struct list list;
     int signal_fd;
     bool stopping;
-    /* Called for SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2. */
+    /* Called for SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGTTIN,
+     * SIGTTOU. */
     void (*on_signal)(struct children *children, int signo);
     void *arg;
+    struct child *burying; /* its on_death is being called */
     struct children_watch watches[CHILDREN_WATCH_MAX];
 };
 
@@ -93,6 +95,10 @@ CHECK enum status children_init(struct children *children,
 
 /* Adds a child, to be started by the loop. */
 void children_add(struct children *children, struct child *child);
+
+/* Takes a child that is not running out of the table, for good; also within
+ * its own on_death. Its storage is the owner's again. */
+void children_remove(struct child *child);
 
 /* Calls @fn when @fd can be read or its other end is closed. The descriptor
  * stays the owner's; children inherit it unless it is close-on-exec and they

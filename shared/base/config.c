@@ -30,6 +30,7 @@ struct load {
     const char *path;        /* of the file; NULL: none */
     const char *path_source; /* what named it */
     uint64_t in_file;        /* a bit for each option met there */
+    uint64_t in_flags;       /* and on the command line */
 };
 
 static const struct config_option *
@@ -227,7 +228,11 @@ apply_flag(struct load *load, const struct word *w, struct error *err)
     else if (!w->value.p)
         return error_set(err, ST_INVALID, "%s: a value is missing (see --help)",
                          source);
-    return config_setting_apply(&s, load->values, err);
+    uint64_t bit = UINT64_C(1) << (option - load->program->options);
+    bool more = option->kind == CONFIG_LIST && load->in_flags & bit;
+    load->in_flags |= bit;
+    return more ? config_setting_append(&s, load->values, err)
+                : config_setting_apply(&s, load->values, err);
 }
 
 static bool
@@ -310,6 +315,18 @@ config_load(const struct config_program *program, int argc, char **argv,
     }
     *ret_argc = keep_words(program, argc, argv);
     return ST_OK;
+}
+
+enum status
+config_file(const struct config_program *program, int argc, char **argv,
+            const char **ret, struct error *err)
+{
+    struct load load = {.program = program};
+    enum status status = find_file(&load, argc, argv, err);
+
+    if (!status)
+        *ret = load.path;
+    return status;
 }
 
 bool

@@ -25,6 +25,8 @@ enum config_kind {
     CONFIG_DURATION, /* int64_t milliseconds; "30s" as str_to_duration_ms */
     CONFIG_BYTES,    /* int64_t; "64KiB", "1MiB", "1GiB" or a bare number */
     CONFIG_STRING,   /* const char *, lives until config_clear() */
+    CONFIG_LIST,     /* as CONFIG_STRING; a flag that is given several times
+                        adds to it, behind a comma */
 };
 
 struct config_option {
@@ -55,6 +57,10 @@ struct config_program {
 CHECK enum status config_load(const struct config_program *program, int argc,
                               char **argv, void *ret, int *ret_argc,
                               struct error *err);
+/* The file that --config or PIT_CONFIG names; *ret is NULL when neither does,
+ * else borrowed from them. Errors: ST_INVALID, --config without a name. */
+CHECK enum status config_file(const struct config_program *program, int argc,
+                              char **argv, const char **ret, struct error *err);
 /* True when @flag ("--help") stands among the words before "--". */
 bool config_wants(int argc, char **argv, const char *flag);
 void config_help(const struct config_program *program, FILE *out);

@@ -99,6 +99,7 @@ read_number(enum config_kind kind, struct str value, int64_t *ret)
         return read_bytes(value, ret);
     case CONFIG_BOOL:
     case CONFIG_STRING:
+    case CONFIG_LIST:
         break;
     }
     return false;
@@ -135,6 +136,12 @@ add_number(struct buf *b, enum config_kind kind, int64_t number)
 }
 
 static bool
+is_text(const struct config_option *option)
+{
+    return option->kind == CONFIG_STRING || option->kind == CONFIG_LIST;
+}
+
+static bool
 has_limits(const struct config_option *option)
 {
     return option->min != 0 || option->max != 0;
@@ -150,6 +157,7 @@ refuse(const struct config_setting *s, struct error *err)
         [CONFIG_DURATION] = "a duration such as 500ms, 30s or 2h",
         [CONFIG_BYTES] = "a size such as 65536, 64KiB or 1MiB",
         [CONFIG_STRING] = "text",
+        [CONFIG_LIST] = "text",
     };
     const struct config_option *option = s->option;
     char limits[80];
@@ -184,7 +192,7 @@ config_setting_apply(const struct config_setting *s, void *values,
     int64_t number;
     bool truth;
 
-    if (option->kind == CONFIG_STRING) {
+    if (is_text(option)) {
         char **string = to;
         if (s->value.n && memchr(s->value.p, '\0', s->value.n))
             return refuse(s, err);
@@ -207,13 +215,30 @@ config_setting_apply(const struct config_setting *s, void *values,
     return ST_OK;
 }
 
+enum status
+config_setting_append(const struct config_setting *s, void *values,
+                      struct error *err)
+{
+    char *before = *(char **)field(values, s->option);
+    struct buf joined;
+
+    assert(s->option->kind == CONFIG_LIST && before);
+    buf_init(&joined, strlen(before) + s->value.n + 1);
+    buf_addf(&joined, "%s,", before);
+    buf_add_str(&joined, s->value);
+    struct config_setting whole = {s->option, buf_str(&joined), s->source};
+    enum status status = config_setting_apply(&whole, values, err);
+    buf_clear(&joined);
+    return status;
+}
+
 void
 config_fields_init(const struct config_program *program, void *values)
 {
     for (const struct config_option *o = program->options; o->name; o++) {
         assert(o - program->options < CONFIG_OPTIONS_MAX);
         assert(strlen(o->name) <= CONFIG_NAME_MAX);
-        if (o->kind == CONFIG_STRING)
+        if (is_text(o))
             memset(field(values, o), 0, sizeof(char *));
         else if (o->kind == CONFIG_BOOL)
             memset(field(values, o), 0, sizeof(bool));
@@ -226,7 +251,7 @@ void
 config_clear(const struct config_program *program, void *values)
 {
     for (const struct config_option *o = program->options; o->name; o++) {
-        if (o->kind != CONFIG_STRING)
+        if (!is_text(o))
             continue;
         char **string = field(values, o);
         free(*string);

@@ -28,6 +28,10 @@ struct config_setting {
 CHECK enum status config_setting_apply(const struct config_setting *s,
                                        void *values, struct error *err);
 
+/* Adds the value to a CONFIG_LIST that has one. Errors: as above. */
+CHECK enum status config_setting_append(const struct config_setting *s,
+                                        void *values, struct error *err);
+
 /* The environment variable of an option: "max-body" is PIT_MAX_BODY. */
 void config_env_name(const char *name, char dst[CONFIG_ENV_SIZE]);
 

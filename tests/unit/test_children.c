@@ -246,6 +246,47 @@ test_watches_and_replaces_one(void **state)
     close(fds[1]);
 }
 
+static int
+waits(struct child *child)
+{
+    (void)child;
+    return wait_for_ever();
+}
+
+/* Gone from the table within its own on_death, storage and all. */
+static void
+remove_at_death(struct child *child, const struct child_death *death)
+{
+    struct children *children = child->arg;
+
+    (void)death;
+    children_remove(child);
+    memset(child, 0xee, sizeof *child);
+    free(child);
+    children_stop_all(children, SIGTERM, 1000);
+}
+
+static void
+test_removes_one_at_its_death(void **state)
+{
+    struct children children;
+    struct error err;
+
+    (void)state;
+    assert_int_equal(children_init(&children, NULL, NULL, &err), ST_OK);
+    struct child *once = calloc(1, sizeof *once);
+    *once = (struct child){.name = "once",
+                           .run = exits,
+                           .on_death = remove_at_death,
+                           .arg = &children};
+    struct child other = {.name = "other", .run = waits};
+    children_add(&children, once);
+    children_add(&children, &other);
+    children_run(&children);
+    assert_ptr_equal(children.list.next, &other.link);
+    assert_ptr_equal(children.list.prev, &other.link);
+}
+
 int
 main(void)
 {
@@ -256,6 +297,7 @@ main(void)
         cmocka_unit_test(test_stops_at_once_what_obeys),
         cmocka_unit_test(test_dies_with_its_supervisor),
         cmocka_unit_test(test_watches_and_replaces_one),
+        cmocka_unit_test(test_removes_one_at_its_death),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

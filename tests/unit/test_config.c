@@ -17,6 +17,7 @@ struct values {
     const char *redis;
     const char *token;
     const char *app;
+    const char *listen;
     bool json;
     bool strict;
 };
@@ -71,6 +72,11 @@ static const struct config_option options[] = {
      .kind = CONFIG_STRING,
      .offset = offsetof(struct values, app),
      .help = "the application"},
+    {.name = "listen",
+     .value_name = "ADDRESS",
+     .kind = CONFIG_LIST,
+     .offset = offsetof(struct values, listen),
+     .help = "for this test"},
     {.name = "json",
      .kind = CONFIG_BOOL,
      .offset = offsetof(struct values, json),
@@ -439,6 +445,32 @@ test_wants(void **state)
 }
 
 static void
+test_lists(void **state)
+{
+    const char *file = NULL;
+
+    (void)state;
+    ASSERT_LOADS();
+    assert_null(last.values.listen);
+    ASSERT_LOADS("--listen", "a", "--listen=b,c", "--listen", "d");
+    assert_string_equal(last.values.listen, "a,b,c,d");
+    /* Flags still win over the rest: they do not add to it. */
+    setenv("PIT_LISTEN", "x,y", 1);
+    ASSERT_LOADS();
+    assert_string_equal(last.values.listen, "x,y");
+    ASSERT_LOADS("--listen=a", "--listen=b");
+    assert_string_equal(last.values.listen, "a,b");
+
+    /* The name of the file alone. */
+    char *words[] = {(char *)(uintptr_t) "pit-test",
+                     (char *)(uintptr_t) "--config=/a", NULL};
+    assert_int_equal(config_file(&program, 1, words, &file, NULL), ST_OK);
+    assert_null(file);
+    assert_int_equal(config_file(&program, 2, words, &file, NULL), ST_OK);
+    assert_string_equal(file, "/a");
+}
+
+static void
 test_help(void **state)
 {
     char *text = NULL;
@@ -486,6 +518,7 @@ main(void)
         cmocka_unit_test_teardown(test_long_values_are_cut_in_errors, clean),
         cmocka_unit_test_teardown(test_secrets_stay_secret, clean),
         cmocka_unit_test_teardown(test_wants, clean),
+        cmocka_unit_test_teardown(test_lists, clean),
         cmocka_unit_test_teardown(test_help, clean),
     };
 

@@ -1184,6 +1184,28 @@ test_drain(void **state)
     start(&f, NULL);
     send_c(&f, "GET /hello HTTP/1.1\r\n" HOST "\r\n");
     expect(&f, "\r\n\r\nhello");
+    let_pass(&f, 600);
+    front_drain(f.front);
+    expect_eof(&f);
+    stop(&f);
+    /* one that was busy a moment ago may ask once more */
+    start(&f, NULL);
+    send_c(&f, "GET /hello HTTP/1.1\r\n" HOST "\r\n");
+    expect(&f, "\r\n\r\nhello");
+    front_drain(f.front);
+    let_pass(&f, 10);
+    assert_false(f.eof);
+    send_c(&f, "GET /hello HTTP/1.1\r\n" HOST "\r\n");
+    expect_times(&f, "\r\n\r\nhello", 2);
+    expect(&f, "Connection: close\r\n");
+    expect_eof(&f);
+    stop(&f);
+    /* but not for ever */
+    start(&f, NULL);
+    send_c(&f, "GET /hello HTTP/1.1\r\n" HOST "\r\n");
+    expect(&f, "\r\n\r\nhello");
+    front_drain(f.front);
+    let_pass(&f, 10);
     front_drain(f.front);
     expect_eof(&f);
     stop(&f);

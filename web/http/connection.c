@@ -115,19 +115,35 @@ start_head(struct connection *c)
     }
 }
 
+/* True for an idle connection that a draining front has no use for. One that
+ * was busy a moment ago may have its next request on the way. */
+static bool
+is_drained(const struct connection *c)
+{
+    const struct front *front = c->front;
+    int64_t since_ms = front->now_ms;
+
+    if (!front->draining || c->requests == 0)
+        return false;
+    if (!list_empty(&c->reading.link) && c->reading.kind == DEADLINE_IDLE)
+        since_ms = c->reading.at_ms - front->delays_ms[DEADLINE_IDLE];
+    return front->now_ms - since_ms >= DRAIN_BUSY_MS;
+}
+
 /* Nothing has come of the next request. */
 static bool
 be_idle(struct connection *c)
 {
     release_exchange(c);
     release_block(c);
-    if (c->eof || (c->front->draining && c->requests > 0)) {
+    if (c->eof || is_drained(c)) {
         c->state = CONNECTION_CLOSING;
         return true;
     }
-    if (c->requests > 0)
+    bool counting = !list_empty(&c->reading.link);
+    if (c->requests > 0 && !(c->front->draining && counting))
         front_deadline(c->front, &c->reading, DEADLINE_IDLE);
-    else if (list_empty(&c->reading.link))
+    else if (!counting)
         front_deadline(c->front, &c->reading, DEADLINE_HEAD);
     return false;
 }

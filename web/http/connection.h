@@ -38,6 +38,7 @@ enum {
     EXCHANGE_ARENA = 4 * 1024, /* first chunk, within the exchange */
     REQUESTS_A_RUN = 64,       /* then the others get their turn */
     DRAIN_MAX = 1024 * 1024,   /* bytes read on after a refusal */
+    DRAIN_BUSY_MS = 500,       /* since the last request: more may come */
     FRONT_DATE_LEN = 29,       /* "Mon, 23 Nov 2026 09:00:00 GMT" */
     FRONT_ID_LEN = 16,
 };

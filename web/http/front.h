@@ -70,10 +70,11 @@ void front_free(struct front *front);
  * Closes it at once when connections_max is reached. */
 void front_adopt(struct front *front, int fd);
 
-/* From now on every answer says `Connection: close`, and connections that wait
- * for another request are closed. One that is new and has sent nothing yet is
- * left alone: its client has every reason to expect an answer. A second call,
- * after a moment, closes those too. Listeners are the caller's to stop. */
+/* From now on every answer says `Connection: close`, and connections that have
+ * waited for another request for some time are closed. One that is new and has
+ * sent nothing yet, or was busy a moment ago, is left alone: its client may be
+ * sending, and has every reason to expect an answer. A second call, after a
+ * moment, closes those too. Listeners are the caller's to stop. */
 void front_drain(struct front *front);
 /* Cancels every exchange under way (ST_CANCELLED). */
 void front_cancel(struct front *front);
