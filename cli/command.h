@@ -33,6 +33,7 @@ extern const struct command cmd_queues;
 extern const struct command cmd_tasks;
 extern const struct command cmd_doctor;
 extern const struct command cmd_health;
+extern const struct command cmd_bench;
 
 /* "pit <command>: <text>" on standard error; returns @exit, so that a command
  * ends in `return command_fail(...)`. */
