@@ -339,6 +339,7 @@ contrast_percentile(int64_t *times_us, size_t n, int percent)
 {
     if (n == 0)
         return 0;
+    size_t at = (n - 1) * (size_t)percent / 100;
     qsort(times_us, n, sizeof *times_us, compare);
-    return (double)times_us[(n - 1) * (size_t)percent / 100] / 1000;
+    return (double)times_us[at] / 1000;
 }

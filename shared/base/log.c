@@ -173,14 +173,19 @@ log_va(enum log_level level, const char *fmt, va_list ap)
 }
 
 void
+log_line_va(enum log_level level, const char *fmt, va_list ap)
+{
+    if (log_enabled(level))
+        log_va(level, fmt, ap);
+}
+
+void
 log_line(enum log_level level, const char *fmt, ...)
 {
     va_list ap;
 
-    if (!log_enabled(level))
-        return;
     va_start(ap, fmt);
-    log_va(level, fmt, ap);
+    log_line_va(level, fmt, ap);
     va_end(ap);
 }
 

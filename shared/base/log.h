@@ -7,6 +7,7 @@
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -25,6 +26,8 @@ enum { LOG_LINE_MAX = 4096 };
 void log_init(const char *name, enum log_level least, bool json);
 bool log_enabled(enum log_level level);
 PRINTF(2, 3) void log_line(enum log_level level, const char *fmt, ...);
+PRINTF(2, 0)
+void log_line_va(enum log_level level, const char *fmt, va_list ap);
 
 #define log_debug(...) log_line(LOG_LEVEL_DEBUG, __VA_ARGS__)
 #define log_info(...) log_line(LOG_LEVEL_INFO, __VA_ARGS__)

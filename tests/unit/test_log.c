@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/utf8.h"
+#include "pit/log.h"
 
 /* A packet pipe keeps each write() apart: one read() returns one line, so a
  * line made of two writes shows. */
@@ -226,6 +227,22 @@ test_allocations(void **state)
     free(copy);
 }
 
+/* What an application says goes the same way. */
+static void
+test_public_lines(void **state)
+{
+    (void)state;
+    log_init("pit-test", LOG_LEVEL_INFO, false);
+    start_capture();
+    pit_log_debug("not seen");
+    pit_log_warn("%d ribs\n", 3);
+    const char *line = next_line();
+    assert_non_null(strstr(line, " warn  pit-test["));
+    assert_non_null(strstr(line, "] 3 ribs\\n"));
+    assert_string_equal(next_line(), "");
+    stop_capture();
+}
+
 int
 main(void)
 {
@@ -238,6 +255,7 @@ main(void)
         cmocka_unit_test(test_errno_survives),
         cmocka_unit_test(test_fatal_logs_and_aborts),
         cmocka_unit_test(test_allocations),
+        cmocka_unit_test(test_public_lines),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
