@@ -22,6 +22,7 @@
 #include "base/process.h"
 #include "base/random.h"
 #include "endpoint.h"
+#include "http/forwarded.h"
 #include "http/front.h"
 #include "http/listener.h"
 #include "queue/schema.h"
@@ -40,6 +41,7 @@ enum {
 struct process {
     const struct settings *settings;
     struct loop *loop;
+    struct forwarded forwarded;
     struct rds *rds;
     struct queues *queues;
     struct loader loader;
@@ -356,7 +358,11 @@ start(struct process *process, struct error *err)
     };
 
     process->loop = loop_new(&loop_options);
-    enum status st = load(process, err);
+    enum status st = forwarded_parse(process->settings->trusted_proxy,
+                                     process->settings->proxy_header,
+                                     &process->forwarded, err);
+    if (st == ST_OK)
+        st = load(process, err);
     if (st == ST_OK)
         st = connect_redis(process, err);
     if (st != ST_OK)
@@ -420,6 +426,8 @@ serve(struct process *process, const struct process_options *options)
             process->loop, options->access_fd,
             process->settings->log_json ? ACCESS_JSON : ACCESS_COMMON);
     limits.access = process->access;
+    if (process->forwarded.len > 0 || process->forwarded.local)
+        limits.forwarded = &process->forwarded;
     process->front = front_new(process->loop, &limits, handle, process);
     if (process->settings->recycle_after > 0) {
         process->tired_at = tired_at(process->settings->recycle_after);

@@ -58,6 +58,14 @@ static const struct config_option options[] = {
      HOUR, false, "for a connection between two requests"},
     {"write-timeout", "TIME", CONFIG_DURATION, FIELD(write_timeout), "30s", 1,
      HOUR, false, "for a client that reads nothing of its answer"},
+    {"trusted-proxy", "NETWORKS", CONFIG_LIST, FIELD(trusted_proxy), NULL, 0, 0,
+     false,
+     "proxies whose word about the client counts: 10.0.0.0/8, ::1, unix; with "
+     "commas"},
+    {"proxy-header", "KIND", CONFIG_STRING, FIELD(proxy_header), "x-forwarded",
+     0, 0, false,
+     "what they set: x-forwarded (X-Forwarded-For, -Proto, -Host) or "
+     "forwarded"},
     {"recycle-after", "N", CONFIG_INT, FIELD(recycle_after), "0", 0, INT32_MAX,
      false,
      "requests after which a process is replaced, give or take; 0: never"},

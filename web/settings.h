@@ -23,6 +23,8 @@ struct settings {
     const char *log_level;
     const char *access_log; /* NULL: none; "-": standard output; or a file */
     bool log_json;
+    const char *trusted_proxy; /* NULL: none */
+    const char *proxy_header;
     bool reload;       /* look at the files, and reload by oneself */
     int64_t processes; /* 1..SETTINGS_PROCESSES_MAX once checked */
     int64_t max_body;

@@ -21,7 +21,8 @@ request_init(struct pit_request *req, struct arena *arena)
     req->body = NULL;
     req->body_len = 0;
     req->id[0] = '\0';
-    req->peer = "";
+    req->peer = req->host = "";
+    req->scheme = "http";
 }
 
 static int
@@ -189,6 +190,24 @@ request_method_name(enum pit_method method)
     if (method < PIT_GET || method > PIT_OPTIONS)
         return "";
     return names[method];
+}
+
+const char *
+pit_request_peer(const struct pit_request *req)
+{
+    return req->peer;
+}
+
+const char *
+pit_request_scheme(const struct pit_request *req)
+{
+    return req->scheme;
+}
+
+const char *
+pit_request_host(const struct pit_request *req)
+{
+    return req->host;
 }
 
 enum pit_method

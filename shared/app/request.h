@@ -50,8 +50,12 @@ struct pit_request {
     const char *body; /* NULL until the body was read as a whole */
     size_t body_len;
     char id[REQUEST_ID_MAX + 1]; /* X-Request-Id, the client's or ours */
-    const char *peer;            /* the client's address; "unix" for a local
-                                    socket */
+    /* Of the client, whatever trusted proxies are between: its address, or
+     * "unix" for a local socket; "http" or "https"; the Host that it asked
+     * for, "" without one (HTTP/1.0). */
+    const char *peer;
+    const char *scheme;
+    const char *host;
 };
 
 /* Empty; not the tables, whose lengths are zero. */

@@ -143,6 +143,7 @@ struct connection {
     bool eof;         /* recv() has seen it */
     bool probed;
     bool writable_wait; /* write_event is pending */
+    bool trusted;       /* the peer is a proxy that may say who it speaks for */
     char peer[REQUEST_PEER_MAX];
 };
 

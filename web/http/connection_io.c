@@ -15,6 +15,7 @@
 #include <sys/uio.h>
 
 #include "http/connection.h"
+#include "http/forwarded.h"
 
 size_t
 connection_pending(const struct connection *c)
@@ -163,6 +164,8 @@ name_peer(struct connection *c)
     memcpy(c->peer, "unix", sizeof "unix");
     if (getpeername(c->fd, (struct sockaddr *)&addr, &len) != 0)
         return;
+    if (c->front->options.forwarded)
+        c->trusted = forwarded_trusts(c->front->options.forwarded, &addr);
     if (addr.ss_family == AF_INET)
         ip = &((struct sockaddr_in *)&addr)->sin_addr;
     else if (addr.ss_family == AF_INET6)

@@ -13,6 +13,7 @@
 #include "app/problem.h"
 #include "base/clock.h"
 #include "http/connection.h"
+#include "http/forwarded.h"
 
 enum { WRITE_PIECE = 64 * 1024 };
 
@@ -37,7 +38,7 @@ add_to_access_log(struct exchange *x, int status)
     access_add(
         access,
         &(struct access_entry){
-            .peer = x->connection->peer,
+            .peer = req->peer,
             .method =
                 x->head.method ? request_method_name(x->head.method) : "-",
             .path = req->raw_path,
@@ -210,6 +211,8 @@ fill_request(struct exchange *x)
     req->fields = head->fields;
     req->fields_len = head->fields_len;
     req->peer = x->connection->peer;
+    if (head->host.p)
+        req->host = head->host.p; /* a field's value ends in NUL */
     answer_request_id(x);
 }
 
@@ -261,6 +264,9 @@ exchange_begin(struct exchange *x)
         return;
     }
     enum status st = request_decode(&x->pub.req, &x->pub.err);
+    if (st == ST_OK && c->trusted)
+        st =
+            forwarded_apply(front->options.forwarded, &x->pub.req, &x->pub.err);
     if (st != ST_OK) {
         struct problem problem = problem_from_error(st, &x->pub.err);
         front->stats.refused++;

@@ -19,6 +19,7 @@
 #include "http/exchange.h"
 
 struct access_log;
+struct forwarded;
 struct front;
 
 /* The limits of one process. Zero means the default in brackets. */
@@ -44,6 +45,7 @@ struct front_options {
     size_t output_max;         /* unread bytes that pause a producer
                                   [256 KiB] */
     struct access_log *access; /* borrowed; NULL: no access log */
+    const struct forwarded *forwarded; /* borrowed; NULL: no proxy is trusted */
 };
 
 struct front_stats {

@@ -180,10 +180,8 @@ method_of(struct str name)
     }
 }
 
-/* uri-host [":" port] of RFC 9110 section 7.2, without userinfo, escapes, an
- * empty name or an empty port. */
-static bool
-host_valid(struct str host)
+bool
+parser_host_valid(struct str host)
 {
     size_t n;
 
@@ -236,7 +234,7 @@ cut_authority(struct parser *parser, struct str *target)
         n++;
     parser->authority = str_from(rest.p, n);
     *target = str_from(rest.p + n, rest.n - n);
-    return host_valid(parser->authority);
+    return parser_host_valid(parser->authority);
 }
 
 /* Splits the target; @target lies within the caller's bytes, and one byte (the
@@ -327,7 +325,7 @@ take_host(struct parser *parser, struct str value, struct parser_head *head)
 {
     if (!first_time(parser, SEEN_HOST))
         return refuse(parser, 400, "Host stands twice");
-    if (!host_valid(value))
+    if (!parser_host_valid(value))
         return refuse(parser, 400, "Host is not a valid host");
     head->host = value;
     return PARSER_MORE;

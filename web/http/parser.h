@@ -64,6 +64,9 @@ void parser_init(struct parser *parser, const struct parser_limits *limits);
  * complete only after PARSER_DONE, but must be the same each time. */
 enum parser_result parser_feed(struct parser *parser, char *data, size_t len,
                                struct parser_head *head);
+/* uri-host [":" port] of RFC 9110 section 7.2, without userinfo, escapes, an
+ * empty name or an empty port. */
+bool parser_host_valid(struct str host);
 /* True when a byte other than an empty line has come. */
 bool parser_begun(const struct parser *parser, const char *data, size_t len);
 

@@ -25,6 +25,14 @@ enum pit_method {
 enum pit_method pit_request_method(const struct pit_request *req);
 /* The path without the query, percent-decoded, ends in NUL. */
 const char *pit_request_path(const struct pit_request *req);
+/* The client's address without the port, "unix" for a local socket. Behind a
+ * proxy that pit-web was told to trust (--trusted-proxy) it is the one that the
+ * proxy names; so are the next two. */
+const char *pit_request_peer(const struct pit_request *req);
+/* "http" or "https". */
+const char *pit_request_scheme(const struct pit_request *req);
+/* The Host field, "example.org:8443"; "" for an HTTP/1.0 client without one. */
+const char *pit_request_host(const struct pit_request *req);
 /* A path parameter by its name in the route ("{id:int}" is "id"); NULL when the
  * route has none of that name. */
 const char *pit_request_param(const struct pit_request *req, const char *name);
