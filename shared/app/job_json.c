@@ -269,14 +269,15 @@ job_json_etag(const struct job_view *view, char dst[JOB_JSON_ETAG_SIZE])
     const struct job_history *history = &view->history;
     char text[256];
 
-    /* All that changes in a job's life; the definition never does, and a
-     * history grows only together with attempt, retries, crashes or lost. */
+    /* All that changes in a job's life; of the definition only its priority
+     * does. A history grows only together with attempt, retries, crashes or
+     * lost. */
     int n = snprintf(
-        text, sizeof text, "%d %lld %lld %d %d %d %d %lld %lld %d %zu",
-        (int)view->state, (long long)view->created_ms, (long long)view->due_ms,
-        history->attempt, history->retries, history->crashes, history->lost,
-        (long long)history->started_ms, (long long)history->ended_ms,
-        history->attempts_len, view->result.n);
+        text, sizeof text, "%d %d %lld %lld %d %d %d %d %lld %lld %d %zu",
+        view->spec.priority, (int)view->state, (long long)view->created_ms,
+        (long long)view->due_ms, history->attempt, history->retries,
+        history->crashes, history->lost, (long long)history->started_ms,
+        (long long)history->ended_ms, history->attempts_len, view->result.n);
     uint64_t hash = str_hash(str_from(text, (size_t)n));
     hash ^= str_hash(view->progress) * 31;
     hash ^= str_hash(history->token) * 37;

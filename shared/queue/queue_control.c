@@ -6,6 +6,9 @@
 
 #include "queue/script_call.h"
 
+/* Twenty attempts with the longest messages, escaped. */
+enum { STATE_MAX = 20 * (6 * JOB_ERROR_MAX + 256) };
+
 static const char *const verbs[] = {"cancel",  "retry", "promote",
                                     "release", "edit",  "delete"};
 _Static_assert(ARRAY_LEN(verbs) == CONTROL_VERBS, "a word for each verb");
@@ -17,22 +20,27 @@ queue_control_verb_name(enum control_verb verb)
     return verbs[verb];
 }
 
-/* The words of get's reply that change in a job's life. */
+/* What changes in a job's life, as get.lua answered it. @state is the caller's
+ * storage for one of the words. */
 static void
-add_seen(struct script_call *words, const struct job_view *seen)
+add_seen(struct script_call *words, const struct job_view *seen,
+         struct buf *state)
 {
     enum { STATE = 1, PROGRESS = 3, DUE = 4 };
     const redisReply *reply = seen ? seen->call.reply : NULL;
-    bool there =
-        reply && reply->type == REDIS_REPLY_ARRAY && reply->elements > DUE;
 
-    script_call_add(words, there ? STR("1") : STR("0"));
-    script_call_add(words,
-                    there ? script_call_text(reply->element[STATE]) : STR_NULL);
-    script_call_add(words,
-                    there ? script_call_text(reply->element[DUE]) : STR_NULL);
-    script_call_add(words, there ? script_call_text(reply->element[PROGRESS])
-                                 : STR_NULL);
+    if (!reply || reply->type != REDIS_REPLY_ARRAY || reply->elements <= DUE) {
+        script_call_add(words, STR("0"));
+        for (int i = 0; i < 3; i++)
+            script_call_add(words, STR_NULL);
+        return;
+    }
+    buf_addf(state, "%d", seen->spec.priority);
+    buf_add_str(state, script_call_text(reply->element[STATE]));
+    script_call_add(words, STR("1"));
+    script_call_add(words, buf_str(state));
+    script_call_add(words, script_call_text(reply->element[DUE]));
+    script_call_add(words, script_call_text(reply->element[PROGRESS]));
 }
 
 /* A message of the history is a JSON string, and one line. */
@@ -50,15 +58,16 @@ queue_control_send(struct queues *queues, struct control *control,
 {
     static const enum key which[] = {KEY_JOBS};
     struct script_call words;
-    struct buf reason;
+    struct buf reason, state;
     char priority[2] = "";
 
     buf_init(&reason, (size_t)6 * JOB_ERROR_MAX + 16);
+    buf_init(&state, STATE_MAX);
     script_call_init(&words, queues, control->id.queue, which,
                      ARRAY_LEN(which));
     script_call_add(&words, str_c(queue_control_verb_name(control->verb)));
     script_call_add(&words, control->id.local);
-    add_seen(&words, control->seen);
+    add_seen(&words, control->seen, &state);
     if (control->verb == CONTROL_CANCEL) {
         assert(control->grace_ms >= 0 &&
                control->grace_ms <= CONTROL_GRACE_MAX_MS);
@@ -77,6 +86,7 @@ queue_control_send(struct queues *queues, struct control *control,
     script_call_send(&words, queues, &script_control, &control->call,
                      on_settled, arg);
     buf_clear(&reason);
+    buf_clear(&state);
 }
 
 static bool

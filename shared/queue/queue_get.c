@@ -42,6 +42,7 @@ state_of(int code, int64_t due_ms)
 {
     switch (code) {
     case 'R':
+    case 'r': /* whoever ends it must look at its options */
         return JOB_RUNNING;
     case 'W':
         return due_ms > 0 ? JOB_RETRYING : JOB_READY;

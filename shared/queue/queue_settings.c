@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include "queue/script_call.h"
 
@@ -16,9 +17,6 @@ static const struct {
     {"done_max", offsetof(struct queue_settings, done_max)},
     {"dead_max", offsetof(struct queue_settings, dead_max)},
     {"dead_ms", offsetof(struct queue_settings, dead_ms)},
-    {"retries", offsetof(struct queue_settings, retries)},
-    {"backoff_ms", offsetof(struct queue_settings, backoff_ms)},
-    {"backoff_cap_ms", offsetof(struct queue_settings, backoff_cap_ms)},
 };
 
 static int64_t *
@@ -93,6 +91,7 @@ queue_settings_apply(struct co *co, struct queues *queues, struct str queue,
     if (st == ST_OK) {
         for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
             *number_of(&found, i) = -1;
+        found.any = call.reply->elements > 0;
         for (size_t i = 0; i + 1 < call.reply->elements; i += 2)
             read_setting(&found, script_call_text(call.reply->element[i]),
                          script_call_text(call.reply->element[i + 1]));
@@ -100,4 +99,24 @@ queue_settings_apply(struct co *co, struct queues *queues, struct str queue,
     }
     rds_call_clear(&call);
     return st;
+}
+
+const char *
+queue_settings_rate(const struct queue_settings *settings,
+                    char dst[QUEUE_RATE_SIZE])
+{
+    static const struct {
+        int64_t ms;
+        const char *unit;
+    } units[] = {{1000, "s"}, {60000, "m"}, {3600000, "h"}, {86400000, "d"}};
+
+    for (size_t i = 0; i < ARRAY_LEN(units); i++)
+        if (settings->rate_period_ms == units[i].ms) {
+            snprintf(dst, QUEUE_RATE_SIZE, "%lld/%s", (long long)settings->rate,
+                     units[i].unit);
+            return dst;
+        }
+    snprintf(dst, QUEUE_RATE_SIZE, "%lld/%lldms", (long long)settings->rate,
+             (long long)settings->rate_period_ms);
+    return dst;
 }

@@ -23,11 +23,13 @@ struct queue_settings {
     int64_t done_max; /* ended jobs that are kept at most [100,000] */
     int64_t dead_max; /* dead jobs that are kept at most [10,000] */
     int64_t dead_ms;  /* how long a dead job is kept [30 days] */
-    /* For jobs that do not say so themselves, in place of the task's. */
-    int64_t retries;
-    int64_t backoff_ms;
-    int64_t backoff_cap_ms;
+    bool any;         /* something was set, ever or now */
 };
+
+/* What holds where nothing is set; scripts/work.lua has the same numbers. */
+#define QUEUE_DONE_STANDARD INT64_C(100000)
+#define QUEUE_DEAD_STANDARD INT64_C(10000)
+#define QUEUE_DEAD_STANDARD_MS INT64_C(2592000000)
 
 #define QUEUE_LEN_LIMIT_MAX INT64_C(1000000000)
 #define QUEUE_BYTES_LIMIT_MAX (INT64_C(1) << 50)
@@ -47,5 +49,10 @@ CHECK enum status queue_settings_apply(struct co *co, struct queues *queues,
                                        const struct queue_setting *changes,
                                        size_t n, struct queue_settings *ret,
                                        struct error *err);
+
+/* "100/m": the rate as job_rate_parse() reads it. */
+enum { QUEUE_RATE_SIZE = 48 };
+const char *queue_settings_rate(const struct queue_settings *settings,
+                                char dst[QUEUE_RATE_SIZE]);
 
 #endif

@@ -143,7 +143,7 @@ class Queue:
     def control(self, verb, local, *words, seen=None):
         """[outcome, code before], "gone" or None. @seen: a View."""
         expected = ["0", "", "", ""] if seen is None else [
-            "1", seen.state or "", seen.due or "", seen.progress or ""]
+            "1", seen.record[1] + (seen.state or ""), seen.due or "", seen.progress or ""]
         return self._call("control", ["jobs"], [verb, local, *expected,
                                                 *words])
 

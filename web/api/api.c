@@ -27,9 +27,20 @@ static const struct {
     {PIT_PUT, "/v1/jobs/{id}", jobs_enqueue_put},
     {PIT_GET, "/v1/jobs/{id}", jobs_get_job},
     {PIT_GET, "/v1/jobs/{id}/result", jobs_get_result},
+    {PIT_GET, "/v1/jobs", jobs_list},
+    {PIT_POST, "/v1/jobs/{id}:cancel", jobs_control_cancel},
+    {PIT_POST, "/v1/jobs/{id}:retry", jobs_control_retry},
+    {PIT_POST, "/v1/jobs/{id}:promote", jobs_control_promote},
+    {PIT_POST, "/v1/jobs/{id}:release", jobs_control_release},
+    {PIT_PATCH, "/v1/jobs/{id}", jobs_control_edit},
+    {PIT_DELETE, "/v1/jobs/{id}", jobs_control_delete},
+    {PIT_GET, "/v1/jobs/{id}/logs", jobs_logs},
     {PIT_GET, "/v1/tasks", tasks_list},
     {PIT_GET, "/v1/queues", queues_list},
     {PIT_GET, "/v1/queues/{queue}", queues_show},
+    {PIT_PATCH, "/v1/queues/{queue}", queues_edit},
+    {PIT_POST, "/v1/queues/{queue}:pause", queues_pause},
+    {PIT_POST, "/v1/queues/{queue}:resume", queues_resume},
     {PIT_GET, "/openapi.json", openapi_get},
     {PIT_GET, "/healthz", health_alive},
     {PIT_GET, "/readyz", health_ready},
@@ -122,27 +133,42 @@ api_refuse_with(struct http_exchange *exchange, enum problem_kind kind,
     return api_refuse(exchange, &problem);
 }
 
+static bool
+is_known(struct str name, const struct str *known, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (str_eq(name, known[i]))
+            return true;
+    return false;
+}
+
 enum status
-api_query(const struct pit_request *req, struct str known, struct error *err)
+api_queries(const struct pit_request *req, const struct str *known, size_t n,
+            struct error *err)
 {
     enum { SHOWN_MAX = 40 };
-    bool seen = false;
 
     for (size_t i = 0; i < req->query_len; i++) {
         struct str name = req->query[i].name;
         int shown = name.n < SHOWN_MAX ? (int)name.n : SHOWN_MAX;
-        if (!known.p || !str_eq(name, known))
+        if (!is_known(name, known, n))
             return error_set(err, ST_INVALID,
                              "there is no query parameter \"%.*s\" here: mind "
                              "the spelling, docs/http-api.md lists them",
                              shown, name.p);
-        if (seen)
-            return error_set(err, ST_INVALID,
-                             "the query parameter \"%.*s\" stands twice", shown,
-                             name.p);
-        seen = true;
+        for (size_t j = 0; j < i; j++)
+            if (str_eq(req->query[j].name, name))
+                return error_set(err, ST_INVALID,
+                                 "the query parameter \"%.*s\" stands twice",
+                                 shown, name.p);
     }
     return ST_OK;
+}
+
+enum status
+api_query(const struct pit_request *req, struct str known, struct error *err)
+{
+    return api_queries(req, &known, known.p ? 1 : 0, err);
 }
 
 enum status

@@ -73,6 +73,10 @@ enum status api_refuse_with(struct http_exchange *exchange,
  * all), or for that one twice: a typo must not vanish. */
 CHECK enum status api_query(const struct pit_request *req, struct str known,
                             struct error *err);
+/* The same for any of @n names. */
+CHECK enum status api_queries(const struct pit_request *req,
+                              const struct str *known, size_t n,
+                              struct error *err);
 /* ST_OK when jobs can be enqueued at this moment; else ST_UNAVAILABLE at once,
  * before a body is read for nothing. */
 CHECK enum status api_store(const struct api *api, struct error *err);
@@ -88,15 +92,26 @@ CHECK enum status api_wait(struct co *co, struct api *api, struct job_id id,
 
 /* ---- the resources ---- */
 
-http_handler jobs_enqueue_post; /* POST /v1/jobs */
-http_handler jobs_enqueue_put;  /* PUT /v1/jobs/{id} */
-http_handler jobs_batch_post;   /* POST /v1/jobs:batch */
-http_handler jobs_get_job;      /* GET /v1/jobs/{id} */
-http_handler jobs_get_result;   /* GET /v1/jobs/{id}/result */
-http_handler tasks_list;        /* GET /v1/tasks */
-http_handler queues_list;       /* GET /v1/queues */
-http_handler queues_show;       /* GET /v1/queues/{queue} */
-http_handler health_alive;      /* GET /healthz */
-http_handler health_ready;      /* GET /readyz */
+http_handler jobs_enqueue_post;    /* POST /v1/jobs */
+http_handler jobs_enqueue_put;     /* PUT /v1/jobs/{id} */
+http_handler jobs_batch_post;      /* POST /v1/jobs:batch */
+http_handler jobs_get_job;         /* GET /v1/jobs/{id} */
+http_handler jobs_get_result;      /* GET /v1/jobs/{id}/result */
+http_handler jobs_list;            /* GET /v1/jobs */
+http_handler jobs_control_cancel;  /* POST /v1/jobs/{id}:cancel */
+http_handler jobs_control_retry;   /* POST /v1/jobs/{id}:retry */
+http_handler jobs_control_promote; /* POST /v1/jobs/{id}:promote */
+http_handler jobs_control_release; /* POST /v1/jobs/{id}:release */
+http_handler jobs_control_edit;    /* PATCH /v1/jobs/{id} */
+http_handler jobs_control_delete;  /* DELETE /v1/jobs/{id} */
+http_handler jobs_logs;            /* GET /v1/jobs/{id}/logs */
+http_handler tasks_list;           /* GET /v1/tasks */
+http_handler queues_list;          /* GET /v1/queues */
+http_handler queues_show;          /* GET /v1/queues/{queue} */
+http_handler queues_edit;          /* PATCH /v1/queues/{queue} */
+http_handler queues_pause;         /* POST /v1/queues/{queue}:pause */
+http_handler queues_resume;        /* POST /v1/queues/{queue}:resume */
+http_handler health_alive;         /* GET /healthz */
+http_handler health_ready;         /* GET /readyz */
 
 #endif

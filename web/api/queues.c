@@ -1,9 +1,11 @@
-/* GET /v1/queues and /v1/queues/{queue}: how deep they are, and how they did.
- */
+/* /v1/queues and /v1/queues/{queue}: how deep they are, how they did, what they
+ * were told; PATCH, :pause and :resume tell them. */
 #include <inttypes.h>
 #include <stdlib.h>
 
 #include "api/api.h"
+#include "api/body.h"
+#include "queue/queue_settings.h"
 
 static void
 add_counts(struct buf *dst, const struct queue_counts *counts)
@@ -42,12 +44,49 @@ add_totals(struct buf *dst, const struct queue_counts *counts)
                  totals[i].total);
 }
 
+static void
+add_limit(struct buf *dst, const char *name, int64_t n)
+{
+    buf_addf(dst, "\"%s\":", name);
+    if (n < 0)
+        buf_add_c(dst, "null,");
+    else
+        buf_addf(dst, "%" PRId64 ",", n);
+}
+
+static void
+add_settings(struct buf *dst, const struct queue_settings *settings)
+{
+    char rate[QUEUE_RATE_SIZE];
+
+    buf_add_c(dst, ",\"note\":");
+    buf_add_json_string(dst, str_c(settings->note));
+    buf_add_c(dst, ",\"limits\":{");
+    add_limit(dst, "length", settings->len_max);
+    add_limit(dst, "bytes", settings->bytes_max);
+    add_limit(dst, "concurrency", settings->concurrency);
+    if (settings->rate < 0)
+        buf_add_c(dst, "\"rate\":null");
+    else
+        buf_addf(dst, "\"rate\":\"%s\"", queue_settings_rate(settings, rate));
+    buf_addf(
+        dst,
+        "},\"retention\":{\"ended\":%" PRId64 ",\"dead\":%" PRId64
+        ",\"dead_for_s\":%" PRId64 "}",
+        settings->done_max < 0 ? QUEUE_DONE_STANDARD : settings->done_max,
+        settings->dead_max < 0 ? QUEUE_DEAD_STANDARD : settings->dead_max,
+        (settings->dead_ms < 0 ? QUEUE_DEAD_STANDARD_MS : settings->dead_ms) /
+            1000);
+}
+
 /* A queue's name needs no escaping: its characters were checked. */
 static void
-add_queue(struct buf *dst, const struct queue_counts *counts)
+add_queue(struct buf *dst, const struct queue_counts *counts,
+          const struct queue_settings *settings)
 {
-    buf_addf(dst, "{\"name\":\"%s\",\"paused\":%s,\"counts\":{", counts->name,
-             counts->paused ? "true" : "false");
+    buf_addf(dst, "{\"name\":\"%s\",\"paused\":%s,\"closed\":%s,\"counts\":{",
+             counts->name, settings->paused ? "true" : "false",
+             settings->closed ? "true" : "false");
     add_counts(dst, counts);
     buf_add_c(dst, "},\"oldest_ready_s\":");
     if (counts->oldest_ready_ms < 0)
@@ -57,50 +96,258 @@ add_queue(struct buf *dst, const struct queue_counts *counts)
                  (int)(counts->oldest_ready_ms % 1000));
     buf_add_c(dst, ",\"totals\":{");
     add_totals(dst, counts);
-    buf_add_c(dst, "}}");
+    buf_add_char(dst, '}');
+    add_settings(dst, settings);
+    buf_add_char(dst, '}');
 }
 
-/* A queue exists once a job was put into it. */
+/* A queue exists once a job was put into it, or something was set. */
 static bool
-is_there(const struct queue_counts *counts)
+is_there(const struct queue_counts *counts,
+         const struct queue_settings *settings)
 {
     int64_t jobs = counts->enqueued;
 
     for (int i = 0; i < JOB_STATES; i++)
         jobs += counts->count[i];
-    return jobs > 0;
+    return jobs > 0 || settings->any;
+}
+
+static enum status
+read_name(const struct http_exchange *exchange, struct str *ret,
+          struct error *err)
+{
+    *ret = str_c(pit_request_param(&exchange->req, "queue"));
+    if (id_queue_valid(*ret))
+        return ST_OK;
+    return error_set(err, ST_INVALID,
+                     "a queue's name is 1 to %d characters A-Z a-z 0-9 _ . : -",
+                     ID_QUEUE_MAX);
+}
+
+/* Makes @changes first (0: none), in one step with reading them. */
+static enum status
+reply_queue(struct co *co, struct api *api, struct http_exchange *exchange,
+            struct str name, const struct queue_setting *changes, size_t n)
+{
+    struct queue_settings settings;
+    struct queue_counts counts;
+    struct buf body;
+
+    enum status st = queue_settings_apply(co, api->queues, name, changes, n,
+                                          &settings, &exchange->err);
+    if (st != ST_OK)
+        return api_fail(exchange, st, &exchange->err, n > 0);
+    st = queue_counts(co, api->queues, name, &counts, &exchange->err);
+    if (st != ST_OK)
+        return api_fail(exchange, st, &exchange->err, false);
+    if (!is_there(&counts, &settings))
+        return api_refuse_with(exchange, PROBLEM_NOT_FOUND,
+                               "no job was ever put into a queue \"%.*s\"",
+                               STR_ARG(name));
+    buf_init(&body, RESPONSE_BODY_MAX);
+    add_queue(&body, &counts, &settings);
+    return response_take(&exchange->res, 200, "application/json", &body);
 }
 
 enum status
 queues_show(struct co *co, struct http_exchange *exchange, void *arg)
 {
-    struct api *api = arg;
-    struct queue_counts counts;
-    struct str name = str_c(pit_request_param(&exchange->req, "queue"));
-    struct buf body;
+    struct str name;
 
     enum status st = api_query(&exchange->req, STR_NULL, &exchange->err);
+    if (st == ST_OK)
+        st = read_name(exchange, &name, &exchange->err);
     if (st != ST_OK)
         return api_fail(exchange, st, &exchange->err, false);
-    if (!id_queue_valid(name))
-        return api_refuse_with(exchange, PROBLEM_INVALID_REQUEST,
-                               "a queue's name is 1 to %d characters "
-                               "A-Z a-z 0-9 _ . : -",
-                               ID_QUEUE_MAX);
-    st = queue_counts(co, api->queues, name, &counts, &exchange->err);
-    if (st != ST_OK)
-        return api_fail(exchange, st, &exchange->err, false);
-    if (!is_there(&counts))
-        return api_refuse_with(exchange, PROBLEM_NOT_FOUND,
-                               "no job was ever put into a queue \"%.*s\"",
-                               STR_ARG(name));
-    buf_init(&body, RESPONSE_BODY_MAX);
-    add_queue(&body, &counts);
-    return response_take(&exchange->res, 200, "application/json", &body);
+    return reply_queue(co, arg, exchange, name, NULL, 0);
 }
 
-/* One after the other: a list of a thousand takes a thousand commands, and the
- * loop serves others in between. */
+/* ---- telling it ---- */
+
+struct changes {
+    struct queue_setting list[QUEUE_SETTINGS_MAX];
+    size_t n;
+};
+
+static struct queue_setting *
+add_change(struct changes *changes, const char *name)
+{
+    struct queue_setting *setting = &changes->list[changes->n++];
+
+    *setting = (struct queue_setting){.name = name};
+    return setting;
+}
+
+/* A null removes the setting, so that the standard holds again. */
+static void
+add_number(struct changes *changes, const char *name,
+           const struct body_value *value)
+{
+    if (!value->given)
+        return;
+    struct queue_setting *setting = add_change(changes, name);
+    if (!value->null)
+        snprintf(setting->value, sizeof setting->value, "%" PRId64,
+                 value->number);
+}
+
+static enum status
+fill_limits(json_t *object, struct changes *changes, struct error *err)
+{
+    static const struct body_field fields[] = {
+        {"length", BODY_INTEGER, 0, QUEUE_LEN_LIMIT_MAX},
+        {"bytes", BODY_INTEGER, 0, QUEUE_BYTES_LIMIT_MAX},
+        {"concurrency", BODY_INTEGER, 0, JOB_CONCURRENCY_MAX},
+        {"rate", BODY_RATE, 0, 0},
+    };
+    struct body_value values[ARRAY_LEN(fields)];
+
+    enum status st =
+        body_fields(object, "/limits", fields, ARRAY_LEN(fields), values, err);
+    if (st != ST_OK)
+        return st;
+    add_number(changes, "len_max", &values[0]);
+    add_number(changes, "bytes_max", &values[1]);
+    add_number(changes, "concurrency", &values[2]);
+    if (values[3].given) {
+        struct queue_setting *setting = add_change(changes, "rate");
+        if (!values[3].null)
+            snprintf(setting->value, sizeof setting->value,
+                     "%" PRId64 "/%" PRId64, values[3].number,
+                     values[3].period_ms);
+    }
+    return ST_OK;
+}
+
+static enum status
+fill_retention(json_t *object, struct changes *changes, struct error *err)
+{
+    static const struct body_field fields[] = {
+        {"ended", BODY_INTEGER, 0, QUEUE_LEN_LIMIT_MAX},
+        {"dead", BODY_INTEGER, 0, QUEUE_LEN_LIMIT_MAX},
+        {"dead_for", BODY_DURATION, 1000, JOB_KEEP_MAX_MS},
+    };
+    struct body_value values[ARRAY_LEN(fields)];
+
+    enum status st = body_fields(object, "/retention", fields,
+                                 ARRAY_LEN(fields), values, err);
+    if (st != ST_OK)
+        return st;
+    add_number(changes, "done_max", &values[0]);
+    add_number(changes, "dead_max", &values[1]);
+    add_number(changes, "dead_ms", &values[2]);
+    return ST_OK;
+}
+
+static void
+add_text(struct changes *changes, const char *name,
+         const struct body_value *value)
+{
+    if (!value->given)
+        return;
+    struct queue_setting *setting = add_change(changes, name);
+    str_copy_to(value->null ? STR_NULL : value->text, setting->value,
+                sizeof setting->value);
+}
+
+enum status
+queues_edit(struct co *co, struct http_exchange *exchange, void *arg)
+{
+    static const struct body_field fields[] = {
+        {"note", BODY_TEXT, 0, QUEUE_NOTE_MAX},
+        {"limits", BODY_JSON, 0, 0},
+        {"retention", BODY_JSON, 0, 0},
+    };
+    struct body body = {0};
+    struct changes changes = {.n = 0};
+    struct str name;
+
+    enum status st = api_query(&exchange->req, STR_NULL, &exchange->err);
+    if (st == ST_OK)
+        st = read_name(exchange, &name, &exchange->err);
+    if (st == ST_OK)
+        st = body_read(co, exchange, fields, ARRAY_LEN(fields), &body,
+                       &exchange->err);
+    if (st == ST_OK)
+        add_text(&changes, "note", &body.values[0]);
+    if (st == ST_OK && body.values[1].given)
+        st = fill_limits(body.values[1].json, &changes, &exchange->err);
+    if (st == ST_OK && body.values[2].given)
+        st = fill_retention(body.values[2].json, &changes, &exchange->err);
+    if (st == ST_OK && changes.n == 0)
+        st = error_set(&exchange->err, ST_INVALID,
+                       "nothing to change: give note, limits or retention");
+    body_clear(&body);
+    if (st == ST_OK)
+        st = api_store((struct api *)arg, &exchange->err);
+    if (st != ST_OK)
+        return api_fail(exchange, st, &exchange->err, false);
+    return reply_queue(co, arg, exchange, name, changes.list, changes.n);
+}
+
+/* Without a body the dispatch is meant, which is what most want to stop: what
+ * comes in is kept, and runs later. */
+static enum status
+switch_queue(struct co *co, struct http_exchange *exchange, struct api *api,
+             bool pause)
+{
+    static const struct body_field fields[] = {
+        {"dispatch", BODY_BOOL, 0, 0},
+        {"intake", BODY_BOOL, 0, 0},
+        {"note", BODY_TEXT, 0, QUEUE_NOTE_MAX},
+    };
+    struct body body = {0};
+    struct changes changes = {.n = 0};
+    struct str name;
+
+    enum status st = api_query(&exchange->req, STR_NULL, &exchange->err);
+    if (st == ST_OK)
+        st = read_name(exchange, &name, &exchange->err);
+    if (st == ST_OK)
+        st = body_read(co, exchange, fields, ARRAY_LEN(fields), &body,
+                       &exchange->err);
+    if (st == ST_OK) {
+        bool either = body.values[0].given || body.values[1].given;
+        if (!either || body.values[0].number == 1)
+            str_copy_to(pause ? STR("1") : STR_NULL,
+                        add_change(&changes, "paused")->value, 2);
+        if (body.values[1].number == 1 || (!either && !pause))
+            str_copy_to(pause ? STR("1") : STR_NULL,
+                        add_change(&changes, "closed")->value, 2);
+        add_text(&changes, "note", &body.values[2]);
+        if (!pause && !body.values[2].given)
+            (void)add_change(&changes, "note");
+        if (changes.n == 0 || (either && body.values[0].number == 0 &&
+                               body.values[1].number == 0))
+            st = error_set(&exchange->err, ST_INVALID,
+                           "neither dispatch nor intake is true: leave both "
+                           "out for the usual");
+    }
+    body_clear(&body);
+    if (st == ST_OK)
+        st = api_store(api, &exchange->err);
+    if (st != ST_OK)
+        return api_fail(exchange, st, &exchange->err, false);
+    return reply_queue(co, api, exchange, name, changes.list, changes.n);
+}
+
+enum status
+queues_pause(struct co *co, struct http_exchange *exchange, void *arg)
+{
+    return switch_queue(co, exchange, arg, true);
+}
+
+enum status
+queues_resume(struct co *co, struct http_exchange *exchange, void *arg)
+{
+    return switch_queue(co, exchange, arg, false);
+}
+
+/* ---- all of them ---- */
+
+/* One after the other: a list of a thousand takes two thousand commands, and
+ * the loop serves others in between. */
 enum status
 queues_list(struct co *co, struct http_exchange *exchange, void *arg)
 {
@@ -116,13 +363,17 @@ queues_list(struct co *co, struct http_exchange *exchange, void *arg)
         st = queue_names(co, api->queues, &names, &n, &exchange->err);
     for (size_t i = 0; i < n && st == ST_OK; i++) {
         struct queue_counts counts;
-        st = queue_counts(co, api->queues, str_c(names[i]), &counts,
-                          &exchange->err);
+        struct queue_settings settings;
+        st = queue_settings_apply(co, api->queues, str_c(names[i]), NULL, 0,
+                                  &settings, &exchange->err);
+        if (st == ST_OK)
+            st = queue_counts(co, api->queues, str_c(names[i]), &counts,
+                              &exchange->err);
         if (st != ST_OK)
             break;
         if (i > 0)
             buf_add_char(&body, ',');
-        add_queue(&body, &counts);
+        add_queue(&body, &counts, &settings);
     }
     free(names);
     if (st == ST_OK) {

@@ -3,8 +3,8 @@
 --
 -- KEYS[1] jobs  HASH  id -> record; gives the names of all other keys
 -- ARGV[1] verb, ARGV[2] id
--- ARGV[3] 1: only if the job is still as it was seen: ARGV[4] its state text,
---         ARGV[5] when it is due, ARGV[6] its progress ('' for none of them)
+-- ARGV[3] 1: only if the job is still as it was seen: ARGV[4] its priority and
+--         state text, ARGV[5] when it is due, ARGV[6] its progress
 -- ARGV[7..] what the verb takes:
 --   cancel   grace ms, cause (JSON string)   waits: ends; runs: is asked to stop
 --   retry                                    ended without success, or waits for
@@ -63,7 +63,7 @@ local known_as = runs and 'R' or code
 local waits = not runs and (code == 'B' or byte(code) == 78 or byte(code) == 87)
 
 if ARGV[3] == '1' and
-    (ARGV[4] ~= (text or '') or ARGV[5] ~= (due or '') or
+    (ARGV[4] ~= digit .. (text or '') or ARGV[5] ~= (due or '') or
          ARGV[6] ~= (call('HGET', base .. 'progress', id) or '')) then
     return {'changed', known_as}
 end
