@@ -5,6 +5,11 @@
  * RING_JOBS short jobs a slot in hand and never more than one long one. A queue
  * that nothing is known of counts as long.
  *
+ * Async jobs count in places instead. Which kind a queue holds is known from
+ * the application's table and from what came out of it. One that holds both
+ * kinds is asked for what the slots have room for; async jobs may come beyond
+ * their places then, and wait in hand, up to ASYNC_WAITING_MAX.
+ *
  * How often is decided by the calls themselves: while one is under way for a
  * queue, the next waits until it is a full batch. So an idle worker calls at
  * once, and a busy one in batches of 64, without a timer. */
@@ -12,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "executors/executor.h"
 #include "state.h"
 
 int32_t
@@ -28,7 +34,7 @@ claim_room_us(const struct dispatcher *d)
 {
     int32_t room = 0;
 
-    if (d->stopping || !d->admitted)
+    if (d->stopping || d->quiet || !d->admitted)
         return 0;
     for (size_t i = 0; i < d->lanes_len; i++)
         room += lane_room_us(&d->lanes[i]);
@@ -55,6 +61,15 @@ pause_cb(struct loop_timer *timer)
     source->maybe_ready = source->due = true;
 }
 
+static bool
+is_async(const struct dispatcher *d, struct str name)
+{
+    if (executor_builtin(name))
+        return true;
+    const struct probe_task *task = probe_find(d->context->probe, name);
+    return task && task->async;
+}
+
 static void
 take(struct source *source, const struct claimed *claimed, int64_t sent_ms)
 {
@@ -69,8 +84,13 @@ take(struct source *source, const struct claimed *claimed, int64_t sent_ms)
     d->held_len++;
     if (st != ST_OK)
         finish_refused(held, err.msg);
-    else
+    else if (is_async(d, held->task)) {
+        source->has_async_tasks = true;
+        async_lane_wait(&d->async, held);
+    } else {
+        source->has_slot_tasks = true;
         dispatcher_wait(d, held, false);
+    }
 }
 
 static void
@@ -104,6 +124,7 @@ settled_cb(struct op *op)
     struct error err;
 
     d->committed_us -= exchange->committed_us;
+    d->async.committed -= exchange->committed_places;
     source->exchanges--;
     enum status st = queue_work_result(&exchange->work, &err);
     if (st == ST_OK)
@@ -151,8 +172,11 @@ send_work(struct exchange *exchange, struct source *source, int claim)
 
     exchange->source = source;
     exchange->sent_ms = clock_mono_ms();
-    exchange->committed_us = claim * claim_cost_us(source);
+    exchange->committed_us =
+        source->has_slot_tasks ? claim * claim_cost_us(source) : 0;
+    exchange->committed_places = source->has_slot_tasks ? 0 : claim;
     d->committed_us += exchange->committed_us;
+    d->async.committed += exchange->committed_places;
     exchange->work.queue = source->name;
     exchange->work.claim = claim;
     exchange->work.lease_ms = d->options->lease_ms;
@@ -165,18 +189,34 @@ send_work(struct exchange *exchange, struct source *source, int claim)
     queue_work(d->queues, &exchange->work, finishes, n, settled_cb, exchange);
 }
 
+bool
+claim_has_room(const struct source *source, int32_t room_us)
+{
+    const struct async_lane *async = &source->d->async;
+
+    if (!source->has_slot_tasks)
+        return async_lane_room(async) > 0;
+    return room_us > 0 &&
+           (!source->has_async_tasks || async->waiting_len < ASYNC_WAITING_MAX);
+}
+
 /* How many jobs of @source there is room for, and worth a call. */
 static int
 claim_size(const struct source *source, int32_t room_us)
 {
-    int32_t n = room_us / claim_cost_us(source);
+    int32_t n;
 
-    if (!source->maybe_ready || room_us <= 0)
+    if (!source->maybe_ready || !claim_has_room(source, room_us))
         return 0;
+    if (source->has_slot_tasks) {
+        n = room_us / claim_cost_us(source);
+        if (n == 0)
+            n = 1; /* less than a whole long job: it waits for some short ones
+                    */
+    } else
+        n = async_lane_room(&source->d->async);
     if (n > QUEUE_CLAIM_MAX)
         n = QUEUE_CLAIM_MAX;
-    if (n == 0)
-        n = 1; /* less than a whole long job: it waits for a few short ones */
     /* A second call at once only for what is known to be there. */
     if (source->exchanges > 0 && (!source->more || n < QUEUE_CLAIM_MAX))
         return 0;
@@ -202,6 +242,11 @@ claim_send(struct dispatcher *d)
         int32_t room_us = claim_room_us(d);
         for (size_t i = 0; i < d->sources_len; i++) {
             struct source *source = &d->sources[i];
+            if (source->unheard && claim_has_room(source, room_us)) {
+                source->unheard = false;
+                source->maybe_ready = source->due = true;
+                wake_interrupt(d);
+            }
             d->weights[i].eligible = claim_size(source, room_us) > 0 &&
                                      !loop_timer_active(&source->pause);
         }

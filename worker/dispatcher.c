@@ -63,6 +63,8 @@ dispatcher_drop(struct dispatcher *d, struct held *held)
 {
     if (held->place == HELD_WAITING)
         unwait(d, held);
+    else if (held->place == HELD_ASYNC_WAITING)
+        async_lane_unwait(&d->async, held);
     else if (held->place == HELD_FINISH)
         held->source->finishes_len--;
     d->held_len--;
@@ -80,11 +82,32 @@ find_token(struct dispatcher *d, struct str token)
     return NULL;
 }
 
+/* Where it runs, it is told to stop; where it was not begun, it waits again. */
+static void
+stop_running(struct dispatcher *d, struct held *held, enum ring_cancel reason,
+             int64_t grace_ms)
+{
+    if (held->place == HELD_LANE) {
+        struct lane *lane = held->lane;
+        /* What has ended already is collected first: then the job is either
+         * the one that runs or can be taken back. */
+        lane_collect(lane);
+        if (held->place == HELD_LANE &&
+            lane->jobs[lane->sender.collected % RING_JOBS] != held)
+            lane_take_back(lane);
+        if (held->place == HELD_LANE)
+            lane_cancel(lane, reason, grace_ms);
+    } else if (held->place == HELD_ASYNC) {
+        async_lane_collect(&d->async);
+        if (held->place == HELD_ASYNC)
+            async_lane_cancel(&d->async, held->async_place, reason, grace_ms);
+    }
+}
+
 void
 dispatcher_lost(struct dispatcher *d, struct str token)
 {
     struct held *held = find_token(d, token);
-    int64_t since_us;
 
     if (!held)
         return;
@@ -93,14 +116,10 @@ dispatcher_lost(struct dispatcher *d, struct str token)
                  STR_ARG(held->id));
     held->lost = true;
     list_remove(&held->lease);
-    if (held->place == HELD_LANE) {
-        if (lane_running(held->lane, &since_us) != held)
-            lane_take_back(held->lane);
-        if (held->place == HELD_LANE)
-            lane_cancel(held->lane, RING_CANCEL_LEASE);
-    }
+    stop_running(d, held, RING_CANCEL_LEASE, d->options->kill_grace_ms);
     /* In a call: its answer frees it. */
-    if (held->place == HELD_WAITING || held->place == HELD_FINISH)
+    if (held->place == HELD_WAITING || held->place == HELD_ASYNC_WAITING ||
+        held->place == HELD_FINISH)
         dispatcher_drop(d, held);
 }
 
@@ -167,14 +186,8 @@ release_waiting(struct dispatcher *d)
 static void
 release_hopeless(struct dispatcher *d)
 {
-    int64_t now_ms = clock_mono_ms();
-
-    if (list_empty(&d->waiting))
-        return;
-    for (size_t i = 0; i < d->lanes_len; i++)
-        if (lane_promising(&d->lanes[i], now_ms))
-            return;
-    release_waiting(d);
+    if (!list_empty(&d->waiting) && !lane_any_promising(d))
+        release_waiting(d);
 }
 
 static void
@@ -200,7 +213,7 @@ some_ready(const struct dispatcher *d)
             (lane->state == LANE_STARTING && ring_attached(lane->sender.ring)))
             return true;
     }
-    return false;
+    return async_lane_ready(&d->async);
 }
 
 static void
@@ -212,18 +225,23 @@ pass_cb(struct loop_hook *hook)
     ring_bell_disarm(bell);
     for (size_t i = 0; i < d->lanes_len; i++)
         lane_collect(&d->lanes[i]);
+    async_lane_collect(&d->async);
     /* While draining, all at once: only then they go back in their order. */
     if (!d->stopping) {
         hand_out(d);
         release_hopeless(d);
-    } else if (!claim_expected(d))
+        async_lane_hand_out(&d->async);
+    } else if (!claim_expected(d)) {
         release_waiting(d);
+        async_lane_hand_out(&d->async);
+    }
     claim_send(d);
     for (size_t i = 0; i < d->lanes_len; i++)
         if (d->lanes[i].changed) {
             d->lanes[i].changed = false;
             ring_wake(&d->lanes[i].sender);
         }
+    async_lane_wake(&d->async);
     announce(d);
     wake_sleep(d);
     if (d->stopping && d->held_len == 0 && !claim_expected(d))
@@ -261,11 +279,13 @@ static void
 grace_over_cb(struct loop_timer *timer)
 {
     struct dispatcher *d = LIST_ENTRY(timer, struct dispatcher, stop_timer);
+    int64_t grace_ms = d->hurry ? 0 : d->options->kill_grace_ms;
     int64_t since_us;
 
     for (size_t i = 0; i < d->lanes_len; i++)
         if (lane_running(&d->lanes[i], &since_us))
-            lane_cancel(&d->lanes[i], RING_CANCEL_STOP);
+            lane_cancel(&d->lanes[i], RING_CANCEL_STOP, grace_ms);
+    async_lane_cancel_all(&d->async, RING_CANCEL_STOP, grace_ms);
     loop_timer_start(d->loop, timer,
                      d->hurry ? HURRY_MS : d->options->kill_grace_ms + LEAVE_MS,
                      give_up_cb);
@@ -287,6 +307,7 @@ stop(struct dispatcher *d, bool hurry)
         d->sources[i].due = true;
     for (size_t i = 0; i < d->lanes_len; i++)
         lane_take_back(&d->lanes[i]);
+    async_lane_take_back(&d->async);
     if (d->hurry)
         grace_over_cb(&d->stop_timer);
     else
@@ -305,6 +326,8 @@ link_cb(evutil_socket_t fd, short what, void *arg)
     while (link_receive(fd, &message, &closed)) {
         if (message.kind == LINK_DIED && message.slot < d->lanes_len)
             lane_died(&d->lanes[message.slot], message.wait_status);
+        else if (message.kind == LINK_DIED)
+            async_lane_died(&d->async, message.wait_status);
         else if (message.kind == LINK_STOP)
             stop(d, false);
         else if (message.kind == LINK_STOP_NOW)
@@ -367,6 +390,20 @@ make_name(char dst[QUEUE_WORKER_MAX + 1])
     dst[n] = '\0';
 }
 
+/* What kinds of tasks a queue is for, by the application's table; what comes
+ * out of it later adds to that (claim.c). */
+static void
+know_tasks(struct source *source, const struct probe *probe)
+{
+    for (size_t i = 0; i < probe->tasks_len; i++)
+        if (str_eq_c(source->name, probe->tasks[i].queue)) {
+            source->has_slot_tasks |= !probe->tasks[i].async;
+            source->has_async_tasks |= probe->tasks[i].async;
+        }
+    if (!source->has_async_tasks)
+        source->has_slot_tasks = true;
+}
+
 static void
 add_sources(struct dispatcher *d, const struct dispatcher_queue *queues,
             size_t n)
@@ -379,6 +416,7 @@ add_sources(struct dispatcher *d, const struct dispatcher_queue *queues,
         list_init(&source->finishes);
         queue_wake_key(d->queues, source->name, source->wake_key);
         d->weights[i].weight = queues[i].weight;
+        know_tasks(source, d->context->probe);
     }
     d->sources_len = n;
 }
@@ -443,6 +481,7 @@ init(struct dispatcher *d, const struct dispatcher_context *context)
     d->lanes_len = context->slots;
     for (size_t i = 0; i < context->slots; i++)
         lane_init(&d->lanes[i], d, (uint32_t)i);
+    async_lane_init(&d->async, d);
 }
 
 static void
@@ -455,7 +494,8 @@ drop_calls(struct dispatcher *d)
     for (size_t i = 0; i < RENEWALS; i++)
         rds_call_clear(&d->renewals[i].call);
     for (size_t i = 0; i < d->lanes_len; i++)
-        rds_call_clear(&d->lanes[i].progress_call);
+        progress_clear(&d->lanes[i].progress);
+    rds_call_clear(&d->interrupt_call);
     rds_call_clear(&d->beat_call);
     rds_call_clear(&d->leave_call);
 }
@@ -474,6 +514,7 @@ dispose(struct dispatcher *d)
     drop_list(d, &d->waiting);
     for (size_t i = 0; i < d->lanes_len; i++)
         lane_clear(&d->lanes[i]);
+    async_lane_clear(&d->async);
     for (size_t i = 0; i < d->sources_len; i++) {
         struct source *source = &d->sources[i];
         drop_list(d, &source->finishes);
@@ -509,6 +550,7 @@ dispatcher_run(const struct dispatcher_context *context)
     init(d, context);
     if (connect_all(d, &err) != ST_OK) {
         log_error("%s", err.msg);
+        async_lane_clear(&d->async);
         loop_free(d->loop); /* nothing else was begun */
         free(d->lanes);
         free(d);

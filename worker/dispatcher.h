@@ -8,6 +8,7 @@
 #ifndef WORKER_DISPATCHER_H
 #define WORKER_DISPATCHER_H
 
+#include "board.h"
 #include "options.h"
 #include "probe.h"
 #include "queue/id.h"
@@ -18,6 +19,8 @@ struct dispatcher_context {
     const struct probe *probe;
     struct ring *const *rings; /* one a slot */
     size_t slots;
+    struct board *board;                /* NULL: no async tasks */
+    const struct ring_bell *board_bell; /* the async child's */
     const struct ring_bell *bell;
     int link; /* to the supervisor */
 };

@@ -60,6 +60,15 @@ timed_out(struct held *held, struct str said)
     end(held, OUTCOME_TIMEOUT);
 }
 
+static void
+cancelled_by_request(struct held *held, struct str said)
+{
+    held_say(held, said);
+    log_info("%.*s (%.*s) attempt %d was cancelled", STR_ARG(held->id),
+             STR_ARG(held->task), held->attempt);
+    end(held, OUTCOME_CANCELLED);
+}
+
 void
 finish_returned(struct held *held, const struct ring_result *result,
                 enum ring_cancel cancelled)
@@ -73,10 +82,14 @@ finish_returned(struct held *held, const struct ring_result *result,
         timed_out(held, result->message);
     else if (cancelled == RING_CANCEL_STOP)
         end(held, OUTCOME_RELEASED);
+    else if (cancelled == RING_CANCEL_ASKED)
+        cancelled_by_request(held, result->message);
     else {
         held_say(held, result->message);
         held->delay_ms =
             result->status == ST_PERMANENT ? -1 : retry_delay_ms(held);
+        if (held->delay_ms >= 0 && held->delay_ms < result->retry_ms)
+            held->delay_ms = result->retry_ms;
         if (!held->lost)
             say_failed(held, "failed");
         end(held, OUTCOME_FAILED);
@@ -97,6 +110,8 @@ finish_killed(struct held *held, enum ring_cancel reason)
 {
     if (reason == RING_CANCEL_TIMEOUT)
         timed_out(held, STR("nothing, and was killed"));
+    else if (reason == RING_CANCEL_ASKED)
+        cancelled_by_request(held, STR("it did not stop, and was killed"));
     else
         end(held, OUTCOME_RELEASED); /* or lost, and dropped */
 }

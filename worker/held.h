@@ -4,7 +4,7 @@
  * taken (or refused: then it is somebody else's). At any time it is in exactly
  * one place:
  *
- *   waiting --> in a lane's ring --> to finish --> in a call under way -->
+ *   waiting --> in a ring or board --> to finish --> in a call under way -->
  * freed ^             |  (taken back)     ^               | (it did not happen)
  *      '-------------'                   '---------------'
  *
@@ -22,18 +22,28 @@
 struct source;
 struct lane;
 
-enum held_place { HELD_NEW, HELD_WAITING, HELD_LANE, HELD_FINISH, HELD_CALL };
+enum held_place {
+    HELD_NEW,
+    HELD_WAITING,
+    HELD_LANE,
+    HELD_ASYNC_WAITING,
+    HELD_ASYNC,
+    HELD_FINISH,
+    HELD_CALL,
+};
 
 struct held {
     enum held_place place;
-    struct lane *lane; /* HELD_LANE */
-    struct list link;  /* waiting, to finish, or of a call */
-    struct list lease; /* by renewed_ms, oldest first */
+    struct lane *lane;    /* HELD_LANE */
+    uint32_t async_place; /* HELD_ASYNC */
+    struct list link;     /* waiting, to finish, or of a call */
+    struct list lease;    /* by renewed_ms, oldest first */
     struct source *source;
     struct str id; /* "<queue>.<local>"; all slices are in the same memory */
     struct str local;
     struct str task;
     struct str args;
+    struct str inputs; /* the results of its parents, or empty */
     char token[QUEUE_TOKEN_MAX + 1];
     int priority;
     int attempt;

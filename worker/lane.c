@@ -31,6 +31,7 @@ lane_init(struct lane *lane, struct dispatcher *d, uint32_t index)
 {
     *lane = (struct lane){.d = d, .index = index};
     ring_sender_init(&lane->sender, d->context->rings[index]);
+    lines_reader_init(&lane->lines, ring_lines(d->context->rings[index]));
 }
 
 void
@@ -48,7 +49,9 @@ lane_start(struct lane *lane)
     lane->load_us = 0;
     lane->stuck = lane->corrupt = lane->killed = false;
     lane->cancel = RING_RUN_ON;
-    lane->progress_version = 0;
+    lane->progress.version = 0;
+    lines_reader_init(&lane->lines,
+                      ring_lines(lane->d->context->rings[lane->index]));
     lane->started_ms = clock_mono_ms();
     /* If it cannot be told now, the next tick tries again. */
     if (link_send(lane->d->context->link, LINK_START, lane->index, 0))
@@ -84,12 +87,24 @@ lane_promising(const struct lane *lane, int64_t now_ms)
 }
 
 bool
+lane_any_promising(const struct dispatcher *d)
+{
+    int64_t now_ms = clock_mono_ms();
+
+    for (size_t i = 0; i < d->lanes_len; i++)
+        if (lane_promising(&d->lanes[i], now_ms))
+            return true;
+    return false;
+}
+
+bool
 lane_push(struct lane *lane, struct held *held)
 {
     const struct ring_job job = {
         .id = held->id,
         .task = held->task,
         .args = held->args,
+        .inputs = held->inputs,
         .attempt = held->attempt,
         .crashes = held->crashes,
     };
@@ -156,6 +171,10 @@ lane_collect(struct lane *lane)
         lane->stuck = false;
         lane->changed = true;
     }
+    /* A state that none of its writers gives, where no result would ever come
+     * from. */
+    bad |= ring_length(&lane->sender) > 0 &&
+           ring_spoilt(&lane->sender, lane->sender.collected);
     if (bad && !lane->corrupt)
         log_error("slot %u wrote rubbish into its ring; it is killed",
                   lane->index);
@@ -177,61 +196,28 @@ lane_running(const struct lane *lane, int64_t *ret_since_us)
  */
 
 void
-lane_cancel(struct lane *lane, enum ring_cancel reason)
+lane_cancel(struct lane *lane, enum ring_cancel reason, int64_t grace_ms)
 {
-    struct dispatcher *d = lane->d;
+    int64_t kill_at_ms = clock_mono_ms() + grace_ms;
 
+    if (lane->cancel == RING_RUN_ON || kill_at_ms < lane->kill_at_ms)
+        lane->kill_at_ms = kill_at_ms;
     if (lane->cancel == RING_RUN_ON) {
         lane->cancel = reason;
         lane->stuck = true;
-        lane->kill_at_ms = clock_mono_ms() + d->options->kill_grace_ms;
         ring_cancel(&lane->sender, lane->sender.collected, reason);
     }
-    if (d->hurry)
-        lane->kill_at_ms = clock_mono_ms();
-    lane_watch_soon(d, WATCH_BUSY_MS);
+    lane_watch_soon(lane->d, WATCH_BUSY_MS);
 }
 
-static void
-progress_settled_cb(struct op *op)
-{
-    struct lane *lane = op->arg;
-
-    lane->progress_busy = false;
-    rds_call_clear(&lane->progress_call);
-}
-
-/* {"done":1,"total":2,"text":"...","at":"2026-..."} */
 static void
 send_progress(struct lane *lane, struct held *held)
 {
-    struct dispatcher *d = lane->d;
-    struct ring_progress progress;
-    struct buf json;
+    struct ring_progress report;
 
-    if (lane->progress_busy || held->lost || !rds_up(d->rds) ||
-        !ring_progress_read(&lane->sender, &progress) ||
-        progress.version == lane->progress_version ||
-        progress.position != lane->sender.collected)
-        return;
-    lane->progress_version = progress.version;
-    buf_init(&json, 8 * RING_PROGRESS_TEXT + 200);
-    buf_addf(&json, "{\"done\":%lld,\"total\":%lld", (long long)progress.done,
-             (long long)progress.total);
-    if (progress.text_len > 0) {
-        buf_add_c(&json, ",\"text\":");
-        buf_add_json_string(&json, str_from(progress.text, progress.text_len));
-    }
-    buf_add_c(&json, ",\"at\":\"");
-    buf_add_time(&json, clock_wall_ms());
-    buf_add_c(&json, "\"}");
-    const struct lease lease = {.local = held->local,
-                                .token = str_c(held->token),
-                                .priority = held->priority};
-    lane->progress_busy = true;
-    queue_progress(d->queues, &lane->progress_call, held->source->name, &lease,
-                   buf_str(&json), progress_settled_cb, lane);
-    buf_clear(&json);
+    if (ring_progress_read(&lane->sender, &report) &&
+        report.position == lane->sender.collected)
+        progress_send(lane->d, &lane->progress, held, &report);
 }
 
 int64_t
@@ -249,7 +235,7 @@ lane_watch(struct lane *lane, int64_t now_ms)
     }
     send_progress(lane, held);
     if (lane->cancel == RING_RUN_ON && now_ms - since_ms >= held->timeout_ms)
-        lane_cancel(lane, RING_CANCEL_TIMEOUT);
+        lane_cancel(lane, RING_CANCEL_TIMEOUT, lane->d->options->kill_grace_ms);
     if (lane->cancel != RING_RUN_ON && !lane->killed) {
         if (now_ms >= lane->kill_at_ms)
             kill_child(lane);
@@ -290,6 +276,8 @@ lane_watch_all(struct dispatcher *d)
     int64_t now_ms = clock_mono_ms();
     int64_t next_ms = -1;
 
+    async_lane_collect(&d->async);
+    next_ms = async_lane_watch(&d->async, now_ms);
     for (size_t i = 0; i < d->lanes_len; i++) {
         struct lane *lane = &d->lanes[i];
         lane_collect(lane);
@@ -306,27 +294,41 @@ lane_watch_all(struct dispatcher *d)
 /* --- death ------------------------------------------------------------------
  */
 
+/* What became of a job that was in the ring of a dead child. Only the first can
+ * have run; what the child wrote over may be in any state. */
+static void
+settle(struct lane *lane, uint32_t position, const char *cause)
+{
+    struct held *held = *job_at(lane, position);
+    bool first = position == lane->sender.collected;
+
+    if (ring_queued(&lane->sender, position) ||
+        (!first && ring_spoilt(&lane->sender, position)))
+        dispatcher_wait(lane->d, held, true);
+    else if (first && lane->cancel != RING_RUN_ON)
+        finish_killed(held, lane->cancel);
+    else if (lane->corrupt)
+        finish_crashed(held, "its result was overwritten");
+    else if (lane->killed)
+        finish_released(held); /* it came after the one that was meant */
+    else
+        finish_crashed(held, cause);
+}
+
 void
 lane_died(struct lane *lane, int wait_status)
 {
     struct dispatcher *d = lane->d;
     char cause[CHILDREN_CAUSE_MAX];
-    int64_t since_us;
 
     children_cause(wait_status, cause, sizeof cause);
     lane_collect(lane);
-    struct held *held = lane_running(lane, &since_us);
-    if (!held && lane->corrupt && ring_length(&lane->sender) > 0)
-        held = *job_at(lane, lane->sender.collected);
     lane_take_back(lane);
-    if (held && lane->cancel != RING_RUN_ON)
-        finish_killed(held, lane->cancel);
-    else if (held && lane->corrupt)
-        finish_crashed(held, "its result was overwritten");
-    else if (held)
-        finish_crashed(held, cause);
-    else if (wait_status != 0 && !lane->killed)
+    if (ring_length(&lane->sender) == 0 && wait_status != 0 && !lane->killed)
         log_warn("slot %u died between two jobs: %s", lane->index, cause);
+    /* From the newest on: each goes to the front of those that wait. */
+    for (uint32_t p = lane->sender.pushed; p-- != lane->sender.collected;)
+        settle(lane, p, cause);
     lane->state = LANE_DOWN;
     ring_sender_init(&lane->sender, lane->sender.ring);
     lane->load_us = 0;

@@ -8,10 +8,12 @@
 #include "base/config.h"
 #include "base/log.h"
 #include "base/process.h"
+#include "board.h"
 #include "dispatcher.h"
 #include "options.h"
 #include "probe.h"
 #include "supervisor.h"
+#include "webhook.h"
 
 #define OPTION(field) offsetof(struct options, field)
 
@@ -24,6 +26,8 @@ static const struct config_option options[] = {
      "queues to serve, with weights; default: the application's and `default`"},
     {"slots", "N", CONFIG_INT, OPTION(slots), "0", 0, OPTIONS_SLOTS_MAX, false,
      "tasks run at once, each in a child process; 0: one a CPU"},
+    {"async", "N", CONFIG_INT, OPTION(async), "256", 0, BOARD_PLACES_MAX, false,
+     "async tasks run at once, all in one child process; 0: none"},
     {"lease", "TIME", CONFIG_DURATION, OPTION(lease_ms), "15s", 1000, 3600000,
      false, "how long a silent worker keeps a job; renewed at a third"},
     {"grace", "TIME", CONFIG_DURATION, OPTION(grace_ms), "25s", 0, 86400000,
@@ -34,6 +38,14 @@ static const struct config_option options[] = {
      1000000000, false, "start a child anew after so many; 0: never"},
     {"max-child-rss", "BYTES", CONFIG_BYTES, OPTION(max_rss), "0", 0,
      INT64_C(1) << 50, false, "start a child anew above this; 0: never"},
+    {"webhook-secret", "KEY[,KEY]", CONFIG_STRING, OPTION(webhook_secret), NULL,
+     0, 0, true,
+     "signs callbacks: whsec_ and 24..64 bytes in base64; two while "
+     "one is replaced"},
+    {"webhook-secret-file", "FILE", CONFIG_STRING, OPTION(webhook_secret_file),
+     NULL, 0, 0, false, "the same from a file, one a line"},
+    {"webhook-allow", "CIDR,...", CONFIG_STRING, OPTION(webhook_allow), NULL, 0,
+     0, false, "private addresses that callbacks may go to"},
     {"log-level", "LEVEL", CONFIG_STRING, OPTION(log_level), "info", 0, 0,
      false, "debug, info, warn or error"},
     {"log-json", NULL, CONFIG_BOOL, OPTION(log_json), NULL, 0, 0, false,
@@ -70,6 +82,7 @@ prepare(struct options *values, struct probe *probe, struct error *err)
 {
     struct dispatcher_queue queues[OPTIONS_QUEUES_MAX];
     enum log_level level = LOG_LEVEL_INFO;
+    struct webhook webhook = {0};
     size_t n;
 
     enum status st = read_level(values->log_level, &level, err);
@@ -88,6 +101,10 @@ prepare(struct options *values, struct probe *probe, struct error *err)
                         : cpus > OPTIONS_SLOTS_MAX ? OPTIONS_SLOTS_MAX
                                                    : cpus;
     }
+    st = webhook_init(&webhook, values, err);
+    webhook_clear(&webhook);
+    if (st != ST_OK)
+        return st;
     if (geteuid() == 0)
         log_warn("running as root; tasks can do anything on this machine");
     return dispatcher_queues(values, probe, queues, &n, err);

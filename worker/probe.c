@@ -1,5 +1,5 @@
-/* Probe: the child writes one line a task to a pipe, "name queue json", or one
- * line "! status message". Names hold no spaces and JSON no newlines. */
+/* Probe: the child writes one line a task to a pipe, "name kind queue json", or
+ * one line "! status message". Names hold no spaces and JSON no newlines. */
 #include "probe.h"
 
 #include <errno.h>
@@ -26,7 +26,8 @@ enum {
 static void
 write_task(const struct app_task *task, struct buf *text)
 {
-    buf_addf(text, "%s %s ", task->name, task->queue);
+    buf_addf(text, "%s %c %s ", task->name, task->async ? 'a' : 's',
+             task->queue);
     task_entry_write(task, text);
     buf_add_char(text, '\n');
 }
@@ -89,17 +90,18 @@ read_tasks(struct probe *probe, char *text, struct error *err)
 
     while ((line = strsep(&rest, "\n")) && *line) {
         char *name = strsep(&line, " ");
+        char *kind = strsep(&line, " ");
+        if (*name == '!' && kind && line)
+            return error_set(err, (enum status)strtol(kind, NULL, 10), "%s",
+                             line);
         char *queue = strsep(&line, " ");
-        if (!queue || !line)
+        if (!kind || !queue || !line)
             return error_set(err, ST_FAILED,
                              "loading the application: it wrote '%.40s'", name);
-        if (*name == '!')
-            return error_set(err, (enum status)strtol(queue, NULL, 10), "%s",
-                             line);
         if (probe->tasks_len == APP_TASKS_MAX)
             return error_set(err, ST_TOO_LARGE, "too many tasks");
-        probe->tasks[probe->tasks_len++] =
-            (struct probe_task){.name = name, .queue = queue, .json = line};
+        probe->tasks[probe->tasks_len++] = (struct probe_task){
+            .name = name, .queue = queue, .async = *kind == 'a', .json = line};
     }
     return ST_OK;
 }
@@ -165,4 +167,24 @@ probe_clear(struct probe *probe)
     free(probe->tasks);
     free(probe->text);
     *probe = (struct probe){0};
+}
+
+static int
+compare_name(const void *key, const void *element)
+{
+    const struct str *name = key;
+    const char *other = ((const struct probe_task *)element)->name;
+    int order = strncmp(name->p, other, name->n);
+
+    /* Equal so far: the shorter one comes first, as strcmp() has it. */
+    return order == 0 && other[name->n] != '\0' ? -1 : order;
+}
+
+const struct probe_task *
+probe_find(const struct probe *probe, struct str name)
+{
+    if (probe->tasks_len == 0 || name.n == 0)
+        return NULL;
+    return bsearch(&name, probe->tasks, probe->tasks_len, sizeof *probe->tasks,
+                   compare_name);
 }

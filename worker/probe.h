@@ -6,18 +6,21 @@
 #ifndef WORKER_PROBE_H
 #define WORKER_PROBE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/error.h"
+#include "base/str.h"
 
 struct probe_task {
     const char *name;
     const char *queue;
     const char *json; /* for the registry of tasks */
+    bool async;
 };
 
 struct probe {
-    struct probe_task *tasks; /* owned */
+    struct probe_task *tasks; /* owned; ordered by name */
     size_t tasks_len;
     char *text; /* owned; the strings above are in it */
 };
@@ -27,5 +30,7 @@ struct probe {
 CHECK enum status probe_app(const char *path, struct probe *ret,
                             struct error *err);
 void probe_clear(struct probe *probe);
+/* By binary search; NULL: the application has no such task. */
+const struct probe_task *probe_find(const struct probe *probe, struct str name);
 
 #endif

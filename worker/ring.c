@@ -33,17 +33,19 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "lines.h"
 
 enum entry_state { FREE, QUEUED, RUNNING, DONE };
 enum { CACHE_LINE = 64 };
 
 struct entry {
     _Alignas(CACHE_LINE) _Atomic uint32_t state;
-    /* the job, in the job area: id NUL task NUL args NUL */
+    /* the job, in the job area: id NUL task NUL args NUL inputs NUL */
     uint32_t job_at;
     uint32_t id_len;
     uint32_t task_len;
     uint32_t args_len;
+    uint32_t inputs_len;
     int32_t attempt;
     int32_t crashes;
     /* the end, in the result area: result message */
@@ -52,6 +54,7 @@ struct entry {
     uint32_t result_len;
     uint32_t message_len;
     int64_t run_us;
+    int64_t retry_ms;
 };
 
 struct ring {
@@ -69,6 +72,7 @@ struct ring {
     _Atomic int64_t progress_total;
     _Atomic uint32_t progress_len;
     _Atomic uint64_t progress_text[RING_PROGRESS_TEXT / 8];
+    struct lines lines;
     struct entry entries[RING_JOBS];
     _Alignas(4096) char jobs[RING_AREA];
     char results[RING_AREA];
@@ -216,7 +220,7 @@ ring_push(struct ring_sender *sender, const struct ring_job *job)
     struct entry *entry = entry_at(ring, sender->pushed);
     struct ring_span *span = &sender->spans[sender->pushed % RING_JOBS];
     uint32_t live = ring_length(sender);
-    size_t need = job->id.n + job->task.n + job->args.n + 3;
+    size_t need = job->id.n + job->task.n + job->args.n + job->inputs.n + 4;
 
     if (live == RING_JOBS || need > RING_AREA / 2)
         return false;
@@ -234,12 +238,17 @@ ring_push(struct ring_sender *sender, const struct ring_job *job)
     if (job->args.n)
         memcpy(p, job->args.p, job->args.n);
     p[job->args.n] = '\0';
+    p += job->args.n + 1;
+    if (job->inputs.n)
+        memcpy(p, job->inputs.p, job->inputs.n);
+    p[job->inputs.n] = '\0';
     if (sender->touched < span->end)
         sender->touched = span->end;
     entry->job_at = span->begin;
     entry->id_len = (uint32_t)job->id.n;
     entry->task_len = (uint32_t)job->task.n;
     entry->args_len = (uint32_t)job->args.n;
+    entry->inputs_len = (uint32_t)job->inputs.n;
     entry->attempt = job->attempt;
     entry->crashes = job->crashes;
     sender->pushed++;
@@ -288,10 +297,11 @@ ring_collect(struct ring_sender *sender, struct ring_result *ret, bool *ret_bad)
     volatile struct entry *shared = entry;
     uint32_t at = shared->result_at, status = shared->status;
     uint32_t result_len = shared->result_len, text_len = shared->message_len;
-    int64_t run_us = shared->run_us;
+    int64_t run_us = shared->run_us, retry_ms = shared->retry_ms;
     if (at > RING_AREA || result_len > JOB_RESULT_MAX ||
         text_len > RING_TEXT_MAX || result_len + text_len > RING_AREA - at ||
-        status > ST_BUG || run_us < 0) {
+        status > ST_BUG || run_us < 0 || retry_ms < 0 ||
+        retry_ms > JOB_DELAY_MAX_MS) {
         *ret_bad = true;
         return false;
     }
@@ -301,6 +311,7 @@ ring_collect(struct ring_sender *sender, struct ring_result *ret, bool *ret_bad)
         .position = sender->collected,
         .status = (enum status)status,
         .run_us = run_us,
+        .retry_ms = retry_ms,
         .result = {sender->ring->results + at, result_len},
         .message = {sender->ring->results + at + result_len, text_len},
     };
@@ -339,6 +350,26 @@ ring_running(const struct ring_sender *sender, int64_t *ret_since_us)
         return false;
     *ret_since_us = atomic_load(&sender->ring->started_us);
     return true;
+}
+
+bool
+ring_spoilt(const struct ring_sender *sender, uint32_t position)
+{
+    uint32_t state = atomic_load(&entry_at(sender->ring, position)->state);
+
+    return state == FREE || state > DONE;
+}
+
+bool
+ring_queued(const struct ring_sender *sender, uint32_t position)
+{
+    return atomic_load(&entry_at(sender->ring, position)->state) == QUEUED;
+}
+
+struct lines *
+ring_lines(struct ring *ring)
+{
+    return &ring->lines;
 }
 
 void
@@ -448,12 +479,15 @@ ring_next(struct ring_runner *runner, const volatile sig_atomic_t *quit,
             sleep_unless(runner, ring_pending);
         }
     }
+    entry->retry_ms = 0;
     const char *p = ring->jobs + entry->job_at;
     ret->id = str_from(p, entry->id_len);
     p += entry->id_len + 1;
     ret->task = str_from(p, entry->task_len);
     p += entry->task_len + 1;
     ret->args = str_from(p, entry->args_len);
+    p += entry->args_len + 1;
+    ret->inputs = str_from(p, entry->inputs_len);
     ret->attempt = entry->attempt;
     ret->crashes = entry->crashes;
     return true;
@@ -523,6 +557,18 @@ ring_cancelled(const struct ring_runner *runner)
     return (uint32_t)(cancel >> 8) == runner->next
                ? (enum ring_cancel)(cancel & 0xff)
                : RING_RUN_ON;
+}
+
+void
+ring_retry_after(struct ring_runner *runner, int64_t ms)
+{
+    entry_at(runner->ring, runner->next)->retry_ms = ms;
+}
+
+bool
+ring_log(struct ring_runner *runner, struct str text)
+{
+    return lines_write(&runner->ring->lines, runner->next, text);
 }
 
 void

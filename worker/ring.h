@@ -7,6 +7,7 @@
  *                     job area      : ids, task names, args
  *                     result area   : results, messages
  *                     words         : start, cancel, progress
+ *                     lines         : what pit_job_log() said (lines.h)
  *
  * The supervisor makes the mapping before it forks, so that it outlives either
  * side: what a dead child had finished is still there, and which job it was
@@ -33,7 +34,7 @@ enum {
     RING_JOBS = 128,             /* handed to a child at once; a power of two */
     RING_TEXT_MAX = 240,         /* bytes of an attempt's message */
     RING_PROGRESS_TEXT = 200,    /* bytes of a progress text */
-    RING_AREA = 3 * 1024 * 1024, /* bytes each way: two of the largest jobs */
+    RING_AREA = 5 * 1024 * 1024, /* bytes each way: two of the largest jobs */
     RING_KEPT = 64 * 1024,       /* bytes of an area that an idle ring keeps */
     RING_NOTICE = 32, /* results after which a busy child rings the bell */
 };
@@ -80,7 +81,8 @@ struct ring_sender {
 struct ring_job {
     struct str id; /* "<queue>.<local id>" */
     struct str task;
-    struct str args; /* JSON or empty */
+    struct str args;   /* JSON or empty */
+    struct str inputs; /* parents' results, a JSON object, or empty */
     int attempt;
     int crashes;
 };
@@ -90,6 +92,7 @@ struct ring_result {
     uint32_t position;
     enum status status;
     int64_t run_us;
+    int64_t retry_ms;  /* the least delay of a retry; 0: none was named */
     struct str result; /* JSON or empty */
     struct str message;
 };
@@ -109,6 +112,7 @@ enum ring_cancel {
     RING_CANCEL_TIMEOUT,
     RING_CANCEL_LEASE,
     RING_CANCEL_STOP,
+    RING_CANCEL_ASKED, /* somebody wants the job to end */
 };
 
 /* Also after the child's death: forgets everything that is in the ring. No
@@ -141,6 +145,14 @@ CHECK bool ring_take_back(struct ring_sender *sender);
 /* True while the child runs the job at sender->collected; since when by the
  * monotonic clock. */
 bool ring_running(const struct ring_sender *sender, int64_t *ret_since_us);
+/* Is that job, in collected..pushed, in a state in which no job can be? Its
+ * child wrote over it. */
+bool ring_spoilt(const struct ring_sender *sender, uint32_t position);
+/* Has its child not begun it? */
+bool ring_queued(const struct ring_sender *sender, uint32_t position);
+/* Where the job lines of the child are (lines.h); its jobs are called by their
+ * positions there. */
+struct lines *ring_lines(struct ring *ring);
 /* Tells the handler of the job at @position to stop. */
 void ring_cancel(struct ring_sender *sender, uint32_t position,
                  enum ring_cancel reason);
@@ -179,6 +191,10 @@ void ring_done(struct ring_runner *runner, enum status status,
                struct str result, struct str message);
 /* Cheap: one load while nothing was cancelled. */
 enum ring_cancel ring_cancelled(const struct ring_runner *runner);
+/* What pit_job_retry_after() asked for, of the job that runs. */
+void ring_retry_after(struct ring_runner *runner, int64_t ms);
+/* A line of the job that runs; false: there was no room. */
+bool ring_log(struct ring_runner *runner, struct str text);
 void ring_progress_write(struct ring_runner *runner, int64_t done,
                          int64_t total, struct str text);
 

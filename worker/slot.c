@@ -75,8 +75,19 @@ cancelled_cb(void *arg)
     return ring_cancelled(&slot->runner) != RING_RUN_ON;
 }
 
-static const struct job_ops ops = {.progress = progress_cb,
-                                   .cancelled = cancelled_cb};
+static bool
+log_cb(void *arg, struct str line)
+{
+    struct slot *slot = arg;
+
+    return ring_log(&slot->runner, line);
+}
+
+static const struct job_ops ops = {
+    .progress = progress_cb,
+    .cancelled = cancelled_cb,
+    .log = log_cb,
+};
 
 static void
 run_job(struct slot *slot, const struct ring_job *job)
@@ -89,13 +100,14 @@ run_job(struct slot *slot, const struct ring_job *job)
         .attempt = job->attempt,
         .crashes = job->crashes,
         .args = job->args,
+        .inputs = job->inputs,
         .ops = &ops,
         .arg = slot,
     };
     struct pit_job context;
     struct error err;
 
-    if (!executor) {
+    if (!executor || !executor->run) {
         error_set(&err, ST_UNKNOWN_TASK,
                   "this worker's application %s has no task %.*s",
                   slot->loader.app.name, STR_ARG(job->task));
@@ -105,6 +117,7 @@ run_job(struct slot *slot, const struct ring_job *job)
     set_title(slot, job->task);
     job_context_init(&context, &start);
     enum status st = executor->run(task, &context);
+    ring_retry_after(&slot->runner, context.retry_after_ms);
     ring_done(&slot->runner, st,
               st == ST_OK ? buf_str(&context.result) : STR_NULL,
               st == ST_OK ? STR_NULL : str_c(context.error.msg));

@@ -2,6 +2,8 @@
  *
  *   dispatcher.c  life: connections, the pass that runs once a turn, the end
  *   lane.c        one slot child: its ring, its time, its death
+ *   async_lane.c  the async child: its board, its time, its death
+ *   progress.c    what tasks say about their progress
  *   claim.c       which queue is asked, for how much; what comes back
  *   finish.c      how an attempt ended, and telling Redis
  *   renew.c       leases
@@ -15,8 +17,10 @@
 #include "async/loop.h"
 #include "async/rds.h"
 #include "base/list.h"
+#include "board.h"
 #include "dispatcher.h"
 #include "held.h"
+#include "lines.h"
 #include "queue/queue.h"
 #include "queue/registry.h"
 #include "weights.h"
@@ -29,7 +33,8 @@ enum {
     LANE_STUCK_MS = 10, /* then the jobs behind go elsewhere */
     WATCH_BUSY_MS = 2,  /* how often rings are looked at that hold several */
     WATCH_LONG_MS = 200,
-    EXCHANGES = 4, /* work calls under way at once */
+    ASYNC_WAITING_MAX = 1000, /* async jobs in hand beyond their places */
+    EXCHANGES = 4,            /* work calls under way at once */
     PAUSE_MS =
         1000, /* before a queue that answered with an error is asked again */
     RENEWALS = 8, /* renew calls under way at once */
@@ -44,13 +49,16 @@ struct source {
     struct str name; /* of name_bytes */
     char name_bytes[ID_QUEUE_MAX + 1];
     char wake_key[160];
-    bool maybe_ready;   /* not known to be empty */
-    bool more;          /* the last answer said so */
-    bool due;           /* something fell due: ask even without room */
-    bool measured;      /* mean_us is one */
-    int32_t mean_us;    /* how long its jobs ran, smoothed */
-    unsigned exchanges; /* calls under way */
-    int64_t asked_ms;   /* when it last answered */
+    bool has_slot_tasks;  /* as far as is known */
+    bool has_async_tasks; /* the same */
+    bool unheard;         /* asleep, but not on this queue's wake list */
+    bool maybe_ready;     /* not known to be empty */
+    bool more;            /* the last answer said so */
+    bool due;             /* something fell due: ask even without room */
+    bool measured;        /* mean_us is one */
+    int32_t mean_us;      /* how long its jobs ran, smoothed */
+    unsigned exchanges;   /* calls under way */
+    int64_t asked_ms;     /* when it last answered */
     struct list finishes;
     size_t finishes_len;
     struct loop_timer timer; /* until next_ms of the last answer */
@@ -66,12 +74,22 @@ struct exchange {
     struct list finishes;
     int64_t sent_ms;
     int32_t committed_us;
+    int32_t committed_places;
 };
 
 struct renewal {
     struct rds_call call;
     struct dispatcher *d;
     struct source *source; /* NULL: free */
+};
+
+/* --- progress --------------------------------------------------------------
+ */
+
+struct progress {
+    struct rds_call call;
+    bool busy;
+    uint32_t version; /* of the last report that was sent */
 };
 
 /* --- a slot child ----------------------------------------------------------
@@ -97,9 +115,35 @@ struct lane {
     int64_t started_ms;           /* LINK_START was sent */
     enum ring_cancel cancel;      /* of the job that runs */
     int64_t kill_at_ms;           /* while cancel is set */
-    uint32_t progress_version;
-    struct rds_call progress_call;
-    bool progress_busy;
+    struct progress progress;
+    struct lines_reader lines;
+};
+
+/* --- the async child -------------------------------------------------------
+ */
+
+struct async_place {
+    struct held *held;       /* NULL: free */
+    enum ring_cancel cancel; /* as in a lane */
+    bool told;               /* the child */
+    int64_t kill_at_ms;
+    struct progress progress;
+};
+
+struct async_lane {
+    struct dispatcher *d;
+    struct board *board; /* NULL: none, with --async 0 */
+    enum lane_state state;
+    struct board_sender sender;
+    struct lines_reader lines;
+    struct async_place *places;
+    struct list waiting; /* held jobs without a place */
+    uint32_t waiting_len;
+    int32_t committed; /* places, by claims under way */
+    bool changed;      /* the child may have to be woken */
+    bool corrupt;
+    bool killed;
+    int64_t started_ms;
 };
 
 struct dispatcher {
@@ -117,6 +161,7 @@ struct dispatcher {
 
     struct lane *lanes;
     size_t lanes_len;
+    struct async_lane async;
     struct source sources[OPTIONS_QUEUES_MAX];
     struct weight weights[OPTIONS_QUEUES_MAX];
     size_t sources_len;
@@ -137,8 +182,13 @@ struct dispatcher {
     bool renew_all; /* at the next tick, whatever the time */
 
     struct rds *sleeper; /* the blocking connection */
+    int64_t sleeper_id;  /* what Redis calls it; 0: not known yet */
+    struct rds_call sleeper_call;
     struct rds_call sleep_call;
     bool sleeping;
+    bool sleep_interrupted; /* its end says nothing */
+    struct rds_call interrupt_call;
+    bool interrupting;
     bool was_busy;                 /* since it slept last */
     struct loop_timer sleep_pause; /* active: an error was answered */
 
@@ -152,6 +202,7 @@ struct dispatcher {
     bool admitted;  /* the keys in Redis are of our schema */
     bool known;     /* its heartbeat was stored once */
     int exit_status;
+    bool quiet; /* claims nothing, until told otherwise */
     bool stopping;
     bool hurry;   /* stopping without a grace time */
     bool leaving; /* all is handed back, the farewell is under way */
@@ -182,18 +233,57 @@ int32_t lane_room_us(const struct lane *lane);
 CHECK bool lane_push(struct lane *lane, struct held *held);
 /* Puts every job that it has not begun back among the waiting. */
 void lane_take_back(struct lane *lane);
-/* Stops the running job with @reason; SIGKILL after the kill grace. */
-void lane_cancel(struct lane *lane, enum ring_cancel reason);
+/* Stops the running job, which is the one at sender.collected, with @reason;
+ * SIGKILL after @grace_ms. A job that is being stopped keeps its first reason;
+ * its time can only get shorter. */
+void lane_cancel(struct lane *lane, enum ring_cancel reason, int64_t grace_ms);
 void lane_died(struct lane *lane, int wait_status);
 /* Looks at the time of what runs; returns when to look again, in ms. */
 int64_t lane_watch(struct lane *lane, int64_t now_ms);
 /* Is it, or will it soon be, free to take a job? */
 bool lane_promising(const struct lane *lane, int64_t now_ms);
+/* Is one of the lanes? */
+bool lane_any_promising(const struct dispatcher *d);
 /* The job that runs, or NULL. */
 struct held *lane_running(const struct lane *lane, int64_t *ret_since_us);
 void lane_watch_all(struct dispatcher *d);
 /* Looks at the lanes within @ms. */
 void lane_watch_soon(struct dispatcher *d, int64_t ms);
+
+/* --- async_lane.c ----------------------------------------------------------
+ */
+void async_lane_init(struct async_lane *lane, struct dispatcher *d);
+/* Drops what it holds. */
+void async_lane_clear(struct async_lane *lane);
+/* How many more jobs it could run; 0 while nothing may be claimed. */
+int32_t async_lane_room(const struct async_lane *lane);
+/* A new job in hand, without a place. */
+void async_lane_wait(struct async_lane *lane, struct held *held);
+void async_lane_unwait(struct async_lane *lane, struct held *held);
+/* Gives places to what waits, starts the child when it is needed. */
+void async_lane_hand_out(struct async_lane *lane);
+/* Puts every job that it has not begun back among the waiting. */
+void async_lane_take_back(struct async_lane *lane);
+/* Settles what the child has finished. */
+void async_lane_collect(struct async_lane *lane);
+/* Is there something to collect? */
+bool async_lane_ready(const struct async_lane *lane);
+void async_lane_wake(struct async_lane *lane);
+/* Stops the job at that place: as lane_cancel(), but the child is killed. */
+void async_lane_cancel(struct async_lane *lane, uint32_t place,
+                       enum ring_cancel reason, int64_t grace_ms);
+void async_lane_cancel_all(struct async_lane *lane, enum ring_cancel reason,
+                           int64_t grace_ms);
+/* As lane_watch(); -1: nothing is there. */
+int64_t async_lane_watch(struct async_lane *lane, int64_t now_ms);
+void async_lane_died(struct async_lane *lane, int wait_status);
+
+/* --- progress.c ------------------------------------------------------------
+ */
+/* Sends @report unless it was sent, or one is under way. */
+void progress_send(struct dispatcher *d, struct progress *progress,
+                   const struct held *held, const struct ring_progress *report);
+void progress_clear(struct progress *progress);
 
 /* --- claim.c ---------------------------------------------------------------
  */
@@ -201,6 +291,8 @@ void lane_watch_soon(struct dispatcher *d, int64_t ms);
 void claim_send(struct dispatcher *d);
 /* Room in all lanes that nothing is on its way for; 0 while stopping. */
 int32_t claim_room_us(const struct dispatcher *d);
+/* Could a job of @source be run, if there were one? @room_us of all lanes. */
+bool claim_has_room(const struct source *source, int32_t room_us);
 /* Is a call under way that may bring jobs? */
 bool claim_expected(const struct dispatcher *d);
 /* What a job of @source is expected to take. */
@@ -236,6 +328,8 @@ CHECK enum status wake_connect(struct dispatcher *d, struct error *err);
 void wake_disconnect(struct dispatcher *d);
 /* Blocks in Redis when there is nothing else to do. */
 void wake_sleep(struct dispatcher *d);
+/* Ends a sleep that leaves out a queue which should be heard again. */
+void wake_interrupt(struct dispatcher *d);
 
 /* --- beat.c ----------------------------------------------------------------
  */

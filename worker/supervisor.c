@@ -1,8 +1,8 @@
 /* Supervisor: who may live when.
  *
  *   dispatcher   always, but only while no slot of an earlier one is alive
- *   slot         from the dispatcher's LINK_START to its death; then it is
- *                held until the next LINK_START, which comes once the
+ *   slot,        from the dispatcher's LINK_START to its death; then it is
+ *   async child  held until the next LINK_START, which comes once the
  *                dispatcher has emptied its ring
  *
  * A slot that had come up is started again at once, however soon it died: it
@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "async_child.h"
 #include "base/children.h"
 #include "base/log.h"
 #include "base/process.h"
@@ -33,10 +34,12 @@ struct supervisor {
     const struct probe *probe;
     struct children children;
     struct child dispatcher;
-    struct child *slots;
+    struct child *slots; /* and the async child, at slots_len */
     size_t slots_len;
     struct ring **rings;
     struct ring_bell bell;
+    struct board *board; /* NULL: no async child */
+    struct ring_bell board_bell;
     int link[2]; /* ours, the dispatcher's */
     bool stopping;
     int exit_status;
@@ -55,6 +58,8 @@ run_dispatcher(struct child *child)
         .rings = s->rings,
         .slots = s->slots_len,
         .bell = &s->bell,
+        .board = s->board,
+        .board_bell = &s->board_bell,
         .link = s->link[1],
     };
 
@@ -78,7 +83,26 @@ run_slot(struct child *child)
     for (size_t i = 0; i < s->slots_len; i++)
         if (i != child->index)
             ring_free(s->rings[i]);
+    board_free(s->board);
     return slot_run(&context);
+}
+
+static int
+run_async_child(struct child *child)
+{
+    struct supervisor *s = child->arg;
+    const struct async_child_context context = {
+        .options = s->options,
+        .board = s->board,
+        .own_bell = &s->board_bell,
+        .bell = &s->bell,
+    };
+
+    close(s->link[0]);
+    close(s->link[1]);
+    for (size_t i = 0; i < s->slots_len; i++)
+        ring_free(s->rings[i]);
+    return async_child_run(&context);
 }
 
 /* --- messages ---------------------------------------------------------------
@@ -92,7 +116,7 @@ link_cb(struct children *children, int fd, void *arg)
     bool closed;
 
     while (link_receive(fd, &message, &closed)) {
-        if (message.slot >= s->slots_len)
+        if (message.slot >= s->slots_len + (s->board != NULL))
             continue;
         struct child *slot = &s->slots[message.slot];
         if (message.kind == LINK_START)
@@ -126,7 +150,7 @@ connect_dispatcher(struct supervisor *s, struct error *err)
 static bool
 slots_alive(const struct supervisor *s)
 {
-    for (size_t i = 0; i < s->slots_len; i++)
+    for (size_t i = 0; i <= s->slots_len; i++)
         if (s->slots[i].pid)
             return true;
     return false;
@@ -172,7 +196,7 @@ dispatcher_died(struct child *child, const struct child_death *death)
               "starts anew",
               death->cause);
     children_stop(child, 0, 0, false);
-    for (size_t i = 0; i < s->slots_len; i++)
+    for (size_t i = 0; i < s->slots_len + (s->board != NULL); i++)
         children_stop(&s->slots[i], SIGKILL, 0, false);
     if (!slots_alive(s))
         restart_dispatcher(s);
@@ -184,7 +208,8 @@ slot_died(struct child *child, const struct child_death *death)
     struct supervisor *s = child->arg;
 
     children_stop(child, 0, 0, false); /* until LINK_START */
-    if (ring_attached(s->rings[child->index]))
+    if (child->index < s->slots_len ? ring_attached(s->rings[child->index])
+                                    : board_attached(s->board))
         children_healthy(child);
     if (s->dispatcher.pid) {
         /* One that cannot be told would wait for this slot for ever. */
@@ -219,12 +244,34 @@ signal_cb(struct children *children, int signo)
 }
 
 static enum status
+add_async_child(struct supervisor *s, struct error *err)
+{
+    struct child *child = &s->slots[s->slots_len];
+    enum status st = ring_bell_init(&s->board_bell, err);
+
+    if (st == ST_OK)
+        st = board_new((uint32_t)s->options->async, &s->board, err);
+    if (st != ST_OK)
+        return st;
+    *child = (struct child){
+        .name = "pit-async",
+        .index = (unsigned)s->slots_len,
+        .run = run_async_child,
+        .on_death = slot_died,
+        .arg = s,
+    };
+    children_add(&s->children, child);
+    children_stop(child, 0, 0, false); /* until LINK_START */
+    return ST_OK;
+}
+
+static enum status
 init(struct supervisor *s, struct error *err)
 {
     enum status st = children_init(&s->children, signal_cb, s, err);
     if (st == ST_OK)
         st = ring_bell_init(&s->bell, err);
-    s->slots = xcalloc(s->slots_len, sizeof *s->slots);
+    s->slots = xcalloc(s->slots_len + 1, sizeof *s->slots);
     s->rings = xcalloc(s->slots_len, sizeof(struct ring *));
     for (size_t i = 0; st == ST_OK && i < s->slots_len; i++) {
         st = ring_new(&s->rings[i], err);
@@ -238,6 +285,8 @@ init(struct supervisor *s, struct error *err)
         children_add(&s->children, &s->slots[i]);
         children_stop(&s->slots[i], 0, 0, false); /* until LINK_START */
     }
+    if (st == ST_OK && s->options->async > 0)
+        st = add_async_child(s, err);
     s->dispatcher = (struct child){
         .name = "dispatcher",
         .run = run_dispatcher,
@@ -267,6 +316,9 @@ supervisor_run(const struct options *options, const struct probe *probe)
     children_run(&s.children);
     for (size_t i = 0; i < s.slots_len; i++)
         ring_free(s.rings[i]);
+    if (s.board)
+        ring_bell_clear(&s.board_bell);
+    board_free(s.board);
     ring_bell_clear(&s.bell);
     free(s.rings);
     free(s.slots);

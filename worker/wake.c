@@ -12,6 +12,11 @@
  * due in any queue, and only if so the queues are worked: a claim costs Redis
  * ten commands, and an idle worker should cost it next to nothing.
  *
+ * A queue whose jobs nobody here can run for a while (all slots are at long
+ * jobs, or all places for async ones are taken) is left out of the sleep, so
+ * that its token goes to a worker that can. When there is room for it again, it
+ * is asked, and CLIENT UNBLOCK ends the sleep that does not hear of it.
+ *
  * When the work connection comes back after a loss, the sleeping one is made
  * anew too: after a partition it may be half open, and its server side would
  * eat tokens. */
@@ -31,12 +36,38 @@ enum {
     KNOWN_MS = 1000, /* an answer so old may have been overtaken */
 };
 
+static void
+named_cb(struct op *op)
+{
+    struct dispatcher *d = op->arg;
+    const redisReply *reply = d->sleeper_call.reply;
+
+    if (op->status == ST_OK && reply->type == REDIS_REPLY_INTEGER)
+        d->sleeper_id = reply->integer;
+    rds_call_clear(&d->sleeper_call);
+}
+
+static void
+state_cb(struct rds *rds, bool up, void *arg)
+{
+    static const char *const argv[] = {"CLIENT", "ID"};
+    static const size_t len[] = {6, 2};
+    struct dispatcher *d = arg;
+
+    d->sleeper_id = 0;
+    rds_call_clear(&d->sleeper_call);
+    if (up)
+        rds_send(rds, &d->sleeper_call, 2, argv, len, named_cb, d);
+}
+
 enum status
 wake_connect(struct dispatcher *d, struct error *err)
 {
     const struct rds_options options = {
         .url = d->options->redis,
         .client_name = "pit-worker-sleep",
+        .on_state = state_cb,
+        .arg = d,
     };
 
     return rds_new(d->loop, &options, &d->sleeper, err);
@@ -46,8 +77,10 @@ void
 wake_disconnect(struct dispatcher *d)
 {
     rds_call_clear(&d->sleep_call);
+    rds_call_clear(&d->sleeper_call);
     rds_free(d->sleeper);
     d->sleeper = NULL;
+    d->sleeper_id = 0;
     d->sleeping = false;
 }
 
@@ -83,7 +116,7 @@ looked_cb(struct op *op)
     struct dispatcher *d = op->arg;
     const redisReply *reply = d->sleep_call.reply;
 
-    d->sleeping = false;
+    d->sleeping = d->sleep_interrupted = false;
     if (op->status != ST_OK || reply->type != REDIS_REPLY_INTEGER ||
         reply->integer > 0)
         check_all(d);
@@ -125,16 +158,18 @@ settled_cb(struct op *op)
     struct dispatcher *d = op->arg;
     const redisReply *reply = d->sleep_call.reply;
 
-    d->sleeping = false;
+    bool interrupted = d->sleep_interrupted;
+
+    d->sleeping = d->sleep_interrupted = false;
     if (op->status == ST_OK && reply->type == REDIS_REPLY_ARRAY &&
         reply->elements == 2) {
         const redisReply *key = reply->element[0];
         woken_by(d, str_from(key->str, key->len));
-    } else if (op->status == ST_OK) {
+    } else if (op->status == ST_OK && !interrupted) {
         rds_call_clear(&d->sleep_call);
         look(d);
         return;
-    } else {
+    } else if (op->status != ST_OK) {
         check_all(d);
         loop_timer_start(d->loop, &d->sleep_pause, PAUSE_MS, pause_cb);
     }
@@ -171,22 +206,73 @@ wake_sleep(struct dispatcher *d)
     char seconds[16];
     size_t n = 0;
 
-    if (d->sleeping || loop_timer_active(&d->sleep_pause) || !d->sleeper ||
-        !rds_up(d->sleeper) || !rds_up(d->rds) || claim_room_us(d) == 0)
+    if (d->sleeping || loop_timer_active(&d->sleep_pause) || !d->sleeper_id ||
+        !rds_up(d->sleeper) || !rds_up(d->rds))
         return;
+    int32_t room_us = claim_room_us(d);
+    bool promising = lane_any_promising(d);
     argv[n] = "BLPOP", len[n++] = 5;
     for (size_t i = 0; i < d->sources_len; i++) {
         const struct source *source = &d->sources[i];
-        if (source->exchanges > 0 ||
-            (source->maybe_ready && !loop_timer_active(&source->pause)))
+        if (source->exchanges > 0)
+            return;
+        /* Not its wake list, when nobody here could run a job of it. */
+        if (!claim_has_room(source, room_us)) {
+            if (source->has_slot_tasks && promising)
+                return; /* for a moment only */
+            continue;
+        }
+        if (source->maybe_ready && !loop_timer_active(&source->pause))
             return;
         argv[n] = source->wake_key, len[n++] = strlen(source->wake_key);
     }
-    if (ask_first(d))
+    if (n == 1 || ask_first(d))
         return;
+    for (size_t i = 0; i < d->sources_len; i++)
+        d->sources[i].unheard = !claim_has_room(&d->sources[i], room_us);
     snprintf(seconds, sizeof seconds, "%d", SLEEP_S);
     argv[n] = seconds, len[n++] = strlen(seconds);
     d->sleeping = true;
     d->sleep_call.timeout_ms = SLEEP_S * 1000 + SLEEP_MARGIN_MS;
     rds_send(d->sleeper, &d->sleep_call, (int)n, argv, len, settled_cb, d);
+}
+
+static void interrupt(struct dispatcher *d);
+
+/* It may have overtaken the command that it is to end: then again. */
+static void
+interrupted_cb(struct op *op)
+{
+    struct dispatcher *d = op->arg;
+    const redisReply *reply = d->interrupt_call.reply;
+    bool again = op->status == ST_OK && reply->type == REDIS_REPLY_INTEGER &&
+                 reply->integer == 0 && d->sleeping && d->sleep_interrupted;
+
+    rds_call_clear(&d->interrupt_call);
+    d->interrupting = false;
+    if (again)
+        interrupt(d);
+}
+
+static void
+interrupt(struct dispatcher *d)
+{
+    const char *argv[] = {"CLIENT", "UNBLOCK", NULL};
+    size_t len[] = {6, 7, 0};
+    char id[24];
+
+    len[2] = (size_t)snprintf(id, sizeof id, "%lld", (long long)d->sleeper_id);
+    argv[2] = id;
+    d->interrupting = true;
+    rds_send(d->rds, &d->interrupt_call, 3, argv, len, interrupted_cb, d);
+}
+
+void
+wake_interrupt(struct dispatcher *d)
+{
+    if (!d->sleeping || !d->sleeper_id)
+        return;
+    d->sleep_interrupted = true;
+    if (!d->interrupting)
+        interrupt(d);
 }

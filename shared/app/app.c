@@ -121,11 +121,19 @@ resolve_task(const struct pit_task *from, const char *app, struct app_task *to,
 
     if (st != ST_OK)
         return st;
-    if (!from->run)
-        return error_set(err, ST_INVALID, "task %s: has no function",
+    if (str_starts(str_c(from->name), STR(APP_TASK_RESERVED)))
+        return error_set(err, ST_INVALID,
+                         "task %s: names that begin with " APP_TASK_RESERVED
+                         " are Pitmaster's own; choose another",
                          from->name);
+    if (!from->run == !from->async)
+        return error_set(err, ST_INVALID, "task %s: has %s", from->name,
+                         from->run ? "two functions; .run is for one that "
+                                     "may block, .async for a coroutine"
+                                   : "no function: set .run or .async");
     to->name = from->name;
     to->run = from->run;
+    to->async = from->async;
     to->queue = from->queue ? from->queue : APP_QUEUE;
     to->about = from->about ? from->about : "";
 

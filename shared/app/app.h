@@ -23,6 +23,9 @@ enum {
     APP_ABOUT_MAX = 200, /* bytes */
 };
 
+/* Tasks that Pitmaster has itself; no application's may begin so. */
+#define APP_TASK_RESERVED "pit."
+
 /* What a zero in struct pit_task stands for; the rest is in queue/job.h. */
 #define APP_QUEUE "default"
 enum { APP_BACKOFF_MS = 2 * 1000, APP_BACKOFF_CAP_MS = 60 * 60 * 1000 };
@@ -32,7 +35,8 @@ enum { APP_BACKOFF_MS = 2 * 1000, APP_BACKOFF_CAP_MS = 60 * 60 * 1000 };
 
 struct app_task {
     const char *name;
-    pit_task_fn *run;
+    pit_task_fn *run;         /* NULL: */
+    pit_async_task_fn *async; /* it is an async task */
     const char *queue;
     int64_t timeout_ms;     /* of one attempt, > 0 */
     int32_t retries;        /* 0 .. JOB_RETRIES_MAX */

@@ -12,6 +12,7 @@ pit_fetch(struct pit_co *co, struct pit_fetch *public)
 {
     pit_fetch_clear(public);
     struct fetch *fetch = xcalloc(1, sizeof *fetch);
+    static const struct address_rules nobody;
     const struct fetch_options options = {
         .url = public->url ? public->url : "",
         .method = public->method,
@@ -20,6 +21,7 @@ pit_fetch(struct pit_co *co, struct pit_fetch *public)
         .body_len = public->body_len,
         .timeout_ms = public->timeout_ms,
         .body_max = public->content_max,
+        .guard = public->public_only ? &nobody : NULL,
     };
 
     public->private_ = fetch;

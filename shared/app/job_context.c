@@ -12,10 +12,12 @@
 
 #include <assert.h>
 
+#include "app/co_public.h"
 #include "base/clock.h"
 #include "base/jsontext.h"
 #include "base/log.h"
 #include "base/utf8.h"
+#include "queue/job.h"
 
 void
 job_context_init(struct pit_job *job, const struct job_start *start)
@@ -24,6 +26,8 @@ job_context_init(struct pit_job *job, const struct job_start *start)
     *job = (struct pit_job){.start = *start};
     if (!job->start.args.p)
         job->start.args = STR("");
+    if (!job->start.inputs.p)
+        job->start.inputs = STR("");
     buf_init(&job->result, PIT_RESULT_MAX);
 }
 
@@ -33,7 +37,8 @@ job_context_clear(struct pit_job *job)
     if (!job)
         return;
     json_decref(job->args);
-    job->args = NULL;
+    json_decref(job->inputs);
+    job->args = job->inputs = NULL;
     buf_clear(&job->result);
 }
 
@@ -115,10 +120,8 @@ task_status(enum pit_status status)
 }
 
 enum status
-job_context_run(struct pit_job *job, pit_task_fn *run)
+job_context_end(struct pit_job *job, enum status st)
 {
-    enum status st = task_status(run(job));
-
     if (job->progress_held)
         report_progress(job, clock_mono_ms());
     if (job->args_bad)
@@ -130,6 +133,19 @@ job_context_run(struct pit_job *job, pit_task_fn *run)
              status_name(st));
     job->error.status = st;
     return st;
+}
+
+enum status
+job_context_run(struct pit_job *job, pit_task_fn *run)
+{
+    return job_context_end(job, task_status(run(job)));
+}
+
+enum status
+job_context_run_async(struct co *co, struct pit_job *job,
+                      pit_async_task_fn *run)
+{
+    return job_context_end(job, task_status(run(co_public_of(co), job)));
 }
 
 const char *
@@ -182,8 +198,8 @@ pit_job_cancelled(struct pit_job *job)
 }
 
 /* A task may print any bytes; what leaves this process is UTF-8. */
-static void
-make_utf8(char *text)
+void
+job_context_make_utf8(char *text)
 {
     const char *end = text + strlen(text);
 
@@ -210,7 +226,7 @@ pit_job_progress(struct pit_job *job, int64_t done, int64_t total,
         va_start(ap, fmt);
         vsnprintf(job->progress_text, sizeof job->progress_text, fmt, ap);
         va_end(ap);
-        make_utf8(job->progress_text);
+        job_context_make_utf8(job->progress_text);
     }
     job->progress_held = true;
     report_progress_if_due(job);
@@ -290,8 +306,16 @@ pit_job_fail(struct pit_job *job, enum pit_status status, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(job->error.msg, sizeof job->error.msg, fmt, ap);
     va_end(ap);
-    make_utf8(job->error.msg);
+    job_context_make_utf8(job->error.msg);
     job->error.status = task_status(status);
     job->failed = true;
     return status;
+}
+
+void
+pit_job_retry_after(struct pit_job *job, int64_t ms)
+{
+    job->retry_after_ms = ms < 0                  ? 0
+                          : ms > JOB_DELAY_MAX_MS ? JOB_DELAY_MAX_MS
+                                                  : ms;
 }

@@ -7,6 +7,8 @@
 
 #include <stdlib.h>
 #include <strings.h>
+#include <sys/socket.h>
+#include <time.h>
 
 #include "async/fetch_pool.h"
 #include "base/log.h"
@@ -18,6 +20,8 @@ struct under_way {
     CURL *easy;
     struct curl_slist *headers;
     bool too_large;
+    const struct address_rules *guard;
+    char refused[ADDRESS_TEXT_SIZE]; /* the last address, or "" */
     char message[CURL_ERROR_SIZE];
 };
 
@@ -65,6 +69,24 @@ fetch_field(const struct fetch *fetch, struct str name)
     return STR_NULL;
 }
 
+int64_t
+fetch_retry_after_ms(const struct fetch *fetch, int64_t now_ms)
+{
+    struct str text = fetch_field(fetch, STR("Retry-After"));
+    char date[64];
+    int64_t seconds;
+
+    if (text.n == 0 || text.n >= sizeof date)
+        return -1;
+    if (str_to_i64(text, &seconds))
+        return seconds > INT32_MAX ? INT32_MAX * INT64_C(1000) : seconds * 1000;
+    str_copy_to(text, date, sizeof date);
+    time_t when = curl_getdate(date, NULL);
+    if (when < 0)
+        return -1;
+    return (int64_t)when * 1000 > now_ms ? (int64_t)when * 1000 - now_ms : 0;
+}
+
 /* ---- the end ---- */
 
 static void
@@ -84,6 +106,8 @@ status_of(const struct under_way *u, CURLcode code)
 
     if (u->too_large)
         return ST_TOO_LARGE;
+    if (code == CURLE_COULDNT_CONNECT && u->refused[0])
+        return ST_FORBIDDEN;
     switch (code) {
     case CURLE_OK:
         return ST_OK;
@@ -123,7 +147,11 @@ done(void *arg, CURLcode code)
     /* The NUL behind the body, which is within what the buffer may hold. */
     if (status == ST_OK && buf_room(&fetch->body, 1))
         fetch->body.p[fetch->body.len] = '\0';
-    if (status != ST_OK)
+    if (status == ST_FORBIDDEN)
+        (void)error_set(&fetch->err, status,
+                        "fetch: %s is no public address, and not allowed",
+                        u->refused);
+    else if (status != ST_OK)
         (void)error_set(&fetch->err, status, "fetch: %s",
                         status == ST_TOO_LARGE ? "the answer is too large"
                         : u->message[0]        ? u->message
@@ -219,6 +247,35 @@ set_request(struct under_way *u, const struct fetch_options *o,
     return set_headers(u, o, err);
 }
 
+/* Called by libcurl for each address that it wants to connect to. */
+static curl_socket_t
+open_cb(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    struct under_way *u = arg;
+
+    (void)purpose;
+    if (!address_allowed(&address->addr, address->addrlen, u->guard)) {
+        address_text(&address->addr, address->addrlen, u->refused);
+        return CURL_SOCKET_BAD;
+    }
+    return socket(address->family, address->socktype | SOCK_CLOEXEC,
+                  address->protocol);
+}
+
+/* A connection that was made without the guard must not serve a request with
+ * it: so those have their own. */
+static void
+set_guard(struct under_way *u, const struct address_rules *guard)
+{
+    if (!guard)
+        return;
+    u->guard = guard;
+    curl_easy_setopt(u->easy, CURLOPT_OPENSOCKETFUNCTION, open_cb);
+    curl_easy_setopt(u->easy, CURLOPT_OPENSOCKETDATA, u);
+    curl_easy_setopt(u->easy, CURLOPT_FRESH_CONNECT, 1L);
+    curl_easy_setopt(u->easy, CURLOPT_FORBID_REUSE, 1L);
+}
+
 static void
 set_limits(struct under_way *u, const struct fetch_options *o)
 {
@@ -268,6 +325,7 @@ fetch_start(struct loop *loop, struct fetch *fetch,
         status = set_request(u, o, &fetch->err);
     if (status == ST_OK) {
         set_limits(u, o);
+        set_guard(u, o->guard);
         status = fetch_pool_start(u->pool, u->easy, done, u);
     }
     if (status == ST_OK)

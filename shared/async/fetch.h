@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "async/address.h"
 #include "async/co.h"
 #include "base/buf.h"
 #include "base/error.h"
@@ -37,6 +38,10 @@ struct fetch_options {
     size_t body_len;
     int64_t timeout_ms; /* for all of it; 0: FETCH_TIMEOUT_MS */
     size_t body_max;    /* of the answer; 0: FETCH_BODY_MAX */
+    /* Not NULL: somebody else chose the URL. Only public addresses and those of
+     * the rules are connected to, by a connection of its own that nobody uses
+     * again. */
+    const struct address_rules *guard;
 };
 
 /* Zero-initialise. Answer and error belong to it until fetch_clear().
@@ -44,7 +49,9 @@ struct fetch_options {
  * Status: ST_OK for any complete answer, whatever its code; ST_INVALID the
  * request cannot be made as asked; ST_LIMIT too many under way; ST_UNAVAILABLE
  * no connection, so it did not happen; ST_UNCLEAR sent, but there was no
- * complete answer; ST_TIMEOUT; ST_TOO_LARGE. The text is in err.msg. */
+ * complete answer; ST_TIMEOUT; ST_TOO_LARGE; ST_FORBIDDEN the guard refused
+ * every address, so it did not happen. The text is in err.msg. After anything
+ * but ST_OK, code says what had come of the answer. */
 struct fetch {
     struct op op;
     int code;          /* HTTP status, 0 until it is known */
@@ -61,6 +68,10 @@ void fetch_start(struct loop *loop, struct fetch *fetch,
 /* Starts and awaits. */
 CHECK enum status fetch_await(struct co *co, struct fetch *fetch,
                               const struct fetch_options *options);
+/* What the answer's Retry-After (RFC 9110 section 10.2.3) asks for, in ms from
+ * @now_ms of the wall clock: a number of seconds or a date. -1: nothing that
+ * can be read. */
+int64_t fetch_retry_after_ms(const struct fetch *fetch, int64_t now_ms);
 /* The first field of that name in any case, without spaces around it; p is NULL
  * when there is none, else a NUL follows. Lives until fetch_clear(). */
 struct str fetch_field(const struct fetch *fetch, struct str name);

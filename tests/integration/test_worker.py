@@ -213,11 +213,12 @@ class Life(WorkerCase):
         self.assertEqual(len(self.slots(worker)), 2)
         job = self.queue.enqueue("sleep", {"seconds": 1})
         self.queue.wait_code(job, "R")
-        titles = []
-        for pid in self.slots(worker):
+
+        def title(pid):
             with open(f"/proc/{pid}/cmdline", encoding="utf-8") as words:
-                titles.append(words.read())
-        self.assertTrue(any("sleep" in title for title in titles), titles)
+                return words.read().rstrip("\0 ")
+        wait_until(lambda: any("sleep" in title(pid)
+                               for pid in self.slots(worker)), 5, "a title")
 
     def test_children_are_recycled_by_count(self):
         self.start(slots=1, flags=["--max-jobs-per-child", "5"])
@@ -240,7 +241,7 @@ class Life(WorkerCase):
         entry = json.loads(entry)
         self.assertEqual(entry["slots"], 2)
         self.assertEqual(entry["pid"], worker.pid)
-        self.assertEqual(set(entry["queues"]), {"default", "other"})
+        self.assertEqual(set(entry["queues"]), {"default", "other", "async"})
         self.assertLess(abs(entry["seen_ms"] - time.time() * 1000), 5000)
         worker.terminate()
         worker.assert_exit(0)

@@ -15,13 +15,18 @@
 #include "pit/status.h"
 
 /* Raised with every change that an old shared object could not be run with. */
-#define PIT_ABI 1
+#define PIT_ABI 2
 
 /* An async view: must not block (use await or a task for what does). */
 typedef enum pit_status pit_view_fn(struct pit_co *co, struct pit_request *req,
                                     struct pit_response *res);
 /* A C task: may block; runs in a child process. */
 typedef enum pit_status pit_task_fn(struct pit_job *job);
+/* An async task: runs beside hundreds of others in one process, so it must not
+ * block; it waits with the same awaits as a view, and shares functions with
+ * one. */
+typedef enum pit_status pit_async_task_fn(struct pit_co *co,
+                                          struct pit_job *job);
 
 struct pit_view {
     enum pit_method method; /* 0 ends the table */
@@ -32,16 +37,17 @@ struct pit_view {
 };
 
 struct pit_task {
-    const char *name; /* [A-Za-z0-9_.:-]{1,64}; NULL ends the table */
-    pit_task_fn *run;
-    const char *queue;      /* default "default"; the same characters */
-    int64_t timeout_ms;     /* of one attempt; 0: 60 s */
-    int32_t retries;        /* 0: 3; PIT_NO_RETRY: none; at most 1000 */
-    int64_t backoff_ms;     /* of the first retry, doubled each time; 0: 2 s */
+    const char *name;   /* [A-Za-z0-9_.:-]{1,64}, not "pit."; NULL ends it */
+    pit_task_fn *run;   /* either this or `async` */
+    const char *queue;  /* default "default"; the same characters */
+    int64_t timeout_ms; /* of one attempt; 0: 60 s */
+    int32_t retries;    /* 0: 3; PIT_NO_RETRY: none; at most 1000 */
+    int64_t backoff_ms; /* of the first retry, doubled each time; 0: 2 s */
     int64_t backoff_cap_ms; /* 0: 1 h */
     int64_t keep_ms;        /* how long an ended job can be looked up; 0: 1 h */
     int32_t priority;       /* PIT_PRIORITY(0..9), 9 first; 0: 5 */
     const char *about;      /* one line for `pit tasks` and the dashboard */
+    pit_async_task_fn *async; /* instead of `run` */
 };
 
 enum { PIT_NO_RETRY = -1 };

@@ -27,6 +27,8 @@ struct pit_fetch {
     size_t body_len;
     int64_t timeout_ms; /* for all of it, 0: 10 s */
     size_t content_max; /* bytes of the answer's body, 0: 1 MiB */
+    int public_only;    /* not 0: the URL comes from a user; an address that is
+                           not public is refused with PIT_FORBIDDEN */
 
     int code;            /* HTTP status of the answer, 0: there was none */
     const char *content; /* never NULL; a NUL follows */
@@ -38,8 +40,8 @@ struct pit_fetch {
 /* Suspends. PIT_OK for any complete answer, whatever its code. PIT_INVALID: the
  * request cannot be made as asked; PIT_UNAVAILABLE: no connection;
  * PIT_UNCLEAR: sent, but no complete answer came; PIT_TIMEOUT; PIT_TOO_LARGE;
- * PIT_LIMIT: too many are under way; PIT_CANCELLED. A further call with the
- * same struct drops the former answer. */
+ * PIT_LIMIT: too many are under way; PIT_FORBIDDEN; PIT_CANCELLED. A further
+ * call with the same struct drops the former answer. */
 enum pit_status pit_fetch(struct pit_co *co, struct pit_fetch *fetch);
 /* The answer's first header field of that name in any case, or NULL. */
 const char *pit_fetch_header(const struct pit_fetch *fetch, const char *name);

@@ -1,7 +1,8 @@
 /* pit/job.h - a job, as the task that runs it sees it.
  *
  * A C task runs in a worker's child process, one job at a time; it may block
- * and burn CPU. It is run at least once: pit_job_attempt() > 1 says that it ran
+ * and burn CPU. An async task runs beside others in one process, and must not
+ * block. Either is run at least once: pit_job_attempt() > 1 says that it ran
  * before, and pit_job_id() is the same in every attempt, so that effects can be
  * made idempotent. What the task returns ends the attempt: PIT_OK succeeds,
  * PIT_PERMANENT goes to the dead letters, everything else is retried as the
@@ -41,6 +42,24 @@ bool pit_job_cancelled(struct pit_job *job);
 __attribute__((format(printf, 4, 5))) void
 pit_job_progress(struct pit_job *job, int64_t done, int64_t total,
                  const char *fmt, ...);
+/* A line for the job's log, which GET /v1/jobs/{id}/log shows; each line break
+ * begins another. Cut at 1,000 bytes. At most 50 lines a second (100 at once)
+ * and the newest 1,000 of a job are kept; how many were lost is said in the
+ * log. Cheap, never waits. */
+__attribute__((format(printf, 2, 3))) void pit_job_log(struct pit_job *job,
+                                                       const char *fmt, ...);
+/* What the jobs that this one waited for (its parents in a flow) have come to:
+ * how many there are; the result of one by its id; the @index-th, from 0, and
+ * its id into *ret_id (may be NULL). NULL where there is none. A parent without
+ * a result, or one that did not succeed, gives a JSON null; so do those behind
+ * the first 1 MiB of results: look these up by their ids. Borrowed. */
+size_t pit_job_inputs(struct pit_job *job);
+const json_t *pit_job_input(struct pit_job *job, const char *id);
+const json_t *pit_job_input_at(struct pit_job *job, size_t index,
+                               const char **ret_id);
+/* If this attempt fails, the next one comes not before @ms from its end; else
+ * the job's back-off alone decides. Up to ten years. */
+void pit_job_retry_after(struct pit_job *job, int64_t ms);
 /* The result, replacing an earlier one; @fmt as jansson's json_pack(). Returns
  * PIT_OK, so that a task ends in `return pit_job_result(...)`; PIT_INVALID for
  * a bad format, PIT_TOO_LARGE above PIT_RESULT_MAX. */

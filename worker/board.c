@@ -1,0 +1,500 @@
+/* Board: one array of places, each in the hands of one side at a time, in the
+ * same four states as an entry of a ring (ring.c).
+ *
+ * Two queues of words lead from one to the other. A word names a place and the
+ * generation of the job in it, so a word about a job that has left says nothing
+ * about the next one there. The inbox has room for more words than there are
+ * jobs and cancellations at any time, the outbox for one a place.
+ *
+ * No wake-up is lost, as with a ring: who goes to sleep arms its bell and looks
+ * once more. */
+#include "board.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "lines.h"
+
+enum place_state { FREE, QUEUED, RUNNING, DONE };
+enum {
+    PAGE = 4096,
+    CACHE_LINE = 64,
+    INBOX = 4 * BOARD_PLACES_MAX, /* words; a power of two */
+    OUTBOX = BOARD_PLACES_MAX,
+    JOB_SPAN = 9 * 256 * 1024,           /* args, inputs, names */
+    RESULT_SPAN = JOB_RESULT_MAX + PAGE, /* with the message */
+    KEPT = PAGE,                         /* bytes that a free place keeps */
+    KIND_JOB = 0,                        /* else an enum ring_cancel */
+};
+
+struct place {
+    _Alignas(CACHE_LINE) _Atomic uint32_t state;
+    _Atomic uint32_t cancel; /* enum ring_cancel */
+    _Atomic int64_t started_us;
+    /* the job: id NUL task NUL args NUL inputs NUL */
+    uint32_t generation;
+    uint32_t id_len;
+    uint32_t task_len;
+    uint32_t args_len;
+    uint32_t inputs_len;
+    int32_t attempt;
+    int32_t crashes;
+    /* the end: result message */
+    uint32_t status;
+    uint32_t result_len;
+    uint32_t message_len;
+    int64_t run_us;
+    int64_t retry_ms;
+    /* progress: a seqlock, odd while it is written */
+    _Atomic uint32_t version;
+    _Atomic uint32_t progress_len;
+    _Atomic int64_t progress_done;
+    _Atomic int64_t progress_total;
+    _Atomic uint64_t progress_text[RING_PROGRESS_TEXT / 8];
+};
+
+struct board {
+    /* written by the dispatcher */
+    _Alignas(CACHE_LINE) _Atomic uint32_t inbox_sent;
+    uint32_t places_len;
+    size_t size;
+    _Atomic uint64_t inbox[INBOX]; /* generation << 32 | kind << 16 | place */
+    /* written by the child */
+    _Alignas(CACHE_LINE) _Atomic uint32_t attached;
+    _Atomic uint32_t inbox_taken;
+    _Atomic uint32_t outbox_sent;
+    _Atomic uint32_t outbox[OUTBOX];
+    struct lines lines;
+    struct place places[BOARD_PLACES_MAX];
+    /* and behind it the areas */
+    _Alignas(PAGE) char areas[];
+};
+
+static char *
+job_area(struct board *board, uint32_t place)
+{
+    return board->areas + (size_t)place * (JOB_SPAN + RESULT_SPAN);
+}
+
+static char *
+result_area(struct board *board, uint32_t place)
+{
+    return job_area(board, place) + JOB_SPAN;
+}
+
+static uint64_t
+word_of(uint32_t place, uint32_t generation, uint32_t kind)
+{
+    return (uint64_t)generation << 32 | (uint64_t)kind << 16 | place;
+}
+
+/* What a job of that generation at that place is called in lines.h. */
+static uint32_t
+owner_of(uint32_t place, uint32_t generation)
+{
+    return generation << 16 | place;
+}
+
+enum status
+board_new(uint32_t places, struct board **ret, struct error *err)
+{
+    assert(places >= 1 && places <= BOARD_PLACES_MAX);
+    size_t size =
+        sizeof(struct board) + (size_t)places * (JOB_SPAN + RESULT_SPAN);
+    struct board *board =
+        mmap(NULL, size, PROT_READ | PROT_WRITE,
+             MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    if (board == MAP_FAILED)
+        return error_set_sys(err, ST_LIMIT, errno,
+                             "no %zu bytes of address space for async tasks: "
+                             "lower --async",
+                             size);
+    board->size = size;
+    board->places_len = places;
+    *ret = board;
+    return ST_OK;
+}
+
+void
+board_free(struct board *board)
+{
+    if (board)
+        munmap(board, board->size);
+}
+
+bool
+board_attached(const struct board *board)
+{
+    return atomic_load(&board->attached) != 0;
+}
+
+struct lines *
+board_lines(struct board *board)
+{
+    return &board->lines;
+}
+
+/* --- the dispatcher's side ------------------------------------------------ */
+
+void
+board_sender_init(struct board_sender *sender, struct board *board,
+                  const struct ring_bell *bell)
+{
+    uint32_t places = board->places_len;
+
+    assert(places >= 1 && places <= BOARD_PLACES_MAX);
+    sender->board = board;
+    sender->bell = bell;
+    sender->places = places;
+    sender->used = sender->sent = sender->taken = 0;
+    sender->free_len = 0;
+    for (uint32_t i = places; i-- > 0;) {
+        sender->free[sender->free_len++] = (uint16_t)i;
+        sender->busy[i] = sender->reported[i] = false;
+        sender->touched[i] = 0;
+        atomic_store(&board->places[i].state, FREE);
+        atomic_store(&board->places[i].version, 0);
+    }
+    atomic_store(&board->inbox_sent, 0);
+    atomic_store(&board->inbox_taken, 0);
+    atomic_store(&board->outbox_sent, 0);
+    atomic_store(&board->attached, 0);
+}
+
+static bool
+inbox_room(const struct board_sender *sender)
+{
+    return sender->sent - atomic_load(&sender->board->inbox_taken) < INBOX;
+}
+
+static void
+inbox_put(struct board_sender *sender, uint64_t word)
+{
+    struct board *board = sender->board;
+
+    atomic_store_explicit(&board->inbox[sender->sent % INBOX], word,
+                          memory_order_relaxed);
+    sender->sent++;
+    atomic_store(&board->inbox_sent, sender->sent);
+}
+
+static char *
+copy_text(char *dst, struct str text, uint32_t *ret_len)
+{
+    if (text.n > 0)
+        memcpy(dst, text.p, text.n);
+    dst[text.n] = '\0';
+    *ret_len = (uint32_t)text.n;
+    return dst + text.n + 1;
+}
+
+bool
+board_push(struct board_sender *sender, const struct ring_job *job,
+           uint32_t *ret_place)
+{
+    struct board *board = sender->board;
+    size_t need = job->id.n + job->task.n + job->args.n + job->inputs.n + 4;
+
+    if (sender->free_len == 0 || need > JOB_SPAN || !inbox_room(sender))
+        return false;
+    uint32_t at = sender->free[--sender->free_len];
+    struct place *place = &board->places[at];
+    char *p = job_area(board, at);
+    p = copy_text(p, job->id, &place->id_len);
+    p = copy_text(p, job->task, &place->task_len);
+    p = copy_text(p, job->args, &place->args_len);
+    (void)copy_text(p, job->inputs, &place->inputs_len);
+    place->attempt = job->attempt;
+    place->crashes = job->crashes;
+    place->generation = ++sender->generation[at];
+    atomic_store(&place->version, 0);
+    atomic_store(&place->cancel, RING_RUN_ON);
+    sender->busy[at] = true;
+    sender->touched[at] = (uint32_t)need;
+    sender->used++;
+    atomic_store(&place->state, QUEUED);
+    inbox_put(sender, word_of(at, sender->generation[at], KIND_JOB));
+    *ret_place = at;
+    return true;
+}
+
+void
+board_wake(const struct board_sender *sender)
+{
+    ring_bell_ring(sender->bell);
+}
+
+bool
+board_ready(const struct board_sender *sender)
+{
+    return sender->used > 0 &&
+           atomic_load(&sender->board->outbox_sent) != sender->taken;
+}
+
+bool
+board_collect(struct board_sender *sender, struct ring_result *ret,
+              bool *ret_bad)
+{
+    struct board *board = sender->board;
+
+    *ret_bad = false;
+    if (!board_ready(sender))
+        return false;
+    uint32_t at = atomic_load(&board->outbox[sender->taken % OUTBOX]);
+    *ret_bad = at >= sender->places || !sender->busy[at] ||
+               sender->reported[at] ||
+               atomic_load(&board->places[at].state) != DONE;
+    if (*ret_bad)
+        return false;
+    /* Read once: the child must not be able to change them after the check. */
+    volatile struct place *shared = &board->places[at];
+    uint32_t status = shared->status, result_len = shared->result_len;
+    uint32_t text_len = shared->message_len;
+    int64_t run_us = shared->run_us, retry_ms = shared->retry_ms;
+    if (result_len > JOB_RESULT_MAX || text_len > RING_TEXT_MAX ||
+        status > ST_BUG || run_us < 0 || retry_ms < 0 ||
+        retry_ms > JOB_DELAY_MAX_MS) {
+        *ret_bad = true;
+        return false;
+    }
+    sender->taken++;
+    sender->reported[at] = true;
+    if (sender->touched[at] < result_len + text_len)
+        sender->touched[at] = result_len + text_len;
+    *ret = (struct ring_result){
+        .position = at,
+        .status = (enum status)status,
+        .run_us = run_us,
+        .retry_ms = retry_ms,
+        .result = {result_area(board, at), result_len},
+        .message = {result_area(board, at) + result_len, text_len},
+    };
+    return true;
+}
+
+/* The memory of a large job goes back at once: places are many. */
+void
+board_release(struct board_sender *sender, uint32_t place)
+{
+    struct board *board = sender->board;
+
+    assert(place < sender->places && sender->busy[place]);
+    atomic_store(&board->places[place].state, FREE);
+    if (sender->touched[place] > KEPT) {
+        madvise(job_area(board, place) + KEPT, JOB_SPAN - KEPT, MADV_REMOVE);
+        madvise(result_area(board, place) + KEPT, RESULT_SPAN - KEPT,
+                MADV_REMOVE);
+    }
+    sender->busy[place] = sender->reported[place] = false;
+    sender->used--;
+    sender->free[sender->free_len++] = (uint16_t)place;
+}
+
+bool
+board_take_back(struct board_sender *sender, uint32_t place)
+{
+    uint32_t expected = QUEUED;
+
+    /* Not FREE yet: that comes with the release, and the word about it in the
+     * inbox is of an old generation then. */
+    return sender->busy[place] && !sender->reported[place] &&
+           atomic_compare_exchange_strong(&sender->board->places[place].state,
+                                          &expected, FREE);
+}
+
+bool
+board_running(const struct board_sender *sender, uint32_t place,
+              int64_t *ret_since_us, bool *ret_bad)
+{
+    const struct place *shared = &sender->board->places[place];
+    uint32_t state = atomic_load(&shared->state);
+
+    *ret_bad = state == FREE || state > DONE;
+    if (state != RUNNING)
+        return false;
+    *ret_since_us = atomic_load(&shared->started_us);
+    return true;
+}
+
+bool
+board_cancel(struct board_sender *sender, uint32_t place,
+             enum ring_cancel reason)
+{
+    assert(sender->busy[place] && reason != RING_RUN_ON);
+    if (!inbox_room(sender))
+        return false;
+    atomic_store(&sender->board->places[place].cancel, (uint32_t)reason);
+    inbox_put(sender,
+              word_of(place, sender->generation[place], (uint32_t)reason));
+    return true;
+}
+
+bool
+board_progress_read(const struct board_sender *sender, uint32_t place,
+                    struct ring_progress *ret)
+{
+    struct place *shared = &sender->board->places[place];
+    uint64_t text[RING_PROGRESS_TEXT / 8];
+    uint32_t version = atomic_load(&shared->version);
+
+    if (version == 0 || version % 2)
+        return false;
+    ret->version = version;
+    ret->position = place;
+    ret->done = atomic_load(&shared->progress_done);
+    ret->total = atomic_load(&shared->progress_total);
+    ret->text_len = atomic_load(&shared->progress_len);
+    if (ret->text_len > RING_PROGRESS_TEXT)
+        return false;
+    for (size_t i = 0; i * 8 < ret->text_len; i++)
+        text[i] = atomic_load(&shared->progress_text[i]);
+    memcpy(ret->text, text, ret->text_len);
+    return atomic_load(&shared->version) == version;
+}
+
+bool
+board_owns(const struct board_sender *sender, uint32_t owner,
+           uint32_t *ret_place)
+{
+    uint32_t place = owner & 0xffff;
+
+    if (place >= sender->places || !sender->busy[place] ||
+        owner != owner_of(place, sender->generation[place]))
+        return false;
+    *ret_place = place;
+    return true;
+}
+
+/* --- the child's side ----------------------------------------------------- */
+
+void
+board_runner_init(struct board_runner *runner, struct board *board,
+                  const struct ring_bell *bell)
+{
+    *runner = (struct board_runner){.board = board, .bell = bell};
+    atomic_store(&board->attached, 1);
+    ring_bell_ring(bell);
+}
+
+bool
+board_pending(const struct board_runner *runner)
+{
+    return atomic_load(&runner->board->inbox_sent) != runner->taken;
+}
+
+static bool
+begin(struct board_runner *runner, uint32_t at, uint32_t generation,
+      struct ring_job *ret)
+{
+    struct place *place = &runner->board->places[at];
+    const char *p = job_area(runner->board, at);
+    uint32_t expected = QUEUED;
+
+    if ((place->generation & 0xffff) != (generation & 0xffff))
+        return false;
+    /* Before the state: whoever sees RUNNING sees the time too. */
+    atomic_store_explicit(&place->started_us, clock_mono_us(),
+                          memory_order_relaxed);
+    if (!atomic_compare_exchange_strong(&place->state, &expected, RUNNING))
+        return false; /* taken back */
+    place->retry_ms = 0;
+    ret->id = str_from(p, place->id_len);
+    p += place->id_len + 1;
+    ret->task = str_from(p, place->task_len);
+    p += place->task_len + 1;
+    ret->args = str_from(p, place->args_len);
+    p += place->args_len + 1;
+    ret->inputs = str_from(p, place->inputs_len);
+    ret->attempt = place->attempt;
+    ret->crashes = place->crashes;
+    return true;
+}
+
+enum board_word
+board_next(struct board_runner *runner, uint32_t *ret_place,
+           uint32_t *ret_owner, struct ring_job *ret_job)
+{
+    struct board *board = runner->board;
+
+    while (board_pending(runner)) {
+        uint64_t word = atomic_load_explicit(
+            &board->inbox[runner->taken % INBOX], memory_order_relaxed);
+        uint32_t generation = (uint32_t)(word >> 32);
+        uint32_t kind = (uint32_t)(word >> 16) & 0xffff;
+        runner->taken++;
+        atomic_store(&board->inbox_taken, runner->taken);
+        *ret_place = (uint32_t)word & 0xffff;
+        *ret_owner = owner_of(*ret_place, generation);
+        if (kind != KIND_JOB)
+            return BOARD_CANCEL;
+        if (begin(runner, *ret_place, generation, ret_job))
+            return BOARD_JOB;
+    }
+    return BOARD_NOTHING;
+}
+
+void
+board_done(struct board_runner *runner, uint32_t at, enum status status,
+           struct str result, struct str message)
+{
+    struct board *board = runner->board;
+    struct place *place = &board->places[at];
+    char *area = result_area(board, at);
+
+    assert(result.n <= JOB_RESULT_MAX);
+    if (message.n > RING_TEXT_MAX)
+        message.n = RING_TEXT_MAX;
+    if (result.n)
+        memcpy(area, result.p, result.n);
+    if (message.n)
+        memcpy(area + result.n, message.p, message.n);
+    place->status = status;
+    place->result_len = (uint32_t)result.n;
+    place->message_len = (uint32_t)message.n;
+    place->run_us = clock_mono_us() - atomic_load(&place->started_us);
+    atomic_store(&place->state, DONE);
+    atomic_store(&board->outbox[runner->sent % OUTBOX], at);
+    runner->sent++;
+    atomic_store(&board->outbox_sent, runner->sent);
+    ring_bell_ring(runner->bell);
+}
+
+void
+board_retry_after(struct board_runner *runner, uint32_t place, int64_t ms)
+{
+    runner->board->places[place].retry_ms = ms;
+}
+
+enum ring_cancel
+board_cancelled(const struct board_runner *runner, uint32_t place)
+{
+    return (enum ring_cancel)atomic_load_explicit(
+        &runner->board->places[place].cancel, memory_order_relaxed);
+}
+
+void
+board_progress_write(struct board_runner *runner, uint32_t at, int64_t done,
+                     int64_t total, struct str text)
+{
+    struct place *place = &runner->board->places[at];
+    uint64_t words[RING_PROGRESS_TEXT / 8] = {0};
+
+    if (text.n > RING_PROGRESS_TEXT)
+        text.n = RING_PROGRESS_TEXT;
+    if (text.n)
+        memcpy(words, text.p, text.n);
+    uint32_t version = atomic_load(&place->version);
+    atomic_store(&place->version, version + 1);
+    atomic_store(&place->progress_done, done);
+    atomic_store(&place->progress_total, total);
+    atomic_store(&place->progress_len, (uint32_t)text.n);
+    for (size_t i = 0; i * 8 < text.n; i++)
+        atomic_store(&place->progress_text[i], words[i]);
+    atomic_store(&place->version, version + 2);
+}
