@@ -132,6 +132,29 @@ add_common(struct access_log *log, const struct access_entry *e)
              e->duration_us % 1000, e->request_id);
 }
 
+/* 00-<32 hex>-<16 hex>-<2 hex>, W3C Trace Context section 3.2. A later version
+ * may be longer: its first part is what we know. */
+static bool
+is_traceparent(struct str s)
+{
+    if (s.n < 55 || s.n > 128 || s.p[2] != '-' || s.p[35] != '-' ||
+        s.p[52] != '-')
+        return false;
+    for (size_t i = 0; i < s.n; i++)
+        if (!strchr("0123456789abcdef-", s.p[i]) || s.p[i] == '\0')
+            return false;
+    return true;
+}
+
+static void
+add_optional(struct buf *dst, const char *name, struct str value)
+{
+    if (value.n == 0)
+        return;
+    buf_addf(dst, ",\"%s\":", name);
+    buf_add_json_string(dst, value);
+}
+
 static void
 add_json(struct access_log *log, const struct access_entry *e)
 {
@@ -147,10 +170,14 @@ add_json(struct access_log *log, const struct access_entry *e)
     }
     buf_addf(dst,
              ",\"version\":\"1.%d\",\"status\":%d,\"bytes\":%" PRId64
-             ",\"duration_ms\":%" PRId64 ".%03" PRId64
-             ",\"request_id\":\"%s\"}\n",
+             ",\"duration_ms\":%" PRId64 ".%03" PRId64 ",\"request_id\":\"%s\"",
              e->version_minor, e->status, e->bytes, e->duration_us / 1000,
              e->duration_us % 1000, e->request_id);
+    if (is_traceparent(e->traceparent))
+        add_optional(dst, "traceparent", e->traceparent);
+    add_optional(dst, "scheme", str_c(e->scheme));
+    add_optional(dst, "host", e->host);
+    buf_add_c(dst, "}\n");
 }
 
 void

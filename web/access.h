@@ -36,6 +36,10 @@ struct access_entry {
     int64_t bytes; /* of the answer's body */
     int64_t duration_us;
     const char *request_id;
+    /* For JSON only; p NULL or empty: left out. */
+    struct str traceparent; /* as it came; one that is none is left out */
+    const char *scheme;     /* "http", "https" */
+    struct str host;
 };
 void access_add(struct access_log *log, const struct access_entry *entry);
 /* Lines dropped so far. */

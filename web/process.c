@@ -25,6 +25,7 @@
 #include "http/forwarded.h"
 #include "http/front.h"
 #include "http/listener.h"
+#include "http/tls.h"
 #include "queue/schema.h"
 #include "views.h"
 
@@ -42,6 +43,8 @@ struct process {
     const struct settings *settings;
     struct loop *loop;
     struct forwarded forwarded;
+    struct tls *tls; /* NULL: no address speaks it */
+    const unsigned char *ticket_key;
     struct rds *rds;
     struct queues *queues;
     struct loader loader;
@@ -197,10 +200,13 @@ start_listening(struct process *process)
         return;
     process->listened = true;
     loop_timer_stop(&process->listen_timer);
-    for (size_t i = 0; i < sockets->len; i++)
+    for (size_t i = 0; i < sockets->len; i++) {
         process->listeners[i] =
             listener_new(process->loop, process->front,
                          sockets_fd(sockets, i, process->index));
+        if (sockets->addresses[i]->tls)
+            listener_use_tls(process->listeners[i], process->tls);
+    }
     tell(process, PROCESS_SERVES);
 }
 
@@ -361,6 +367,11 @@ start(struct process *process, struct error *err)
     enum status st = forwarded_parse(process->settings->trusted_proxy,
                                      process->settings->proxy_header,
                                      &process->forwarded, err);
+    if (st == ST_OK && process->settings->tls_cert)
+        st = tls_new(&(struct tls_options){.cert = process->settings->tls_cert,
+                                           .key = process->settings->tls_key,
+                                           .ticket_key = process->ticket_key},
+                     &process->tls, err);
     if (st == ST_OK)
         st = load(process, err);
     if (st == ST_OK)
@@ -385,6 +396,7 @@ stop(struct process *process)
     stop_listening(process);
     if (process->front)
         front_free(process->front);
+    tls_free(process->tls);
     access_free(process->access);
     if (process->queues) {
         api_clear(&process->api);
@@ -459,6 +471,7 @@ process_run(const struct process_options *options)
     process->settings = options->settings;
     process->sockets = options->sockets;
     process->index = options->index;
+    process->ticket_key = options->ticket_key;
     process->status_fd = options->status_fd;
     enum status st = start(process, &err);
     if (st == ST_OK)

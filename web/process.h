@@ -17,9 +17,10 @@
 
 struct process_options {
     const struct settings *settings;
-    const struct sockets *sockets; /* what to listen on; taken over */
-    unsigned index;                /* of this process among them */
-    int access_fd;                 /* -1: no access log; borrowed */
+    const struct sockets *sockets;   /* what to listen on; taken over */
+    unsigned index;                  /* of this process among them */
+    const unsigned char *ticket_key; /* of tls.h */
+    int access_fd;                   /* -1: no access log; borrowed */
     int status_fd; /* for messages to the supervisor; non-blocking */
 };
 

@@ -29,7 +29,9 @@
 
 #include "base/children.h"
 #include "base/log.h"
+#include "base/random.h"
 #include "base/str.h"
+#include "http/tls.h"
 #include "notify.h"
 #include "process.h"
 #include "sockets.h"
@@ -47,6 +49,7 @@ struct generation {
     struct settings settings;
     struct sockets sockets;
     int access_fd; /* -1: none */
+    unsigned char ticket_key[TLS_TICKET_KEY_SIZE];
 };
 
 enum instance_state {
@@ -125,6 +128,7 @@ generation_new(const struct settings_source *source, struct generation **ret,
 
     generation->refs = 1;
     generation->access_fd = -1;
+    random_bytes(generation->ticket_key, sizeof generation->ticket_key);
     enum status st = settings_load(source, &generation->settings, err);
     if (st == ST_OK)
         st = open_access_log(generation, err);
@@ -178,6 +182,7 @@ run_instance(struct child *child)
         .settings = &generation->settings,
         .sockets = &generation->sockets,
         .index = child->index,
+        .ticket_key = generation->ticket_key,
         .access_fd = generation->access_fd,
         .status_fd = server->status_fd,
     });

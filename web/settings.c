@@ -24,8 +24,9 @@ static const struct config_option options[] = {
     {"app", "FILE", CONFIG_STRING, FIELD(app), NULL, 0, 0, false,
      "the application's shared object; without one only the API is served"},
     {"listen", "ADDRESS", CONFIG_LIST, FIELD(listen), NULL, 0, 0, false,
-     "ADDR:PORT, [IPV6]:PORT, unix:/path or systemd; several times, or with "
-     "commas; 127.0.0.1:8000 if none is named or handed over"},
+     "ADDR:PORT, [IPV6]:PORT, unix:/path or systemd, https:// before it for "
+     "TLS; several times, or with commas; 127.0.0.1:8000 if none is named or "
+     "handed over"},
     {"processes", "N", CONFIG_INT, FIELD(processes), "0", 0,
      SETTINGS_PROCESSES_MAX, false, "web processes; 0 is one for each CPU"},
     {"max-body", "BYTES", CONFIG_BYTES, FIELD(max_body), "1MiB", KIB,
@@ -58,6 +59,10 @@ static const struct config_option options[] = {
      HOUR, false, "for a connection between two requests"},
     {"write-timeout", "TIME", CONFIG_DURATION, FIELD(write_timeout), "30s", 1,
      HOUR, false, "for a client that reads nothing of its answer"},
+    {"tls-cert", "FILE", CONFIG_STRING, FIELD(tls_cert), NULL, 0, 0, false,
+     "PEM, certificate and chain, for addresses with https://"},
+    {"tls-key", "FILE", CONFIG_STRING, FIELD(tls_key), NULL, 0, 0, false,
+     "PEM, its private key, without a password"},
     {"trusted-proxy", "NETWORKS", CONFIG_LIST, FIELD(trusted_proxy), NULL, 0, 0,
      false,
      "proxies whose word about the client counts: 10.0.0.0/8, ::1, unix; with "
@@ -134,6 +139,26 @@ settings_source_clear(struct settings_source *source)
 }
 
 static enum status
+check_tls(const struct settings *settings, struct error *err)
+{
+    bool wanted = settings->listen && strstr(settings->listen, "https://");
+
+    if (wanted && !settings->tls_cert)
+        return error_set(err, ST_INVALID,
+                         "--listen %.100s: https:// needs --tls-cert and "
+                         "--tls-key",
+                         settings->listen);
+    if (settings->tls_cert && !wanted)
+        return error_set(err, ST_INVALID,
+                         "--tls-cert is of no use: no address of --listen "
+                         "starts with https://");
+    if (!settings->tls_cert != !settings->tls_key)
+        return error_set(err, ST_INVALID, "%s is missing",
+                         settings->tls_cert ? "--tls-key" : "--tls-cert");
+    return ST_OK;
+}
+
+static enum status
 check(struct settings *settings, struct error *err)
 {
     if (!level_parse(settings->log_level, &settings->level))
@@ -143,7 +168,7 @@ check(struct settings *settings, struct error *err)
                          settings->log_level);
     if (settings->processes == 0)
         settings->processes = cpu_count();
-    return ST_OK;
+    return check_tls(settings, err);
 }
 
 enum status

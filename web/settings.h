@@ -24,6 +24,8 @@ struct settings {
     const char *access_log; /* NULL: none; "-": standard output; or a file */
     bool log_json;
     const char *trusted_proxy; /* NULL: none */
+    const char *tls_cert;      /* NULL: no TLS */
+    const char *tls_key;
     const char *proxy_header;
     bool reload;       /* look at the files, and reload by oneself */
     int64_t processes; /* 1..SETTINGS_PROCESSES_MAX once checked */

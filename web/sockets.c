@@ -307,15 +307,6 @@ sockets_keep(struct sockets *sockets, unsigned process)
     handed.len = 0;
 }
 
-bool
-sockets_tls(const struct sockets *sockets)
-{
-    for (size_t i = 0; i < sockets->len; i++)
-        if (sockets->addresses[i]->tls)
-            return true;
-    return false;
-}
-
 void
 sockets_names(const struct sockets *sockets, char *dst, size_t size)
 {

@@ -55,8 +55,6 @@ void sockets_close(struct sockets *sockets);
 int sockets_fd(const struct sockets *sockets, size_t i, unsigned process);
 /* In the child of a fork: closes all that is not @process's own. */
 void sockets_keep(struct sockets *sockets, unsigned process);
-/* True when one of the addresses speaks TLS. */
-bool sockets_tls(const struct sockets *sockets);
 /* "http://127.0.0.1:8000, unix:/run/pit.sock", cut to @size. */
 void sockets_names(const struct sockets *sockets, char *dst, size_t size);
 

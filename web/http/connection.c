@@ -61,6 +61,8 @@ shut(struct connection *c)
     c->state = CONNECTION_CLOSED;
     event_free(c->read_event);
     event_free(c->write_event);
+    tls_session_free(c->tls);
+    c->tls = NULL;
     close(c->fd);
     c->fd = -1;
     front_deadline_stop(&c->reading);
@@ -265,6 +267,8 @@ start_drain(struct connection *c)
     }
     release_block(c);
     c->state = CONNECTION_DRAIN;
+    if (c->tls)
+        tls_close(c->tls);
     if (c->eof || shutdown(c->fd, SHUT_WR) != 0)
         shut(c);
     else
@@ -337,6 +341,8 @@ on_readable(evutil_socket_t fd, short what, void *arg)
     if (c->eof && connection_is_hung_up(c))
         connection_vanish(c);
     c->readable = !c->eof;
+    if (c->write_turned)
+        c->write_turned = c->writable_wait = false;
     connection_run(c);
 }
 
@@ -348,6 +354,10 @@ on_writable(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     c->writable_wait = false;
+    if (c->read_turned) {
+        c->read_turned = false;
+        c->readable = !c->eof;
+    }
     connection_run(c);
 }
 
@@ -430,7 +440,7 @@ connection_expired(struct connection *c, enum deadline_kind kind)
 /* ---- the beginning ---- */
 
 struct connection *
-connection_new(struct front *front, int fd)
+connection_new(struct front *front, int fd, struct tls *tls)
 {
     struct connection *c = xcalloc(1, sizeof *c);
     struct event_base *base = loop_base(front->loop);
@@ -452,9 +462,12 @@ connection_new(struct front *front, int fd)
     c->write_event = event_new(base, fd, EV_WRITE | EV_ET, on_writable, c);
     if (!c->read_event || !c->write_event)
         log_fatal("out of memory");
-    if (event_add(c->read_event, NULL) != 0) {
+    if (tls)
+        c->tls = tls_accept(tls, fd);
+    if ((tls && !c->tls) || event_add(c->read_event, NULL) != 0) {
         event_free(c->read_event);
         event_free(c->write_event);
+        tls_session_free(c->tls);
         close(fd);
         free(c);
         return NULL;

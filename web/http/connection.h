@@ -29,6 +29,7 @@
 #include "http/exchange.h"
 #include "http/front.h"
 #include "http/parser.h"
+#include "http/tls.h"
 
 enum {
     POOL_MAX = 64,             /* spare objects of each kind */
@@ -120,6 +121,7 @@ struct connection {
     struct loop_task task;
     struct event *read_event;
     struct event *write_event;
+    struct tls_session *tls; /* NULL: plain */
     int fd;
     enum connection_state state;
 
@@ -142,7 +144,9 @@ struct connection {
     bool closed_half; /* epoll has announced a FIN */
     bool eof;         /* recv() has seen it */
     bool probed;
-    bool writable_wait; /* write_event is pending */
+    bool writable_wait; /* write_event is pending, or write_turned */
+    bool read_turned;   /* TLS reads on when the socket can be written */
+    bool write_turned;  /* and writes on when it can be read */
     bool trusted;       /* the peer is a proxy that may say who it speaks for */
     char peer[REQUEST_PEER_MAX];
 };
@@ -198,8 +202,9 @@ void front_left(struct front *front);
 const char *front_date(struct front *front);
 
 /* connection.c */
-/* NULL when the descriptor cannot be watched; it is closed then. */
-struct connection *connection_new(struct front *front, int fd);
+/* @tls NULL: plain. NULL when the descriptor cannot be watched; it is closed
+ * then. */
+struct connection *connection_new(struct front *front, int fd, struct tls *tls);
 /* Does whatever can be done now, and may free the connection: nobody touches it
  * afterwards. Within itself it does nothing: the outer call goes on. */
 void connection_run(struct connection *connection);

@@ -41,6 +41,46 @@ on_eof(struct connection *c)
         connection_vanish(c);
 }
 
+static void
+wait_writable(struct connection *c)
+{
+    if (c->writable_wait)
+        return;
+    c->writable_wait = true;
+    if (event_add(c->write_event, NULL) != 0)
+        connection_vanish(c);
+}
+
+static ssize_t
+receive(struct connection *c, char *dst, size_t room)
+{
+    ssize_t n;
+
+    if (c->tls)
+        return tls_read(c->tls, dst, room);
+    do
+        n = recv(c->fd, dst, room, 0);
+    while (n < 0 && errno == EINTR);
+    return n;
+}
+
+/* Whoever speaks plain HTTP to a port of TLS is told so in the same way. */
+static void
+answer_plain(const struct connection *c)
+{
+    static const char answer[] =
+        "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n"
+        "Content-Length: 34\r\nConnection: close\r\n\r\n"
+        "this port speaks HTTPS, not HTTP.\n";
+
+    (void)send(c->fd, answer, sizeof answer - 1, MSG_NOSIGNAL);
+    (void)shutdown(c->fd, SHUT_WR);
+    /* Unread bytes would make the kernel reset the connection. */
+    char rest[4096];
+    while (recv(c->fd, rest, sizeof rest, 0) > 0)
+        ;
+}
+
 bool
 connection_fill(struct connection *c)
 {
@@ -52,13 +92,11 @@ connection_fill(struct connection *c)
     if (room == 0)
         return false;
 
-    ssize_t n;
-    do
-        n = recv(c->fd, c->in + c->in_len, room, 0);
-    while (n < 0 && errno == EINTR);
+    ssize_t n = receive(c, c->in + c->in_len, room);
     if (n > 0) {
         c->in_len += (size_t)n;
-        if ((size_t)n < room && !c->closed_half && c->state != CONNECTION_BUSY)
+        if (!c->tls && (size_t)n < room && !c->closed_half &&
+            c->state != CONNECTION_BUSY)
             c->readable = false;
         return true;
     }
@@ -66,23 +104,19 @@ connection_fill(struct connection *c)
         on_eof(c);
     } else if (errno == EAGAIN) {
         c->readable = false;
+        if (c->tls && tls_turned(c->tls)) {
+            c->read_turned = true;
+            wait_writable(c);
+        }
     } else {
+        if (c->tls && tls_was_plain(c->tls))
+            answer_plain(c);
         connection_vanish(c);
     }
     return false;
 }
 
 /* ---- output ---- */
-
-static void
-wait_writable(struct connection *c)
-{
-    if (c->writable_wait)
-        return;
-    c->writable_wait = true;
-    if (event_add(c->write_event, NULL) != 0)
-        connection_vanish(c);
-}
 
 /* One sendmsg(); the bytes that left, or -1 when no more can leave now. */
 static ssize_t
@@ -94,6 +128,10 @@ send_some(struct connection *c)
     };
     struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
 
+    if (c->tls) {
+        const struct iovec *first = &iov[iov[0].iov_len == 0];
+        return tls_write(c->tls, first->iov_base, first->iov_len);
+    }
     if (c->tail.n == 0)
         return send(c->fd, iov[0].iov_base, iov[0].iov_len, MSG_NOSIGNAL);
     return sendmsg(c->fd, &msg, MSG_NOSIGNAL);
@@ -124,6 +162,8 @@ connection_flush(struct connection *c)
         ssize_t n = send_some(c);
         if (n >= 0)
             sent(c, (size_t)n);
+        else if (errno == EAGAIN && c->tls && tls_turned(c->tls))
+            c->write_turned = c->writable_wait = true;
         else if (errno == EAGAIN)
             wait_writable(c);
         else if (errno != EINTR)

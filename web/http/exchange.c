@@ -48,6 +48,9 @@ add_to_access_log(struct exchange *x, int status)
             .bytes = x->sent,
             .duration_us = x->started_us ? clock_mono_us() - x->started_us : 0,
             .request_id = req->id,
+            .traceparent = request_field(req, STR("traceparent")),
+            .scheme = req->scheme,
+            .host = str_c(req->host),
         });
 }
 
@@ -213,6 +216,8 @@ fill_request(struct exchange *x)
     req->peer = x->connection->peer;
     if (head->host.p)
         req->host = head->host.p; /* a field's value ends in NUL */
+    if (x->connection->tls)
+        req->scheme = "https";
     answer_request_id(x);
 }
 

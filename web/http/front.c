@@ -375,7 +375,7 @@ front_free(struct front *front)
 }
 
 void
-front_adopt(struct front *front, int fd)
+front_adopt_tls(struct front *front, int fd, struct tls *tls)
 {
     int flags = fcntl(fd, F_GETFL);
 
@@ -384,13 +384,19 @@ front_adopt(struct front *front, int fd)
         close(fd);
         return;
     }
-    struct connection *c = connection_new(front, fd);
+    struct connection *c = connection_new(front, fd, tls);
     if (!c)
         return;
     list_append(&front->connections, &c->link);
     front->stats.connections++;
     front->stats.open++;
     connection_run(c);
+}
+
+void
+front_adopt(struct front *front, int fd)
+{
+    front_adopt_tls(front, fd, NULL);
 }
 
 void

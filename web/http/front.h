@@ -21,6 +21,7 @@
 struct access_log;
 struct forwarded;
 struct front;
+struct tls;
 
 /* The limits of one process. Zero means the default in brackets. */
 struct front_options {
@@ -71,6 +72,8 @@ void front_free(struct front *front);
  * Sets it non-blocking and, where it applies, TCP_NODELAY and SO_KEEPALIVE.
  * Closes it at once when connections_max is reached. */
 void front_adopt(struct front *front, int fd);
+/* The same, for a client that speaks TLS. @tls must outlive the call only. */
+void front_adopt_tls(struct front *front, int fd, struct tls *tls);
 
 /* From now on every answer says `Connection: close`, and connections that have
  * waited for another request for some time are closed. One that is new and has

@@ -25,6 +25,7 @@ enum { PAUSE_MS = 100 };
 struct listener {
     struct loop *loop;
     struct front *front;
+    struct tls *tls; /* NULL: plain */
     struct front_waiter room;
     struct event *event;
     struct loop_timer pause;
@@ -286,7 +287,7 @@ on_acceptable(evutil_socket_t fd, short what, void *arg)
         }
         int client = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (client >= 0) {
-            front_adopt(listener->front, client);
+            front_adopt_tls(listener->front, client, listener->tls);
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
                    errno == ENOMEM) {
             refuse_one(listener);
@@ -315,6 +316,12 @@ listener_new(struct loop *loop, struct front *front, int fd)
     listener->room.fn = on_room;
     go_on(listener);
     return listener;
+}
+
+void
+listener_use_tls(struct listener *listener, struct tls *tls)
+{
+    listener->tls = tls;
 }
 
 void

@@ -30,6 +30,8 @@ void listener_name(int fd, char *dst, size_t size);
 
 /* Starts accepting for @front from @fd, which is taken. */
 struct listener *listener_new(struct loop *loop, struct front *front, int fd);
+/* Whoever connects from now on speaks TLS. @tls is borrowed. */
+void listener_use_tls(struct listener *listener, struct tls *tls);
 /* Stops accepting and closes the socket. Connections live on. NULL is fine. */
 void listener_free(struct listener *listener);
 
