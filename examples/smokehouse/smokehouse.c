@@ -4,6 +4,8 @@
  * load this object with --app build/examples/smokehouse.so.
  *
  *   views.c     what is answered at once
+ *     meats       two calls at the same time, then the work: for both lanes
+ *     upstream    the third party that the views call
  *   trials.c    small tasks to try out retries, timeouts and quarantine with
  *   reports.c   a heavy task on real input: reports.packages
  *     packages    reads dpkg's status file and adds it up
@@ -14,6 +16,10 @@
 
 static const struct pit_view views[] = {
     {PIT_GET, "/", view_index},
+    {PIT_GET, "/async/", view_async},
+    {PIT_GET, "/sync_to_async/", view_sync_to_async},
+    {PIT_GET, "/smoke_some_meats/", view_smoke_some_meats, .timeout_ms = 10000},
+    {PIT_GET, "/burn_some_meats/", view_burn_some_meats},
     {0},
 };
 

@@ -3,8 +3,13 @@
 #define SMOKEHOUSE_H
 
 #include <pit/app.h>
+#include <pit/log.h>
 
 pit_view_fn view_index;
+pit_view_fn view_async;
+pit_view_fn view_sync_to_async;
+pit_view_fn view_smoke_some_meats;
+pit_view_fn view_burn_some_meats;
 
 pit_task_fn trial_noop;
 pit_task_fn trial_echo;

@@ -1,0 +1,147 @@
+"""The demo's views over HTTP: what a client and the log see, and in which order.
+
+The third party is a stand-in on this machine.
+"""
+
+import os
+import re
+import time
+import unittest
+from concurrent.futures import ThreadPoolExecutor
+
+from pitharness import SLOWNESS, Http, PitTestCase
+from pitstandin import Upstream
+
+NO_REDIS = "unix:///nowhere/redis.sock"
+
+
+class ViewCase(PitTestCase):
+    def setUp(self):
+        super().setUp()
+        self.upstream = Upstream()
+        self.addCleanup(self.upstream.close)
+
+    def start(self, **kwargs):
+        flags = ["--access-log", "-", *kwargs.pop("flags", [])]
+        env = {"SMOKEHOUSE_UPSTREAM": self.upstream.url,
+               "SMOKEHOUSE_DATA": os.path.join(self.dir, "data")}
+        return self.web(NO_REDIS, flags=flags, env=env, **kwargs)
+
+    def timed(self, web, path, text):
+        """Asks for @path; the seconds that it took."""
+        begin = time.monotonic()
+        answer = web.http.get(path)
+        took = time.monotonic() - begin
+        self.assertEqual((answer.status, answer.text()), (200, text))
+        return took
+
+    def said(self, web, *patterns):
+        """The patterns stand in the log, in this order."""
+        at = 0
+        log = web.log()
+        for pattern in patterns:
+            match = re.compile(pattern, re.M).search(log, at)
+            self.assertTrue(match, f"no {pattern!r} behind\n{log[:at]}\n"
+                                   f"--- in\n{log[at:]}")
+            at = match.end()
+
+
+COUNT = [rf"\] {i}$" for i in range(1, 6)]
+RESPONSE = r"\] <Response \[200 OK\]>$"
+
+
+class Inline(ViewCase):
+    def test_index(self):
+        web = self.start()
+        self.timed(web, "/", "Hello, async C!")
+
+    def test_detached_answers_first(self):
+        """Both at the same time, in a front each: their logs are apart."""
+        paths = {"/async/": "Non-blocking HTTP request",
+                 "/sync_to_async/":
+                 "Non-blocking HTTP request (via sync_to_async)"}
+        webs = {path: self.start() for path in paths}
+        for path, text in paths.items():
+            took = self.timed(webs[path], path, text)
+            self.assertLess(took, 0.5 * SLOWNESS, path)
+            # A thread sleeps or a coroutine does; the loop does not.
+            took = self.timed(webs[path], "/", "Hello, async C!")
+            self.assertLess(took, 0.5 * SLOWNESS, path)
+        for path, web in webs.items():
+            web.wait_for_line(RESPONSE, 10)
+            self.said(web, f'"GET {path} HTTP/1.1" 200', *COUNT, RESPONSE)
+            self.assertNotIn("blocked the loop", web.log())
+        self.assertEqual(len(self.upstream.requests), 2)
+
+    def test_upstream_that_fails_is_not_a_crash(self):
+        web = self.start()
+        self.upstream.stop()
+        answer = web.http.get("/smoke_some_meats/")
+        self.assertEqual(answer.status, 503)
+        self.assertEqual(answer.headers["Content-Type"],
+                         "application/problem+json")
+        self.assertEqual(web.http.get("/").status, 200)
+
+
+class Smoke(ViewCase):
+    def test_two_calls_at_once(self):
+        web = self.start()
+        begin = time.monotonic()
+        answer = web.http.get("/smoke_some_meats/")
+        took = time.monotonic() - begin
+        self.assertEqual(answer.status, 200)
+        match = re.fullmatch(r"Smoked 6 meats with (.+)!", answer.text())
+        self.assertTrue(match, answer)
+        self.assertGreaterEqual(took, 2)
+        self.assertLess(took, 2.5 * SLOWNESS)
+        sauce = re.escape(match.group(1))
+        self.said(web, r"\] Getting smokeables", r"\] Getting flavor",
+                  r"\] Returning flavor", r"\] Returning smokeable",
+                  r"\] Smoking some ribs\.\.\.$", rf"\] Applying the {sauce}",
+                  r"\] Ribs smoked\.$", r"\] Smoking some brisket",
+                  r"\] Sausage smoked\.$", '"GET /smoke_some_meats/')
+        self.assertEqual(web.log().count(" smoked."), 6)
+        self.assertEqual(len(self.upstream.requests), 2)
+
+    def test_a_hundred_at_once(self):
+        web = self.start()
+
+        def ask(_):
+            return Http(web.port).get("/smoke_some_meats/")
+        begin = time.monotonic()
+        with ThreadPoolExecutor(100) as pool:
+            answers = list(pool.map(ask, range(100)))
+        took = time.monotonic() - begin
+        self.assertEqual({answer.status for answer in answers}, {200})
+        self.assertLess(took, 2.5 * SLOWNESS)
+        self.assertEqual(len(self.upstream.requests), 200)
+
+
+class Burn(ViewCase):
+    def test_blocks_its_process_alone(self):
+        web = self.start(processes=2)
+        with ThreadPoolExecutor(1) as pool:
+            burning = pool.submit(self.timed, web, "/burn_some_meats/",
+                                  "Burned some meats.")
+            # The kernel spreads connections over both processes: those that
+            # come to the other one are answered at once.
+            begin = time.monotonic()
+            quick = 0
+            while quick < 5 and time.monotonic() - begin < 4:
+                try:
+                    quick += Http(web.port, timeout=0.3).get("/").status == 200
+                except TimeoutError:
+                    pass
+            self.assertEqual(quick, 5, "nobody else was answered")
+            self.assertFalse(burning.done())
+            took = burning.result()
+        self.assertGreaterEqual(took, 5)
+        self.assertLess(took, 6 * SLOWNESS)
+        line = web.wait_for_line(
+            r"warn .* blocked the loop for (5\d\d\d) ms: (.*)", 5)
+        for cure in ("sync view", "thread", "job"):
+            self.assertIn(cure, line.group(2))
+
+
+if __name__ == "__main__":
+    unittest.main()
