@@ -8,8 +8,8 @@
 #include "base/log.h"
 
 static const struct command *const commands[] = {
-    &cmd_enqueue, &cmd_job,    &cmd_queues, &cmd_tasks,
-    &cmd_doctor,  &cmd_health, &cmd_bench,
+    &cmd_enqueue, &cmd_job,    &cmd_queues, &cmd_schedules,
+    &cmd_tasks,   &cmd_doctor, &cmd_health, &cmd_bench,
 };
 
 int

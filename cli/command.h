@@ -30,6 +30,7 @@ struct command {
 extern const struct command cmd_enqueue;
 extern const struct command cmd_job;
 extern const struct command cmd_queues;
+extern const struct command cmd_schedules;
 extern const struct command cmd_tasks;
 extern const struct command cmd_doctor;
 extern const struct command cmd_health;

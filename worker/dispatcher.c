@@ -301,6 +301,7 @@ stop(struct dispatcher *d, bool hurry)
     d->stopping = true;
     d->hurry |= hurry;
     wake_disconnect(d);
+    scheduler_stop(d->scheduler);
     /* The sleeper may have been given a token that is lost with it: a call
      * that claims nothing leaves another, if there is work for others. */
     for (size_t i = 0; i < d->sources_len; i++)
@@ -455,6 +456,7 @@ connect_all(struct dispatcher *d, struct error *err)
         return st;
     d->queues = queues_new(d->rds, d->loop, NULL);
     add_sources(d, queues, n);
+    d->scheduler = scheduler_new(d);
     return ST_OK;
 }
 
@@ -510,6 +512,7 @@ dispose(struct dispatcher *d)
     event_free(d->bell_event);
     d->leaving = true;
     wake_disconnect(d);
+    scheduler_stop(d->scheduler);
     drop_calls(d);
     drop_list(d, &d->waiting);
     for (size_t i = 0; i < d->lanes_len; i++)
@@ -528,8 +531,9 @@ dispose(struct dispatcher *d)
     loop_timer_stop(&d->sleep_pause);
     queues_free(d->queues);
     rds_free(d->rds);
-    while (d->greeting)
+    while (d->greeting || scheduler_busy(d->scheduler))
         loop_turn(d->loop, 0);
+    scheduler_free(d->scheduler);
     loop_free(d->loop);
     free(d->lanes);
     free(d);

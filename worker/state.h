@@ -9,6 +9,7 @@
  *   renew.c       leases
  *   wake.c        sleeping in Redis while there is nothing to do
  *   beat.c        the heartbeat, and what is said at start and end
+ *   scheduler.c   fires what is due
  *
  * All of it belongs to the dispatcher's loop. Times are monotonic ms. */
 #ifndef WORKER_STATE_H
@@ -23,6 +24,7 @@
 #include "lines.h"
 #include "queue/queue.h"
 #include "queue/registry.h"
+#include "scheduler.h"
 #include "weights.h"
 
 enum {
@@ -195,6 +197,7 @@ struct dispatcher {
     struct rds_call beat_call;
     bool beat_busy;
     struct loop_timer beat_timer;
+    struct scheduler *scheduler;
     struct rds_call leave_call;
 
     bool announced; /* "ready" was logged */

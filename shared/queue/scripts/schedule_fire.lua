@@ -1,0 +1,163 @@
+#!lua
+-- schedule_fire: enqueue the jobs of schedules that are due, each time once.
+--
+-- KEYS[1] schedules HASH  name -> JSON: {"version":N,...,"record":"..."}
+-- KEYS[2] fires     ZSET  name -> when it fires next (ms, this server's clock)
+-- KEYS[3] fired     HASH  name -> see below
+-- KEYS[4] jobs      HASH  local id -> record
+-- KEYS[5] state     HASH  local id -> state
+-- KEYS[6] gone      ZSET  local id -> when it was forgotten
+-- KEYS[7] stats     HASH  counters
+-- KEYS[8] wake      LIST  at most one token: "there may be ready jobs"
+-- KEYS[9] meta      HASH  settings of the queue
+-- KEYS[10..19]      ready LISTs, priority 9 first
+-- ARGV  per schedule: name, version, the nominal time that `fired` says, the next
+--       nominal time, when that is fired ("-" and "-": never), how many steps,
+--       and per step: nominal time, when it is fired, and 0; or the first nominal
+--       time that was missed, any number, and how many were missed
+--
+-- The text in fired: "<nominal> <buffered> <last job>\n", where nominal is the
+-- next time that nobody has dealt with ("-": none), buffered the nominal time of
+-- a fire that waits for the end of the last job (0: none), last job a local id
+-- ("-": none); then the newest 20 fires, the newest last, each a line "<nominal>
+-- <when> <what> <word>": what is
+--   e enqueued    word is the job's local id
+--   t triggered   by hand, the same
+--   s skipped     the job before had not ended; word "-"
+--   m missed      word is how many times, from nominal on
+--   c closed      the queue takes no jobs; word "-"
+--
+-- Returns {now, first, n, ...}: first is 1 when these are the queue's first jobs
+-- ever; n per schedule: how many jobs were stored, or -1: it has changed, somebody
+-- else was faster, or it is not due yet. Nothing of that schedule was changed
+-- then: a fire is a compare-and-set on version and nominal time, judged by this
+-- server's clock. The job's id follows from schedule and nominal time.
+-- include: clock
+local schedules, fires, fired = KEYS[1], KEYS[2], KEYS[3]
+local jobs, state, gone, stats = KEYS[4], KEYS[5], KEYS[6], KEYS[7]
+local wake, meta = KEYS[8], KEYS[9]
+local HISTORY_MAX = 20
+local RECHECK_MIN, RECHECK_MAX = 250, 15000 -- ms, while a fire waits
+
+local call, match = redis.call, string.match
+-- A key of the wrong type is an error before the first write.
+for _, key in ipairs({jobs, state, stats}) do
+    call('HLEN', key)
+end
+call('ZCARD', gone)
+local token = call('LLEN', wake)
+local closed = call('HGET', meta, 'closed') == '1'
+for k = 10, 19 do
+    call('LLEN', KEYS[k])
+end
+
+local stored, waiting = 0, false
+-- include: schedule_job
+
+-- What the text of one schedule says, and what becomes of it.
+local function open(name, score)
+    local text = call('HGET', fired, name)
+    local nominal, buffered, last, lines =
+        match(text or score .. ' 0 -\n', '^(%S+) (%d+) (%S+)\n(.*)$')
+    return {nominal = nominal, buffered = tonumber(buffered), last = last,
+            lines = lines}
+end
+
+local function remember(s, nominal, what, word)
+    local _, n = string.gsub(s.lines, '\n', '')
+    if n >= HISTORY_MAX then
+        s.lines = match(s.lines, '^[^\n]*\n(.*)$')
+    end
+    s.lines = s.lines .. nominal .. ' ' .. now_text .. ' ' .. what .. ' ' ..
+        word .. '\n'
+end
+
+local function enqueue(name, s, definition, nominal)
+    if closed then
+        remember(s, nominal, 'c', '-')
+        return 0
+    end
+    local id = schedule_job_id(name, nominal)
+    local fresh = schedule_job_store(id, definition.record)
+    remember(s, nominal, 'e', id)
+    s.last = id
+    return fresh and 1 or 0
+end
+
+local function step(name, s, definition, nominal)
+    if definition.overlap == 'allow' or not schedule_job_active(s.last) then
+        return enqueue(name, s, definition, nominal)
+    end
+    if definition.overlap == 'buffer' and s.buffered == 0 then
+        s.buffered = tonumber(nominal)
+    else
+        remember(s, nominal, 's', '-')
+    end
+    return 0
+end
+
+-- The steps stand in ARGV[a + 6] and behind.
+local function fire(a)
+    local name, steps = ARGV[a], tonumber(ARGV[a + 5])
+    local text = call('HGET', schedules, name)
+    local score = call('ZSCORE', fires, name)
+    if not text or not score or tonumber(score) > now then
+        return -1
+    end
+    local s = open(name, score)
+    if s.nominal ~= ARGV[a + 2] or
+        match(text, '^{"version":(%d+)') ~= ARGV[a + 1] then
+        return -1
+    end
+    for i = 0, steps - 1 do
+        local b = a + 6 + 3 * i
+        if ARGV[b + 2] == '0' and tonumber(ARGV[b + 1]) > now then
+            return -1
+        end
+    end
+    local definition = cjson.decode(text)
+    local n = 0
+    if s.buffered > 0 and not schedule_job_active(s.last) then
+        local nominal = string.format('%d', s.buffered)
+        s.buffered = 0
+        n = n + enqueue(name, s, definition, nominal)
+    end
+    for i = 0, steps - 1 do
+        local b = a + 6 + 3 * i
+        if ARGV[b + 2] == '0' then
+            n = n + step(name, s, definition, ARGV[b])
+        else
+            remember(s, ARGV[b], 'm', ARGV[b + 2])
+        end
+    end
+    local at = tonumber(ARGV[a + 4])
+    if s.buffered > 0 then
+        -- The longer it has waited, the less often somebody looks.
+        local wait = math.floor((now - s.buffered) / 8)
+        wait = now + math.min(math.max(wait, RECHECK_MIN), RECHECK_MAX)
+        at = at and math.min(at, wait) or wait
+    end
+    if at then
+        call('ZADD', fires, string.format('%d', at), name)
+    else
+        call('ZREM', fires, name)
+    end
+    call('HSET', fired, name,
+         string.format('%s %d %s\n', ARGV[a + 3], s.buffered, s.last) ..
+             s.lines)
+    return n
+end
+
+local answer = {now, 0}
+local a = 1
+while a <= #ARGV do
+    answer[#answer + 1] = fire(a)
+    a = a + 6 + 3 * tonumber(ARGV[a + 5])
+end
+if waiting and token == 0 then
+    call('RPUSH', wake, '1')
+end
+if stored > 0 and call('HINCRBY', stats, 'enqueued', stored) == stored then
+    answer[2] = 1
+end
+return answer

@@ -1,0 +1,49 @@
+#!lua
+-- schedule_trigger: enqueue a schedule's job now, whatever its times say, also
+-- while it is paused and while a job of it runs.
+--
+-- KEYS    as for schedule_fire
+-- ARGV[1] name   ARGV[2] the job's local id, new
+--
+-- Returns {now, first, stored}: stored is 1; 0 when there is no such schedule;
+-- -1 when the queue takes no jobs. Times and what is buffered stay as they are.
+-- include: clock
+local schedules, fired = KEYS[1], KEYS[3]
+local jobs, state, gone, stats = KEYS[4], KEYS[5], KEYS[6], KEYS[7]
+local wake, meta = KEYS[8], KEYS[9]
+local HISTORY_MAX = 20
+
+local call, match = redis.call, string.match
+for _, key in ipairs({jobs, state, stats}) do
+    call('HLEN', key)
+end
+call('ZCARD', gone)
+local token = call('LLEN', wake)
+for k = 10, 19 do
+    call('LLEN', KEYS[k])
+end
+local text = call('HGET', schedules, ARGV[1])
+local nominal, buffered, lines = match(call('HGET', fired, ARGV[1]) or '',
+                                       '^(%S+) (%d+) %S+\n(.*)$')
+if not text or not nominal then
+    return {now, 0, 0}
+end
+if call('HGET', meta, 'closed') == '1' then
+    return {now, 0, -1}
+end
+
+local stored, waiting = 0, false
+-- include: schedule_job
+schedule_job_store(ARGV[2], cjson.decode(text).record)
+local _, n = string.gsub(lines, '\n', '')
+if n >= HISTORY_MAX then
+    lines = match(lines, '^[^\n]*\n(.*)$')
+end
+call('HSET', fired, ARGV[1],
+     nominal .. ' ' .. buffered .. ' ' .. ARGV[2] .. '\n' .. lines .. now_text ..
+         ' ' .. now_text .. ' t ' .. ARGV[2] .. '\n')
+if waiting and token == 0 then
+    call('RPUSH', wake, '1')
+end
+local total = stored > 0 and call('HINCRBY', stats, 'enqueued', stored)
+return {now, total == stored and 1 or 0, 1}
