@@ -14,6 +14,7 @@ extern const struct rds_script script_list;
 extern const struct rds_script script_log;
 extern const struct rds_script script_logs;
 extern const struct rds_script script_progress;
+extern const struct rds_script script_purge;
 extern const struct rds_script script_renew;
 extern const struct rds_script script_schedule_delete;
 extern const struct rds_script script_schedule_due;

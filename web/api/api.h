@@ -38,6 +38,7 @@ struct api {
     bool draining;
     bool foreign;        /* Redis holds another schema: enqueue nothing */
     unsigned batches;    /* under way */
+    unsigned operations; /* under way, OPERATIONS_MAX */
     int64_t bodies;      /* bytes that they may hold, API_BODIES_MAX */
     struct list waiters; /* struct api_waiter: who holds a connection open */
     struct endpoint endpoints[API_ENDPOINTS_MAX];
@@ -105,6 +106,11 @@ http_handler jobs_control_release; /* POST /v1/jobs/{id}:release */
 http_handler jobs_control_edit;    /* PATCH /v1/jobs/{id} */
 http_handler jobs_control_delete;  /* DELETE /v1/jobs/{id} */
 http_handler jobs_logs;            /* GET /v1/jobs/{id}/logs */
+http_handler jobs_bulk_retry;      /* POST /v1/jobs:retry */
+http_handler jobs_bulk_cancel;     /* POST /v1/jobs:cancel */
+http_handler jobs_bulk_delete;     /* POST /v1/jobs:delete */
+http_handler jobs_bulk_purge;      /* POST /v1/queues/{queue}:purge */
+http_handler operations_show;      /* GET /v1/operations/{id} */
 http_handler tasks_list;           /* GET /v1/tasks */
 http_handler queues_list;          /* GET /v1/queues */
 http_handler queues_show;          /* GET /v1/queues/{queue} */

@@ -25,7 +25,6 @@
 -- Invariants: those of work.lua; what is refused changes nothing. An entry that
 -- leaves the middle of a ready list stays there and is counted in `stale`, so no
 -- step looks through a list. allow-oom: cancelling makes room.
-local GONE_MAX = 10000
 local HISTORY_MAX = 20
 
 local call, sub, byte, match = redis.call, string.sub, string.byte, string.match
@@ -34,6 +33,7 @@ local prefix, queue = match(base, '^(.*):{(.*)}:$')
 local jobs, state = KEYS[1], base .. 'state'
 local verb, id = ARGV[1], ARGV[2]
 -- include: clock
+-- include: let_go
 
 local record = call('HGET', jobs, id)
 if not record then
@@ -69,7 +69,7 @@ if ARGV[3] == '1' and
 end
 
 local function option(letter)
-    return match(head, ' ' .. letter .. '(%S*)', #match(head, '^%S+ %S+ %S+'))
+    return option_of(head, letter)
 end
 
 -- ---- the state text ----
@@ -159,12 +159,6 @@ local function leave()
 end
 
 local hold, ttl, unique = match(option('u') or '', '^(%a),(%d+),(.*)$')
-local function unlock()
-    if unique and call('HGET', base .. 'unique', unique) == id then
-        call('HDEL', base .. 'unique', unique)
-        call('ZREM', base .. 'unlocks', unique)
-    end
-end
 -- Another job that has its key, or nil.
 local function rival()
     local holder = unique and call('HGET', base .. 'unique', unique)
@@ -211,42 +205,12 @@ local function make_ready(new)
     wake()
 end
 
-local function tell()
-    for channel in string.gmatch(call('HGET', base .. 'waits', id) or '', '%S+') do
-        call('PUBLISH', channel, id)
-    end
-    call('HDEL', base .. 'waits', id)
-end
-
--- Its children hear of it through the outbox, since they may live elsewhere.
-local function tell_children(letter)
-    local full = queue .. '.' .. id
-    local children = string.gsub(option('o') or '', ',', ' ') .. ' ' ..
-        (call('HGET', base .. 'children', id) or '')
-    for child in string.gmatch(children, '%S+') do
-        call('XADD', base .. 'outbox', '*', 'kind', 'end', 'to', child, 'from',
-             full, 'code', letter, 'result', '')
-    end
-    call('HDEL', base .. 'children', id)
-    call('DEL', base .. 'in:' .. id)
-end
-
 local function note(letter)
     local watched = tonumber(call('HGET', base .. 'meta', 'watched') or 0)
     if watched > now then
         call('XADD', base .. 'events', 'MAXLEN', '~', 1000, '*', 'e',
              id .. ' ' .. letter .. ' ' .. s.attempt .. '\n')
     end
-end
-
-local function forget()
-    for _, name in ipairs({'jobs', 'state', 'results', 'progress', 'logged',
-                           'cancels'}) do
-        call('HDEL', base .. name, id)
-    end
-    call('DEL', base .. 'log:' .. id)
-    call('ZADD', base .. 'gone', now_text, id)
-    call('ZREMRANGEBYRANK', base .. 'gone', 0, -GONE_MAX - 1)
 end
 
 -- ---- the verbs ----
@@ -272,19 +236,19 @@ if verb == 'cancel' then
     put('C', true)
     local keep = option('k') or '3600000'
     if keep == '0' then
-        forget()
+        forget({id})
     else
         call('ZADD', base .. 'done', string.format('%d', now + keep), id)
         call('HINCRBY', base .. 'stats', 'kept', 1)
     end
     call('HINCRBY', base .. 'stats', 'cancelled', 1)
-    unlock()
+    release_key(id, head)
     if hold == 'e' then
         call('HSET', base .. 'unique', unique, id)
         call('ZADD', base .. 'unlocks', now + ttl, unique)
     end
-    tell()
-    tell_children('C')
+    tell_waiters(id)
+    tell_children(id, head, 'C')
     note('C')
     return {'done', known_as}
 end
@@ -294,11 +258,11 @@ if verb == 'delete' then
         return {'state', 'R'}
     end
     leave()
-    forget()
-    unlock()
-    tell()
+    forget({id})
+    release_key(id, head)
+    tell_waiters(id)
     if waits or code == 'Q' then
-        tell_children('C')
+        tell_children(id, head, 'C')
     end
     note('-')
     return {'done', known_as}

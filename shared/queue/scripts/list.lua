@@ -6,7 +6,8 @@
 --                ended (all of done), or of those: succeeded, cancelled, expired
 -- ARGV[2] limit, 1..1000
 -- ARGV[3] where to go on: '', or what stood beside an id in the page before
--- ARGV[4] 1: with the first line of each record
+-- ARGV[4] 1: with the first line of each record; a page of ended jobs may then be
+--         longer than limit, by the rest of a group
 --
 -- Returns {next, id, cursor, head, id, cursor, head, ...}: next is where the page
 -- after this one begins, '' at the end. A page may hold fewer than limit, even
@@ -87,7 +88,7 @@ local function walk_set(key, up, each)
                 return answer[3 * found]
             end
             at, looked = at + 1, looked + 1
-            if found == limit or looked >= LOOK_MAX then
+            if found >= limit or looked >= LOOK_MAX then
                 return at < call('ZCARD', key) and here or ''
             end
         end
@@ -95,7 +96,9 @@ local function walk_set(key, up, each)
 end
 
 -- A member of done is many ids: a page may end between them. Behind the word
--- of a cursor stands how many of its group were looked at.
+-- of a cursor stands how many of its group were looked at. With heads a page goes
+-- on to the end of a group: whoever takes ids out of it makes another group of
+-- it, which no cursor within could find again.
 local function ended_page()
     local codes = {succeeded = 'S', cancelled = 'C', expired = 'X'}
     local code = codes[wanted]
@@ -104,7 +107,7 @@ local function ended_page()
         for id in string.gmatch(member, '%S+') do
             n = n + 1
             if n > (skip or 0) then
-                if found == limit then
+                if found >= limit and not heads then
                     return false
                 end
                 looked = looked + 1
@@ -124,7 +127,7 @@ local function ended_page()
         if same and match(same, '^%S*') == word then
             group(same, 'z' .. score .. ',' .. word, tonumber(skip))
         end
-        if found == limit then
+        if found >= limit then
             return answer[3 * found]
         end
     end

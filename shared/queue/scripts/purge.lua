@@ -1,0 +1,169 @@
+#!lua flags=allow-oom
+-- purge: remove jobs of one place of a queue, some at a time.
+--
+-- KEYS[1] jobs  HASH  id -> record; gives the names of all other keys
+-- ARGV[1] place  ready, scheduled, retrying, blocked, dead, quarantined, ended
+-- ARGV[2] how many at most, 1..500 (a group of ended jobs is removed as a whole)
+--
+-- Returns {removed, left}: left is 1 while the place holds more.
+--
+-- Invariants: those of work.lua. What waits and is removed counts as cancelled for
+-- its children; unique keys are free, who waits for an end hears of it. Jobs that
+-- run are never touched. allow-oom: it makes room.
+local call, sub, byte, match = redis.call, string.sub, string.byte, string.match
+local base = sub(KEYS[1], 1, -5)
+local queue = match(base, '{(.*)}:$')
+local place, most = ARGV[1], tonumber(ARGV[2])
+-- include: clock
+-- include: let_go
+
+for _, name in ipairs({'jobs', 'state', 'results', 'progress', 'stats', 'waits',
+                       'unique', 'cancels', 'logged', 'children', 'stale',
+                       'turns'}) do
+    call('HLEN', base .. name)
+end
+for _, name in ipairs({'due', 'retrying', 'blocked', 'dead', 'done', 'gone',
+                       'quarantined', 'unlocks'}) do
+    call('ZCARD', base .. name)
+end
+
+local ids, left = {}, 0
+local looked = 0
+
+-- Entries taken off a list: those that count no more are only struck off.
+local function take(entries)
+    for _, entry in ipairs(entries) do
+        if call('HEXISTS', base .. 'stale', entry) == 1 then
+            if call('HINCRBY', base .. 'stale', entry, -1) <= 0 then
+                call('HDEL', base .. 'stale', entry)
+            end
+        else
+            ids[#ids + 1] = sub(entry, 2)
+        end
+    end
+end
+
+local function purge_key(field)
+    local list = base .. 'key:' .. field
+    local popped = call('LPOP', list, most - #ids)
+    take(popped or {})
+    looked = looked + #(popped or {})
+    return call('EXISTS', list) == 1
+end
+
+local function purge_ready()
+    for d = 9, 0, -1 do
+        local list = base .. 'ready:' .. d
+        while #ids < most and looked < 2 * most do
+            local popped = call('LPOP', list, most - #ids)
+            if not popped or #popped == 0 then
+                break
+            end
+            looked = looked + #popped
+            for _, entry in ipairs(popped) do
+                if byte(entry, 2) ~= 61 then
+                    take({entry})
+                else -- the turn of a limit key: its jobs go with it
+                    local field = d .. sub(entry, 3)
+                    if #ids < most and not purge_key(field) then
+                        call('HDEL', base .. 'turns', field)
+                    else
+                        call('RPUSH', list, entry)
+                    end
+                end
+            end
+        end
+        if call('EXISTS', list) == 1 then
+            return 1
+        end
+    end
+    -- Keys whose turn lies elsewhere: at a limit. Their marks go when they come.
+    local scan = call('HSCAN', base .. 'turns', '0', 'COUNT', 100)
+    for i = 1, #scan[2], 2 do
+        local field = scan[2][i]
+        if #ids >= most then
+            return 1
+        end
+        if not purge_key(field) then
+            call('HDEL', base .. 'turns', field)
+            call('ZREM', base .. 'due', sub(field, 1, 1) .. '=' .. sub(field, 2))
+        end
+    end
+    return call('HLEN', base .. 'turns') > 0 and 1 or 0
+end
+
+local function purge_set(key, entries)
+    local popped = call('ZPOPMIN', base .. key, most)
+    for i = 1, #popped, 2 do
+        if not entries then
+            ids[#ids + 1] = popped[i]
+        elseif byte(popped[i], 2) == 61 then
+            looked = looked + 1
+            call('ZADD', base .. key, popped[i + 1], popped[i])
+        else
+            ids[#ids + 1] = sub(popped[i], 2)
+        end
+    end
+    return call('ZCARD', base .. key) > looked and 1 or 0
+end
+
+local function purge_ended()
+    while #ids < most do
+        local group = call('ZPOPMIN', base .. 'done')
+        if #group == 0 then
+            break
+        end
+        for id in string.gmatch(group[1], '%S+') do
+            ids[#ids + 1] = id
+        end
+    end
+    call('HINCRBY', base .. 'stats', 'kept', -#ids)
+    return call('EXISTS', base .. 'done')
+end
+
+local waited = place == 'ready' or place == 'scheduled' or place == 'retrying' or
+    place == 'blocked'
+if place == 'ready' then
+    left = purge_ready()
+elseif place == 'ended' then
+    left = purge_ended()
+elseif place == 'dead' or place == 'quarantined' then
+    left = purge_set(place, false)
+elseif waited then
+    left = purge_set(place == 'scheduled' and 'due' or place, true)
+else
+    return redis.error_reply('ERR purge knows no place ' .. place)
+end
+
+local removed = 0
+local waits = call('HLEN', base .. 'waits') > 0
+local children = call('HLEN', base .. 'children') > 0
+for first = 1, #ids, 500 do
+    local some = {unpack(ids, first, math.min(first + 499, #ids))}
+    local records = call('HMGET', KEYS[1], unpack(some))
+    local bytes = 0
+    for i, id in ipairs(some) do
+        local record = records[i]
+        if record then
+            removed = removed + 1
+            local head = match(record, '^[^\n]*')
+            bytes = bytes + #record - #head - 1
+            if byte(record, 3) == 43 then
+                release_key(id, head)
+            end
+            if (waited or place == 'quarantined') and
+                (children or byte(record, 3) == 43) then
+                tell_children(id, head, 'C')
+            end
+            if waits then
+                tell_waiters(id)
+            end
+        end
+    end
+    if waited and place ~= 'blocked' and
+        call('HEXISTS', base .. 'stats', 'bytes') == 1 then
+        call('HINCRBY', base .. 'stats', 'bytes', -bytes)
+    end
+    forget(some)
+end
+return {removed, left}

@@ -1,0 +1,201 @@
+"""Work on many jobs over HTTP: filters, dry run, rate, purge, a process that dies
+half way."""
+
+import os
+import signal
+import time
+import unittest
+
+from pitharness import children_of, wait_until
+from pitscripts import check, done, ended, job
+from test_api_control import ControlCase
+
+
+class OperationCase(ControlCase):
+    def start(self, path, body, status=202):
+        answer = self.http.post(path, body)
+        self.assertEqual(answer.status, status, answer)
+        self.assertEqual(answer.headers["Location"],
+                         answer.json()["links"]["self"])
+        return answer.headers["Location"]
+
+    def show(self, path):
+        return self.http.get(path).json()
+
+    def finish(self, path, body):
+        """The operation at its end."""
+        where = self.start(path, body)
+        return wait_until(
+            lambda: (lambda one: one["state"] != "running" and one)(
+                self.show(where)), 20, "the operation to end")
+
+    def counts(self, operation):
+        return [operation[name]
+                for name in ("state", "matched", "done", "refused")]
+
+    def fill_dead(self, n, **kwargs):
+        for first in range(0, n, 50):
+            self.queue.enqueue(*[job(f"d{i:04d}", **kwargs)
+                                 for i in range(first, min(n, first + 50))])
+            claimed = self.claim(50)
+            self.queue.work(finishes=[ended("f", one, -1) for one in claimed])
+
+
+class Bulk(OperationCase):
+    def test_retry_all_dead(self):
+        self.fill_dead(200)
+        one = self.finish("/v1/jobs:retry", {"queue": "q", "state": "dead"})
+        self.assertEqual(self.counts(one), ["done", 200, 200, 0])
+        self.assertEqual(one["seen"], 200)
+        self.assertEqual(one["filter"], {"queue": "q", "state": "dead"})
+        self.assertTrue(one["ended_at"])
+        self.assertEqual(set(check(self.queue).values()), {"ready"})
+
+    def test_dry_run_changes_nothing(self):
+        self.fill_dead(70)
+        before = self.queue.snapshot()
+        one = self.finish("/v1/jobs:delete", {"queue": "q", "state": "dead",
+                                              "dry_run": True})
+        self.assertEqual(self.counts(one), ["done", 70, 0, 0])
+        after = {key: value for key, value in self.queue.snapshot().items()
+                 if not key.startswith("pit:operation:")}
+        self.assertEqual(after, before)
+
+    def test_filters(self):
+        self.queue.enqueue(
+            job("a", options=" gx,nightly"), job("b", options=" gnightlyx"),
+            job("c", options=" gnightly"),
+            job("d", created=self.queue.now(), options=" gnightly"))
+        one = self.finish("/v1/jobs:cancel", {
+            "queue": "q", "state": ["ready", "scheduled"], "tag": "nightly",
+            "older_than": "1h", "task": "noop", "reason": "obsolete"})
+        self.assertEqual(self.counts(one), ["done", 2, 2, 0])
+        self.assertEqual(one["seen"], 4)
+        self.assertEqual(self.places(), {"a": "done", "b": "ready",
+                                         "c": "done", "d": "ready"})
+        self.assertIn('"obsolete"', self.queue.get("a").state)
+        one = self.finish("/v1/jobs:cancel", {"queue": "q", "state": "ready",
+                                              "task": "other"})
+        self.assertEqual(self.counts(one), ["done", 0, 0, 0])
+
+    def places(self):
+        return check(self.queue)
+
+    def test_limit_and_ids(self):
+        self.queue.enqueue(*[job(f"j{n}") for n in range(9)])
+        one = self.finish("/v1/jobs:delete", {"queue": "q", "state": "ready",
+                                              "limit": 4})
+        self.assertEqual(self.counts(one), ["done", 4, 4, 0])
+        one = self.finish("/v1/jobs:delete",
+                          {"ids": ["q.j0", "q.j1", "q.never"]})
+        self.assertEqual(self.counts(one), ["done", 3, 2, 1])
+        self.assertEqual(sorted(self.places()), ["j2", "j3", "j4"])
+
+    def test_ended_jobs_in_groups(self):
+        for first in range(0, 180, 60):
+            self.queue.enqueue(*[job(f"e{n:03d}", options=" k3600000")
+                                 for n in range(first, first + 60)])
+            claimed = self.claim(60)
+            self.queue.work(finishes=[
+                done(one, keep=3600000) if n % 3 else
+                ended("x", one, keep=3600000) for n, one in enumerate(claimed)])
+        one = self.finish("/v1/jobs:retry", {"queue": "q",
+                                             "state": "cancelled"})
+        self.assertEqual(self.counts(one), ["done", 60, 60, 0])
+        one = self.finish("/v1/jobs:delete", {"queue": "q", "state": "ended"})
+        self.assertEqual(self.counts(one), ["done", 120, 120, 0])
+        self.assertEqual(list(self.places().values()), ["ready"] * 60)
+
+    def test_rate(self):
+        self.fill_dead(200)
+        began = time.monotonic()
+        one = self.finish("/v1/jobs:retry", {"queue": "q", "state": "dead",
+                                             "rate": "200/s"})
+        self.assertEqual(self.counts(one), ["done", 200, 200, 0])
+        self.assertGreater(time.monotonic() - began, 0.9)
+
+    def test_refused(self):
+        for body, pointer in (
+                ({}, "/queue"), ({"queue": "q"}, "/state"),
+                ({"queue": "q", "state": "odd"}, "/state"),
+                ({"queue": "q", "state": []}, "/state"),
+                ({"queue": "q", "state": ["dead", "dead"]}, "/state"),
+                ({"queue": "q", "state": "running"}, "/state"),
+                ({"queue": "a b", "state": "dead"}, "/queue"),
+                ({"queue": "q", "state": "dead", "limit": 0}, "/limit"),
+                ({"queue": "q", "state": "dead", "rate": "x"}, "/rate"),
+                ({"queue": "q", "state": "dead", "colour": 1}, "/colour"),
+                ({"ids": []}, "/ids"), ({"ids": ["nodot"]}, "/ids/0"),
+                ({"ids": ["q.a", 7]}, "/ids/1"),
+                ({"ids": ["q.a"], "queue": "q"}, "/queue")):
+            self.refuse("POST", "/v1/jobs:delete", 400, "invalid-request",
+                        pointer, json=body)
+        self.refuse("GET", "/v1/operations/nope", 404, "not-found")
+        self.refuse("GET", "/v1/operations/01ARZ3NDEKTSV4RRFFQ69G5FAV", 404,
+                    "not-found")
+
+
+class Purge(OperationCase):
+    def test_all_that_waits(self):
+        self.queue.enqueue(*[job(f"r{n:03d}") for n in range(100)])
+        self.queue.enqueue(*[job(f"s{n:03d}", where="+60000")
+                             for n in range(100)])
+        one, two = self.claim(2)
+        self.queue.work(finishes=[ended("f", one, 60000)])
+        one = self.finish("/v1/queues/q:purge", {"confirm": "q"})
+        self.assertEqual(self.counts(one), ["done", 199, 199, 0])
+        self.assertEqual(check(self.queue), {two.id: "leased"})
+        self.assertEqual(self.http.get("/v1/jobs/q.r099").status, 410)
+
+    def test_named_states_and_what_is_left(self):
+        self.fill_dead(60)
+        self.queue.enqueue(job("keep"), job("gone", options=" ur,0,K",
+                                            flag="+"))
+        self.client.hset(self.queue.key("unique"), "K", "gone")
+        self.queue.cancel("gone")
+        self.finish("/v1/queues/q:purge", {"confirm": "q",
+                                           "state": ["dead", "ended"]})
+        self.assertEqual(check(self.queue), {"keep": "ready"})
+        self.finish("/v1/queues/q:purge", {"confirm": "q"})
+        left = {key.rpartition("}:")[2] for key in self.client.keys("*")
+                if "}:" in key}
+        self.assertLessEqual(left, {"gone", "stats", "wake", "meta"})
+
+    def test_must_be_confirmed(self):
+        for body in ({}, {"confirm": "Q"}, {"confirm": ""}):
+            self.refuse("POST", "/v1/queues/q:purge", 400, "invalid-request",
+                        "/confirm", json=body)
+        self.refuse("POST", "/v1/queues/q:purge", 400, "invalid-request",
+                    "/state", json={"confirm": "q", "state": "running"})
+
+
+class Death(OperationCase):
+    def test_the_rest_is_found_again(self):
+        self.fill_dead(300)
+        where = self.start("/v1/jobs:retry", {"queue": "q", "state": "dead",
+                                              "rate": "50/s"})
+        wait_until(lambda: self.client.zcard(self.queue.key("dead")) < 300)
+        process, = children_of(self.front.pid)
+        os.kill(process, signal.SIGKILL)
+        self.http.wait_status("/readyz", 200)
+        left = self.client.zcard(self.queue.key("dead"))
+        self.assertGreater(left, 0)
+        self.assertIn(self.show(where)["state"], ("running", "interrupted"))
+        one = self.finish("/v1/jobs:retry", {"queue": "q", "state": "dead"})
+        self.assertEqual(self.counts(one), ["done", left, left, 0])
+        self.assertEqual(len(check(self.queue)), 300)
+
+    def test_a_stop_says_interrupted(self):
+        self.fill_dead(300)
+        where = self.start("/v1/jobs:retry", {"queue": "q", "state": "dead",
+                                              "rate": "50/s"})
+        self.front.terminate()
+        self.front.assert_exit(0)
+        key = "pit:operation:" + where.rpartition("/")[2]
+        self.assertIn('"state":"interrupted"', self.client.get(key))
+
+
+del ControlCase
+
+if __name__ == "__main__":
+    unittest.main()
