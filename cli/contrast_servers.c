@@ -134,7 +134,7 @@ last_line(const struct contrast_servers *servers, const char *name, char *dst,
     while (file && fgets(line, sizeof line, file)) {
         line[strcspn(line, "\n")] = '\0';
         if (line[0])
-            snprintf(dst, size, "%s", line);
+            str_copy_to(str_c(line), dst, size);
     }
     if (file)
         fclose(file);
