@@ -6,13 +6,17 @@
 
 #include "async/rds.h"
 
+extern const struct rds_script script_attach;
 extern const struct rds_script script_control;
 extern const struct rds_script script_counts;
+extern const struct rds_script script_deliver;
 extern const struct rds_script script_enqueue;
+extern const struct rds_script script_flow;
 extern const struct rds_script script_get;
 extern const struct rds_script script_list;
 extern const struct rds_script script_log;
 extern const struct rds_script script_logs;
+extern const struct rds_script script_look;
 extern const struct rds_script script_progress;
 extern const struct rds_script script_purge;
 extern const struct rds_script script_renew;

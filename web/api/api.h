@@ -119,5 +119,9 @@ http_handler queues_pause;         /* POST /v1/queues/{queue}:pause */
 http_handler queues_resume;        /* POST /v1/queues/{queue}:resume */
 http_handler health_alive;         /* GET /healthz */
 http_handler health_ready;         /* GET /readyz */
+http_handler flows_post;           /* POST /v1/flows */
+http_handler flows_list;           /* GET /v1/flows */
+http_handler flows_show;           /* GET /v1/flows/{id} */
+http_handler flows_cancel;         /* POST /v1/flows/{id}:cancel */
 
 #endif

@@ -1,0 +1,211 @@
+#!lua flags=allow-oom
+-- deliver: tell jobs and flows of this queue that others have ended.
+--
+-- KEYS[1] jobs  HASH  id -> record; gives the names of all other keys
+-- ARGV  per message: local id of a job or a flow (with ":" behind it when nothing
+--       in the flow follows the job that ended), full id of who ended, its code
+--       (S succeeded, C cancelled, X expired, D dead), its result (JSON or
+--       empty). With an empty code nobody ended: look whether the job, stored a
+--       moment ago, still has something to wait for.
+--
+-- Returns how many jobs went on or were cancelled.
+--
+-- A job waits in `blocked` until `in:<local id>` (HASH, full id -> code and
+-- result) has as many members as its record's n says; then it is ready, or due
+-- when it has a delay or a time. With policy s the first parent that did not
+-- succeed cancels it. What comes for a job that is not there yet is kept for a
+-- day, a failure also as `stop:<local id>`. A message that comes twice changes
+-- nothing the second time. allow-oom, so that a full server can be drained.
+-- include: clock
+local KEEP_UNKNOWN = 86400000 -- ms
+local GONE_MAX = 10000
+
+local call, sub, match = redis.call, string.sub, string.match
+local base = sub(KEYS[1], 1, -5)
+local queue = match(base, '{(.*)}:$')
+local jobs, blocked, gone = KEYS[1], base .. 'blocked', base .. 'gone'
+local meta, wake, due = base .. 'meta', base .. 'wake', base .. 'due'
+local changed = 0
+
+-- Reads first: a key of the wrong type is an error before the first write.
+for _, name in ipairs({'jobs', 'state', 'stats', 'waits', 'unique', 'children',
+                       'turns'}) do
+    call('HLEN', base .. name)
+end
+for _, key in ipairs({blocked, gone, due, base .. 'done', base .. 'unlocks'}) do
+    call('ZCARD', key)
+end
+for priority = 0, 9 do
+    call('LLEN', base .. 'ready:' .. priority)
+end
+local token_there = call('LLEN', wake)
+call('XLEN', base .. 'outbox')
+local watched = tonumber(call('HGET', meta, 'watched') or 0) > now
+
+local notes = ''
+local function note(id, letter)
+    if watched then
+        notes = notes .. id .. ' ' .. letter .. ' 0\n'
+    end
+end
+
+local function wake_one()
+    if token_there == 0 then
+        call('RPUSH', wake, '1')
+        token_there = 1
+    end
+end
+
+local function option(record, letter)
+    local head = match(record, '^[^\n]*')
+    return match(head, ' ' .. letter .. '(%S*)', #match(head, '^%S+ %S+ %S+'))
+end
+
+-- To the end of its priority's list, or of its limit key's.
+local function make_ready(entry, record)
+    local digit = sub(entry, 1, 1)
+    local limit = match(option(record, 'l') or '', '^%d+,%d+,%d+,(.*)$')
+    if limit then
+        call('RPUSH', base .. 'key:' .. digit .. limit, entry)
+        if not call('HGET', base .. 'turns', digit .. limit) then
+            call('HSET', base .. 'turns', digit .. limit, 'r')
+            call('RPUSH', base .. 'ready:' .. digit, digit .. '=' .. limit)
+        end
+    else
+        call('RPUSH', base .. 'ready:' .. digit, entry)
+    end
+    wake_one()
+end
+
+-- All that it waited for is there. A delay counts from now.
+local function go_on(entry, id, record)
+    local delay = tonumber(option(record, 'd') or nil)
+    local at = tonumber(option(record, 'a') or nil)
+    changed = changed + 1
+    call('ZREM', blocked, entry)
+    if delay or (at and at > now) then
+        call('ZADD', due, delay and now + delay or at, entry)
+        wake_one() -- the worker's timer may be for a later time
+        note(id, 'N+')
+    else
+        make_ready(entry, record)
+        note(id, 'N')
+    end
+end
+
+local function tell_others(id, record)
+    local full = queue .. '.' .. id
+    local children = string.gsub(option(record, 'o') or '', ',', ' ') .. ' ' ..
+        (call('HGET', base .. 'children', id) or '')
+    for child in string.gmatch(children, '%S+') do
+        call('XADD', base .. 'outbox', '*', 'kind', 'end', 'to', child, 'from',
+             full, 'code', 'C', 'result', '')
+        wake_one() -- a worker sees the outbox
+    end
+    call('HDEL', base .. 'children', id)
+    for channel in string.gmatch(call('HGET', base .. 'waits', id) or '', '%S+') do
+        call('PUBLISH', channel, id)
+    end
+    call('HDEL', base .. 'waits', id)
+end
+
+local function unlock(id, record)
+    local hold, ttl, key = match(option(record, 'u') or '', '^(%a),(%d+),(.*)$')
+    if not key or call('HGET', base .. 'unique', key) ~= id then
+        return
+    end
+    if hold == 'e' then
+        call('ZADD', base .. 'unlocks', now + ttl, key)
+    else
+        call('HDEL', base .. 'unique', key)
+        call('ZREM', base .. 'unlocks', key)
+    end
+end
+
+-- It never will run: a parent did not succeed.
+local function cancel(entry, id, record, parent)
+    local keep = tonumber(option(record, 'k') or 3600000)
+    changed = changed + 1
+    call('ZREM', blocked, entry)
+    call('DEL', base .. 'in:' .. id)
+    if keep == 0 then
+        call('HDEL', jobs, id)
+        call('ZADD', gone, now_text, id)
+        call('ZREMRANGEBYRANK', gone, 0, -GONE_MAX - 1)
+    else
+        call('HSET', base .. 'state', id, 'C - 0 0 0 0 - 0 ' .. now_text ..
+             '\n0 x ' .. now_text .. ' ' .. now_text .. ' - "' .. parent ..
+             ' did not succeed"\n')
+        call('ZADD', base .. 'done', string.format('%d', now + keep), id)
+        call('HINCRBY', base .. 'stats', 'kept', 1)
+    end
+    call('HINCRBY', base .. 'stats', 'cancelled', 1)
+    unlock(id, record)
+    tell_others(id, record)
+    note(id, 'C')
+end
+
+-- A job of a flow has ended; @last: nothing in the flow follows it.
+local function count(key, from, code, last)
+    if code == '' or call('HSETNX', key, from, code) == 0 then
+        return
+    end
+    if last and code ~= 'S' then
+        call('HSET', key, 'failed', '1')
+    end
+    if call('HINCRBY', key, 'left', -1) == 0 then
+        call('HSET', key, 'ended', now_text)
+        call('PEXPIRE', key, call('HGET', key, 'keep'))
+    end
+end
+
+-- For a job that is not there: it may be on its way.
+local function keep_for_later(id, from, code, result)
+    local inputs = base .. 'in:' .. id
+    if code == '' or call('ZSCORE', gone, id) then
+        return
+    end
+    call('HSETNX', inputs, from, code .. result)
+    call('PEXPIRE', inputs, KEEP_UNKNOWN)
+    if code ~= 'S' then
+        call('SET', base .. 'stop:' .. id, from, 'PX', KEEP_UNKNOWN)
+    end
+end
+
+local function deliver(id, from, code, result)
+    local flow = match(id, '^(.-):?$')
+    local key = base .. 'flow:' .. flow
+    if call('EXISTS', key) == 1 then
+        return count(key, from, code, flow ~= id)
+    end
+    local record = call('HGET', jobs, id)
+    if not record then
+        return keep_for_later(id, from, code, result)
+    end
+    local entry = sub(record, 2, 2) .. id
+    if not call('ZSCORE', blocked, entry) then
+        return -- it has gone on, or has ended
+    end
+    local inputs, stop_key = base .. 'in:' .. id, base .. 'stop:' .. id
+    local count, policy = match(option(record, 'n') or '', '^(%d+),([sg])')
+    if code ~= '' then
+        call('HSETNX', inputs, from, code .. result)
+    end
+    call('PERSIST', inputs)
+    local stop = code ~= '' and code ~= 'S' and from or call('GET', stop_key)
+    if policy == 's' and stop then
+        call('DEL', stop_key)
+        cancel(entry, id, record, stop)
+    elseif call('HLEN', inputs) >= tonumber(count or 0) then
+        call('DEL', stop_key)
+        go_on(entry, id, record)
+    end
+end
+
+for a = 1, #ARGV, 4 do
+    deliver(ARGV[a], ARGV[a + 1], ARGV[a + 2], ARGV[a + 3])
+end
+if notes ~= '' then
+    call('XADD', base .. 'events', 'MAXLEN', '~', 1000, '*', 'e', notes)
+end
+return changed

@@ -1,0 +1,412 @@
+/* /v1/flows: many jobs accepted as one.
+ *
+ * The flow is accepted by one script; from then on its jobs are on their way,
+ * whoever dies. Delivering them is tried at once, so that they are there when
+ * the answer is; if that fails a worker does it. */
+#include "api/api.h"
+#include "api/flow_document.h"
+#include "api/idempotency.h"
+#include "api/payload.h"
+#include "app/flow_report.h"
+#include "queue/outbox.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+
+enum { FLOWS_PAGE = 50 };
+
+/* One POST on its way through. */
+struct acceptance {
+    struct api *api;
+    struct http_exchange *exchange;
+    struct flow flow;
+    struct flow_document document;
+    char id[ID_JOB_MAX + 1];
+    bool existed;
+};
+
+/* ---- answers ---- */
+
+/* The whole document if it can be had, else the id. */
+static enum status
+reply_flow(struct co *co, struct api *api, struct http_exchange *exchange,
+           struct job_id id, int code)
+{
+    struct flow_report report = {0};
+    struct buf body;
+
+    buf_init(&body, RESPONSE_BODY_MAX);
+    enum status st =
+        flow_report_load(co, api->queues, id, &report, &exchange->err);
+    if (st == ST_OK)
+        flow_report_write(&report, &body);
+    else if (code == 202 && st != ST_CANCELLED)
+        buf_addf(&body,
+                 "{\"id\":\"%.*s.%.*s\",\"links\":{\"self\":"
+                 "\"/v1/flows/%.*s.%.*s\"}}",
+                 STR_ARG(id.queue), STR_ARG(id.local), STR_ARG(id.queue),
+                 STR_ARG(id.local));
+    flow_report_clear(&report);
+    if (body.len > 0)
+        return response_take(&exchange->res, code, "application/json", &body);
+    buf_clear(&body);
+    return api_fail(exchange, st, &exchange->err, false);
+}
+
+static enum status
+set_location(struct acceptance *a)
+{
+    return response_setf(&a->exchange->res, "Location", "/v1/flows/%s", a->id);
+}
+
+/* 503 with the id that was chosen before the write. */
+static enum status
+refuse_unclear(struct acceptance *a)
+{
+    json_t *extra = json_pack("{s:s}", "id", a->id);
+    struct problem problem = {
+        .kind = PROBLEM_OUTCOME_UNKNOWN,
+        .detail = "Redis went away after the flow was sent: look at its id, or "
+                  "send the request again with the same Idempotency-Key",
+        .extra = extra,
+    };
+
+    enum status st = api_refuse(a->exchange, &problem);
+    if (st == ST_OK)
+        st = set_location(a);
+    json_decref(extra);
+    return st;
+}
+
+static enum status
+reply_accepted(struct co *co, struct acceptance *a)
+{
+    struct job_id id;
+    struct error why;
+
+    enum status st = set_location(a);
+    if (st == ST_OK && a->existed)
+        st = response_set(&a->exchange->res, STR("Idempotency-Replayed"),
+                          STR("true"));
+    if (st == ST_OK)
+        st = id_split(str_c(a->id), &id, &a->exchange->err);
+    if (st != ST_OK)
+        return st;
+    /* A worker does it otherwise. */
+    if (outbox_deliver(co, a->api->queues, id.queue, NULL, &why) != ST_OK)
+        log_debug("outbox of %.*s: %s", STR_ARG(id.queue), why.msg);
+    return reply_flow(co, a->api, a->exchange, id, a->existed ? 200 : 202);
+}
+
+/* ---- POST /v1/flows ---- */
+
+static enum status
+read_flow(struct co *co, struct acceptance *a)
+{
+    struct http_exchange *exchange = a->exchange;
+    struct pit_request *req = &exchange->req;
+
+    enum status st = flow_document_read(
+        co, str_from(req->body, req->body_len), &a->api->catalog, req->arena,
+        payload_traceparent(req), &a->document, &a->flow, &exchange->err);
+    if (st == ST_OK)
+        flow_id(&a->flow, a->id);
+    return st;
+}
+
+static enum status
+accept_flow(struct co *co, struct acceptance *a)
+{
+    enum status st = read_flow(co, a);
+
+    if (st != ST_OK)
+        return api_fail(a->exchange, st, &a->exchange->err, false);
+    st = flow_accept(co, a->api->queues, &a->flow, &a->existed,
+                     &a->exchange->err);
+    if (st == ST_UNCLEAR)
+        return refuse_unclear(a);
+    if (st != ST_OK)
+        return api_fail(a->exchange, st, &a->exchange->err, true);
+    return reply_accepted(co, a);
+}
+
+/* The id follows from the key's seed: a repeat finds the flow that is there. */
+static enum status
+accept_under_key(struct co *co, struct acceptance *a, struct str key)
+{
+    struct http_exchange *exchange = a->exchange;
+    enum idempotency_verdict verdict = IDEMPOTENCY_BUSY;
+    struct idempotency idempotency;
+
+    enum status st = idempotency_begin(co, a->api->queues, key, &exchange->req,
+                                       &idempotency, &verdict, &exchange->err);
+    if (st != ST_OK)
+        return api_fail(exchange, st, &exchange->err, false);
+    if (verdict == IDEMPOTENCY_REUSED || verdict == IDEMPOTENCY_BUSY)
+        return api_refuse_key(exchange, verdict == IDEMPOTENCY_REUSED);
+    flow_init(&a->flow, idempotency.entry.seed);
+    st = accept_flow(co, a);
+    if (verdict == IDEMPOTENCY_RUN) {
+        if (st == ST_OK && exchange->res.status < 300)
+            idempotency_finish(co, &idempotency);
+        else
+            idempotency_fail(co, &idempotency);
+    }
+    return st;
+}
+
+static bool
+is_json(const struct pit_request *req)
+{
+    enum payload_kind kind;
+
+    return payload_kind(req, &kind, NULL) == ST_OK && kind == PAYLOAD_JSON;
+}
+
+enum status
+flows_post(struct co *co, struct http_exchange *exchange, void *arg)
+{
+    struct acceptance a = {.api = arg, .exchange = exchange};
+    struct str key = STR_NULL;
+
+    enum status st = api_query(&exchange->req, STR_NULL, &exchange->err);
+    if (st == ST_OK)
+        st = idempotency_key(&exchange->req, &key, &exchange->err);
+    if (st != ST_OK)
+        return api_fail(exchange, st, &exchange->err, false);
+    if (!is_json(&exchange->req))
+        return api_refuse_with(exchange, PROBLEM_UNSUPPORTED_MEDIA_TYPE,
+                               "a flow is JSON: send it with Content-Type: "
+                               "application/json");
+    st = exchange_read_all(co, exchange);
+    if (st != ST_OK)
+        return st;
+    st = api_store(a.api, &exchange->err);
+    if (st != ST_OK)
+        return api_fail(exchange, st, &exchange->err, false);
+    if (key.p) {
+        st = accept_under_key(co, &a, key);
+    } else {
+        flow_init(&a.flow, NULL);
+        st = accept_flow(co, &a);
+    }
+    flow_clear(&a.flow);
+    flow_document_clear(&a.document);
+    return st;
+}
+
+/* ---- GET /v1/flows/{id} ---- */
+
+static enum status
+read_id(struct http_exchange *exchange, struct job_id *ret)
+{
+    enum status st = api_query(&exchange->req, STR_NULL, &exchange->err);
+
+    return st == ST_OK
+               ? id_split(str_c(pit_request_param(&exchange->req, "id")), ret,
+                          &exchange->err)
+               : st;
+}
+
+enum status
+flows_show(struct co *co, struct http_exchange *exchange, void *arg)
+{
+    struct api *api = arg;
+    struct job_id id;
+
+    enum status st = read_id(exchange, &id);
+    if (st != ST_OK)
+        return api_fail(exchange, st, &exchange->err, false);
+    return reply_flow(co, api, exchange, id, 200);
+}
+
+/* ---- POST /v1/flows/{id}:cancel ---- */
+
+enum status
+flows_cancel(struct co *co, struct http_exchange *exchange, void *arg)
+{
+    struct api *api = arg;
+    struct job_id id;
+    size_t running = 0;
+
+    enum status st = read_id(exchange, &id);
+    if (st == ST_OK)
+        st = flow_report_cancel(co, api->queues, id, &running, &exchange->err);
+    if (st == ST_CONFLICT)
+        return api_refuse_with(exchange, PROBLEM_INVALID_STATE,
+                               "the flow has ended: there is nothing to "
+                               "cancel");
+    if (st != ST_OK)
+        return api_fail(exchange, st, &exchange->err, false);
+    return reply_flow(co, api, exchange, id, running > 0 ? 202 : 200);
+}
+
+/* ---- GET /v1/flows ---- */
+
+struct listing {
+    struct str queue; /* empty: all */
+    size_t limit;
+    struct flow_listed after;
+    bool has_after;
+    /* the newest so far, sorted */
+    struct found {
+        struct flow_listed flow;
+        char queue[ID_QUEUE_MAX + 1];
+    } * found;
+    size_t len;
+};
+
+/* "<ms>-<local id>" */
+static bool
+read_cursor(struct str text, struct flow_listed *ret)
+{
+    struct str local;
+    struct str ms = str_cut(text, '-', &local);
+
+    if (!str_to_i64(ms, &ret->created_ms) || !id_local_valid(local))
+        return false;
+    str_copy_to(local, ret->local, sizeof ret->local);
+    return true;
+}
+
+static enum status
+read_listing(const struct pit_request *req, struct listing *ret,
+             struct error *err)
+{
+    ret->limit = FLOWS_PAGE;
+    for (size_t i = 0; i < req->query_len; i++) {
+        struct str name = req->query[i].name, value = req->query[i].value;
+        int64_t n = 0;
+
+        if (str_eq_c(name, "queue") && id_queue_valid(value))
+            ret->queue = value;
+        else if (str_eq_c(name, "limit") && str_to_i64(value, &n) && n >= 1 &&
+                 n <= FLOW_LIST_MAX)
+            ret->limit = (size_t)n;
+        else if (str_eq_c(name, "cursor") && read_cursor(value, &ret->after))
+            ret->has_after = true;
+        else
+            return error_set(err, ST_INVALID,
+                             "the query takes queue (a name), limit (1 to %d) "
+                             "and cursor (as next_cursor had it); \"%.*s\" is "
+                             "none of them, or its value is wrong",
+                             FLOW_LIST_MAX, (int)(name.n < 40 ? name.n : 40),
+                             name.p);
+    }
+    return ST_OK;
+}
+
+static int
+compare_found(const void *a, const void *b)
+{
+    const struct flow_listed *one = &((const struct found *)a)->flow;
+    const struct flow_listed *two = &((const struct found *)b)->flow;
+
+    if (one->created_ms != two->created_ms)
+        return one->created_ms > two->created_ms ? -1 : 1;
+    return -strcmp(one->local, two->local);
+}
+
+/* Adds those of one queue, and keeps the newest. @found has twice the room. */
+static enum status
+list_queue(struct co *co, struct api *api, struct str queue,
+           struct listing *listing, struct error *err)
+{
+    struct flow_listed *some = calloc(listing->limit, sizeof *some);
+    size_t n = 0;
+
+    if (!some)
+        return error_set(err, ST_LIMIT, "out of memory");
+    enum status st = flow_list(co, api->queues, queue,
+                               listing->has_after ? &listing->after : NULL,
+                               listing->limit, some, &n, err);
+    for (size_t i = 0; i < n && st == ST_OK; i++) {
+        struct found *found = &listing->found[listing->len++];
+        found->flow = some[i];
+        str_copy_to(queue, found->queue, sizeof found->queue);
+    }
+    free(some);
+    if (listing->len > 0)
+        qsort(listing->found, listing->len, sizeof *listing->found,
+              compare_found);
+    if (listing->len > listing->limit)
+        listing->len = listing->limit;
+    return st;
+}
+
+static enum status
+list_all(struct co *co, struct api *api, struct listing *listing,
+         struct error *err)
+{
+    char(*names)[ID_QUEUE_MAX + 1] = NULL;
+    size_t n = 0;
+
+    if (listing->queue.n > 0)
+        return list_queue(co, api, listing->queue, listing, err);
+    enum status st = queue_names(co, api->queues, &names, &n, err);
+    for (size_t i = 0; i < n && st == ST_OK; i++)
+        st = list_queue(co, api, str_c(names[i]), listing, err);
+    free(names);
+    return st;
+}
+
+static enum status
+write_listing(struct co *co, struct api *api, const struct listing *listing,
+              struct buf *body, struct error *err)
+{
+    enum status st = ST_OK;
+    bool first = true;
+
+    buf_add_c(body, "{\"flows\":[");
+    for (size_t i = 0; i < listing->len && st == ST_OK; i++) {
+        const struct found *found = &listing->found[i];
+        struct job_id id = {str_c(found->queue), str_c(found->flow.local)};
+        struct flow_view view;
+
+        st = flow_get(co, api->queues, id, &view, err);
+        if (st == ST_OK) {
+            buf_add_c(body, first ? "" : ",");
+            flow_report_write_line(&view, body);
+            first = false;
+        } else if (st == ST_NOT_FOUND) { /* past its retention */
+            st = ST_OK;
+        }
+        flow_view_clear(&view);
+    }
+    buf_add_c(body, "],\"next_cursor\":");
+    if (listing->len == listing->limit)
+        buf_addf(body, "\"%lld-%s\"}",
+                 (long long)listing->found[listing->len - 1].flow.created_ms,
+                 listing->found[listing->len - 1].flow.local);
+    else
+        buf_add_c(body, "null}");
+    return st;
+}
+
+enum status
+flows_list(struct co *co, struct http_exchange *exchange, void *arg)
+{
+    struct api *api = arg;
+    struct listing listing = {.limit = FLOWS_PAGE};
+    struct buf body;
+
+    buf_init(&body, RESPONSE_BODY_MAX);
+    enum status st = read_listing(&exchange->req, &listing, &exchange->err);
+    if (st == ST_OK) {
+        listing.found = calloc(2 * listing.limit, sizeof *listing.found);
+        st = listing.found
+                 ? ST_OK
+                 : error_set(&exchange->err, ST_LIMIT, "out of memory");
+    }
+    if (st == ST_OK)
+        st = list_all(co, api, &listing, &exchange->err);
+    if (st == ST_OK)
+        st = write_listing(co, api, &listing, &body, &exchange->err);
+    free(listing.found);
+    if (st == ST_OK)
+        return response_take(&exchange->res, 200, "application/json", &body);
+    buf_clear(&body);
+    return api_fail(exchange, st, &exchange->err, false);
+}
