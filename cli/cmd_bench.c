@@ -28,8 +28,6 @@ static const struct config_option option_table[] = {
      CONTRAST_CLIENTS_MAX, .help = "clients at once for the throughput"},
     {"burst", "N", CONFIG_INT, FIELD(contrast.burst), "200", 2,
      CONTRAST_CLIENTS_MAX, .help = "requests at the same time in a burst"},
-    {"slots", "N", CONFIG_INT, FIELD(contrast.work.slots), "16", 1, 256,
-     .help = "jobs that the worker runs at once"},
     {"json", NULL, CONFIG_BOOL, FIELD(json), .help = "print JSON"},
     {0},
 };
@@ -102,10 +100,9 @@ print_text(const struct contrast_options *options, const struct contrast *found)
     struct table table;
 
     printf("The work waits %lld ms, then needs %lld us of CPU. 1 web process, "
-           "1 worker with %lld slots,\n%d CPUs; Redis writes to disk each "
-           "second.\n\n",
+           "1 worker, %d CPUs;\nRedis writes to disk each second.\n\n",
            (long long)options->work.wait_ms, (long long)options->work.cpu_us,
-           (long long)options->work.slots, cpus());
+           cpus());
     table_init(&table, "lrrr", heads);
     row_ms(&table, found, "answer, one client: p50 ms", LANE(answer_p50_ms));
     row_ms(&table, found, "answer, one client: p99 ms", LANE(answer_p99_ms));
@@ -152,10 +149,9 @@ print_json(const struct contrast_options *options, const struct contrast *found)
     for (size_t i = 0; i < CONTRAST_LANES; i++)
         json_array_append_new(lanes, lane_json(&found->lanes[i]));
     text_print_json(json_pack(
-        "{s:{s:I, s:I}, s:I, s:i, s:I, s:I, s:I, s:{s:f, s:f}, s:o}", "work",
+        "{s:{s:I, s:I}, s:i, s:I, s:I, s:I, s:{s:f, s:f}, s:o}", "work",
         "wait_ms", (json_int_t)options->work.wait_ms, "cpu_us",
-        (json_int_t)options->work.cpu_us, "slots",
-        (json_int_t)options->work.slots, "cpus", cpus(), "requests",
+        (json_int_t)options->work.cpu_us, "cpus", cpus(), "requests",
         (json_int_t)options->requests, "clients", (json_int_t)options->clients,
         "burst", (json_int_t)options->burst, "quiet_ms", "p50",
         found->quiet_p50_ms, "p99", found->quiet_p99_ms, "lanes", lanes));

@@ -267,8 +267,7 @@ measure_kill(struct bench *bench, struct contrast_lane *lane, bool durable)
         contrast_servers_kill(&bench->servers);
     }
     if (st == ST_OK)
-        st = contrast_servers_revive(&bench->servers, &bench->options->work,
-                                     bench->err);
+        st = contrast_servers_revive(&bench->servers, bench->err);
     if (st == ST_OK)
         st = wait_recovery(bench, &load, lane, durable);
     contrast_load_clear(&load);

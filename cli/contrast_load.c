@@ -267,10 +267,19 @@ contrast_load_ask(const char *socket, const char *path)
 struct contrast_ping {
     pthread_t thread;
     const char *socket;
-    atomic_bool stop;
+    _Atomic int64_t stop_us; /* 0: goes on */
     int64_t *times_us;
     size_t len;
 };
+
+/* All that were due by then were sent. */
+static bool
+has_stopped(struct contrast_ping *ping, int64_t due_us)
+{
+    int64_t stop_us = atomic_load(&ping->stop_us);
+
+    return stop_us && due_us > stop_us;
+}
 
 /* Keeps to its times: an answer that kept later pings from being sent counts
  * for each of them, as it would for clients who do not wait for one another. */
@@ -283,7 +292,7 @@ ping_main(void *arg)
 
     if (!contrast_peer_open(&peer, ping->socket))
         return NULL;
-    while (!atomic_load(&ping->stop) && ping->len < PINGS_MAX) {
+    while (!has_stopped(ping, due_us) && ping->len < PINGS_MAX) {
         bool late = clock_mono_us() > due_us + PING_EVERY_US;
         if (ask(&peer, "/ping") != 200)
             break;
@@ -318,7 +327,7 @@ contrast_ping_stop(struct contrast_ping *ping, size_t *ret_len)
 {
     int64_t *times_us = ping->times_us;
 
-    atomic_store(&ping->stop, true);
+    atomic_store(&ping->stop_us, clock_mono_us());
     pthread_join(ping->thread, NULL);
     *ret_len = ping->len;
     free(ping);

@@ -68,8 +68,8 @@ int contrast_load_ask(const char *socket, const char *path);
 struct contrast_ping;
 /* NULL when there is no thread to be had. */
 struct contrast_ping *contrast_ping_start(const char *socket);
-/* Ends it, once the present one is answered. *ret_len times in us, to be freed
- * by the caller. */
+/* Ends it, once all that were due are answered. *ret_len times in us, to be
+ * freed by the caller. */
 int64_t *contrast_ping_stop(struct contrast_ping *ping, size_t *ret_len);
 
 /* The @percent-th of @n times in ms, sorting them in place; 0 for none. */

@@ -162,7 +162,7 @@ wait_ready(const struct contrast_servers *servers, pid_t pid, const char *name,
            bool (*is_ready)(const struct contrast_servers *servers),
            struct error *err)
 {
-    char why[ERROR_MSG_SIZE / 2];
+    char why[ERROR_MSG_SIZE];
     int64_t end_ms = clock_mono_ms() + START_MS;
 
     while (!interrupted) {
@@ -170,8 +170,8 @@ wait_ready(const struct contrast_servers *servers, pid_t pid, const char *name,
             return ST_OK;
         if (pid < 0 || has_ended(pid)) {
             last_line(servers, name, why, sizeof why);
-            return error_set(err, ST_UNAVAILABLE, "%s ended at its start: %s",
-                             name, why);
+            return error_set(err, ST_UNAVAILABLE,
+                             "%s ended at its start: %.160s", name, why);
         }
         if (clock_mono_ms() > end_ms)
             return error_set(err, ST_UNAVAILABLE, "%s is not ready after %d s",
@@ -237,23 +237,21 @@ start_redis(struct contrast_servers *servers, struct error *err)
 }
 
 static enum status
-start_ours(struct contrast_servers *servers, const struct contrast_work *work,
-           struct error *err)
+start_ours(struct contrast_servers *servers, struct error *err)
 {
     char web[CONTRAST_PATH_MAX + 16], worker[CONTRAST_PATH_MAX + 16];
-    char listen[sizeof servers->web_socket + 8], slots[24];
+    char listen[sizeof servers->web_socket + 8];
 
     snprintf(web, sizeof web, "%s/pit-web", servers->programs);
     snprintf(worker, sizeof worker, "%s/pit-worker", servers->programs);
     snprintf(listen, sizeof listen, "unix:%s", servers->web_socket);
-    snprintf(slots, sizeof slots, "%lld", (long long)work->slots);
     const char *const web_argv[] = {
         web,        "--redis", servers->redis_url, "--app", servers->app,
         "--listen", listen,    "--processes",      "1",     "--log-level",
         "error",    NULL};
     const char *const worker_argv[] = {
         worker,    "--redis", servers->redis_url, "--app", servers->app,
-        "--slots", slots,     "--lease",          "1s",    "--log-level",
+        "--slots", "1",       "--lease",          "1s",    "--log-level",
         "error",   NULL};
 
     unlink(servers->web_socket);
@@ -324,7 +322,7 @@ contrast_servers_start(struct contrast_servers *servers,
         return st;
     tell_work(servers, work);
     st = start_redis(servers, err);
-    return st == ST_OK ? start_ours(servers, work, err) : st;
+    return st == ST_OK ? start_ours(servers, err) : st;
 }
 
 /* --- ending --------------------------------------------------------------- */
@@ -359,10 +357,9 @@ contrast_servers_kill(struct contrast_servers *servers)
 }
 
 enum status
-contrast_servers_revive(struct contrast_servers *servers,
-                        const struct contrast_work *work, struct error *err)
+contrast_servers_revive(struct contrast_servers *servers, struct error *err)
 {
-    return start_ours(servers, work, err);
+    return start_ours(servers, err);
 }
 
 static void

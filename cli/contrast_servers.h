@@ -26,11 +26,10 @@ struct contrast_servers {
     bool made;
 };
 
-/* What the work is, and how many jobs the worker runs at once. */
+/* What the work is. */
 struct contrast_work {
     int64_t wait_ms;
     int64_t cpu_us;
-    int64_t slots;
 };
 
 /* Finds the programs beside this one, makes the folder and starts all three;
@@ -45,7 +44,6 @@ CHECK enum status contrast_servers_start(struct contrast_servers *servers,
 void contrast_servers_kill(struct contrast_servers *servers);
 /* Starts both anew. Errors as contrast_servers_start(). */
 CHECK enum status contrast_servers_revive(struct contrast_servers *servers,
-                                          const struct contrast_work *work,
                                           struct error *err);
 /* Ends all and removes the folder. Zeroed and half made ones are fine. */
 void contrast_servers_clear(struct contrast_servers *servers);

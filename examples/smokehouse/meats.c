@@ -76,3 +76,15 @@ meats_smoke(struct pit_co *co, struct smoked *ret)
     *ret = (struct smoked){smoke(&meats, flavor), flavor};
     return PIT_OK;
 }
+
+enum pit_status
+meats_task(struct pit_co *co, struct pit_job *job)
+{
+    struct smoked smoked = {0};
+    enum pit_status st = meats_smoke(co, &smoked);
+
+    return st == PIT_OK ? pit_job_result(job, "{s:I, s:s}", "smoked",
+                                         (json_int_t)smoked.count, "flavor",
+                                         smoked.flavor)
+                        : st;
+}

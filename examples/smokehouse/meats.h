@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-#include <pit/co.h>
+#include <pit/app.h>
 
 struct smoked {
     size_t count;
@@ -15,5 +15,8 @@ struct smoked {
 /* Gets meats and sauce at the same time, then smokes. Suspends; *ret is filled
  * with PIT_OK only. Fails as the call of the third party does. */
 enum pit_status meats_smoke(struct pit_co *co, struct smoked *ret);
+
+/* The task of it. */
+pit_async_task_fn meats_task;
 
 #endif

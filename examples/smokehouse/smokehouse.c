@@ -14,6 +14,8 @@
  *   args.c      checks what a job was enqueued with */
 #include "smokehouse.h"
 
+#include "meats.h"
+
 static const struct pit_view views[] = {
     {PIT_GET, "/", view_index},
     {PIT_GET, "/async/", view_async},
@@ -35,6 +37,8 @@ static const struct pit_task tasks[] = {
      .about = "fails {\"failures\": 2} times, then succeeds"},
     {"crash", trial_crash,
      .about = "kills its process {\"times\": 1} times, then succeeds"},
+    {"meats.smoke", .async = meats_task, .timeout_ms = 30000,
+     .about = "what /smoke_some_meats/ does, as a job"},
     {"reports.packages", report_packages, .queue = "reports",
      .about = "installed packages of this machine, as HTML and CSV"},
     {0},

@@ -9,7 +9,7 @@ import unittest
 from pitharness import PitTestCase, descendants_of, is_running, wait_until
 
 SMALL = ["--requests", "60", "--burst", "60", "--clients", "20", "--wait",
-         "20ms", "--cpu-us", "500", "--slots", "4"]
+         "20ms", "--cpu-us", "500"]
 
 
 def folders():
