@@ -53,6 +53,31 @@ else()
     $<$<NOT:$<OR:$<CONFIG:Debug>,$<BOOL:${PIT_COVERAGE}>>>:-D_FORTIFY_SOURCE=3>)
 endif()
 
+# A request goes through many small functions of several files: the program that
+# answers it is optimized as a whole. The objects hold machine code too, and the
+# tests link that: as a whole each of them would take as long as the program.
+option(PIT_LTO "optimize pit-web as a whole (gcc)" OFF)
+if(PIT_LTO AND NOT CMAKE_C_COMPILER_ID STREQUAL "GNU")
+  set(PIT_LTO OFF)
+endif()
+if(PIT_LTO)
+  target_link_options(pit_flags INTERFACE
+    $<$<NOT:$<BOOL:$<TARGET_PROPERTY:PIT_WHOLE_PROGRAM>>>:-fno-lto>)
+endif()
+function(pit_lto_objects target)
+  if(PIT_LTO)
+    target_compile_options(${target} PRIVATE
+      $<$<COMPILE_LANGUAGE:C>:-flto$<SEMICOLON>-ffat-lto-objects>)
+  endif()
+endfunction()
+function(pit_lto_program target)
+  if(PIT_LTO)
+    set_target_properties(${target} PROPERTIES PIT_WHOLE_PROGRAM ON)
+    target_compile_options(${target} PRIVATE -flto)
+    target_link_options(${target} PRIVATE -flto=auto)
+  endif()
+endfunction()
+
 if(PIT_COVERAGE)
   target_compile_options(pit_flags INTERFACE --coverage -fprofile-update=atomic)
   target_link_options(pit_flags INTERFACE --coverage)

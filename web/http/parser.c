@@ -89,6 +89,18 @@ span(struct str s, unsigned class)
     return n;
 }
 
+/* The same within a line: its CR, which is of no class, ends every span, so no
+ * length is looked at. */
+static size_t
+span_in_line(const char *p, unsigned class)
+{
+    const char *start = p;
+
+    while (classes[(unsigned char)*p] & class)
+        p++;
+    return (size_t)(p - start);
+}
+
 /* Eight bytes at once. Each test sets the top bit of a byte that fails it, or
  * that follows one that does: exact as to whether any byte fails. */
 static uint64_t
@@ -196,9 +208,12 @@ parser_host_valid(struct str host)
             return false;
         n++;
     } else {
-        n = span(host, HOST);
+        /* What follows a host is of no class either: a delimiter, or NUL. */
+        n = host.n > 0 ? span_in_line(host.p, HOST) : 0;
         if (n == 0)
             return false;
+        if (n > host.n)
+            n = host.n;
     }
     if (n == host.n)
         return true;
@@ -206,10 +221,11 @@ parser_host_valid(struct str host)
     if (host.p[n] != ':' || host.n - n < 2 || host.n - n > 6)
         return false;
     uint32_t port = 0;
-    while (++n < host.n) {
-        if (host.p[n] < '0' || host.p[n] > '9')
+    for (const char *p = host.p + n + 1; p < host.p + host.n; p++) {
+        uint32_t digit = (uint32_t)(unsigned char)*p - '0';
+        if (digit > 9)
             return false;
-        port = port * 10 + (uint32_t)(host.p[n] - '0');
+        port = port * 10 + digit;
     }
     return port <= 65535;
 }
@@ -269,7 +285,7 @@ request_line(struct parser *parser, char *line, size_t len,
              struct parser_head *head)
 {
     struct str rest = str_from(line, len);
-    struct str method = str_from(line, span(rest, TOKEN));
+    struct str method = str_from(line, span_in_line(line, TOKEN));
 
     if (method.n == 0 || method.n == len || line[method.n] != ' ')
         return refuse(parser, 400, "the request line starts with no method");
@@ -417,7 +433,7 @@ static enum parser_result
 field_line(struct parser *parser, char *line, size_t len,
            struct parser_head *head)
 {
-    struct str name = str_from(line, span(str_from(line, len), TOKEN));
+    struct str name = str_from(line, span_in_line(line, TOKEN));
 
     if (head->fields_len == parser->limits->fields_max)
         return refuse(parser, 431, "too many header fields");
