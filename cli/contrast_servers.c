@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/str.h"
 #include "contrast_load.h"
 
 enum { START_MS = 20000, STOP_MS = 5000, NAP_MS = 5, ARGS_MAX = 24 };
