@@ -15,8 +15,10 @@
 #include "access.h"
 #include "api/api.h"
 #include "app/loader.h"
+#include "app/outside.h"
 #include "app/queue_public.h"
 #include "async/co.h"
+#include "async/mail.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/process.h"
@@ -50,6 +52,8 @@ struct process {
     struct loader loader;
     bool loaded;
     struct views *views;
+    struct mail_server mail;
+    struct outside outside;
     struct route_table *routes;
     struct api api;
     struct access_log *access;
@@ -74,52 +78,17 @@ struct process {
 /* ---- one request ---- */
 
 static enum status
-refuse_method(struct http_exchange *exchange, uint32_t allow)
-{
-    char methods[ROUTE_ALLOW_SIZE];
-
-    route_allow(allow, methods);
-    enum status st = api_refuse_with(exchange, PROBLEM_METHOD_NOT_ALLOWED,
-                                     "this path takes %s", methods);
-    if (st != ST_OK)
-        return st;
-    return response_set(&exchange->res, STR("Allow"), str_c(methods));
-}
-
-static enum status
-reply_options(struct http_exchange *exchange, uint32_t allow)
-{
-    char methods[ROUTE_ALLOW_SIZE];
-
-    route_allow(allow, methods);
-    enum status st = response_set(&exchange->res, STR("Allow"), str_c(methods));
-    return st == ST_OK ? response_empty(&exchange->res, 204) : st;
-}
-
-static enum status
 handle(struct co *co, struct http_exchange *exchange, void *arg)
 {
     struct process *process = arg;
     struct route_match match = {0};
 
-    switch (route_match(process->routes, &exchange->req, &match)) {
-    case ROUTE_FOUND: {
-        const struct endpoint *endpoint = match.target;
-        return endpoint->handle(co, exchange, endpoint->arg);
-    }
-    case ROUTE_METHOD_NOT_ALLOWED:
-        return refuse_method(exchange, match.allow);
-    case ROUTE_OPTIONS:
-        return reply_options(exchange, match.allow);
-    case ROUTE_BAD:
-        return api_refuse_with(exchange, PROBLEM_INVALID_REQUEST,
-                               "the path holds a broken escape, or more than "
-                               "%d segments",
-                               ROUTE_SEGMENTS_MAX);
-    default:
-        return api_refuse_with(exchange, PROBLEM_NOT_FOUND,
-                               "there is nothing at this path");
-    }
+    enum route_result result =
+        route_match(process->routes, &exchange->req, &match);
+    if (result != ROUTE_FOUND)
+        return views_other(co, exchange, process->views, result, match.allow);
+    const struct endpoint *endpoint = match.target;
+    return endpoint->handle(co, exchange, endpoint->arg);
 }
 
 /* ---- each time that Redis is there again ---- */
@@ -361,6 +330,7 @@ start(struct process *process, struct error *err)
 {
     const struct loop_options loop_options = {
         .coroutines_max = (uint32_t)process->settings->max_in_flight + 64,
+        .threads_max = (uint32_t)process->settings->threads,
     };
 
     process->loop = loop_new(&loop_options);
@@ -382,6 +352,15 @@ start(struct process *process, struct error *err)
     api_init(&process->api, process->loop, process->rds, process->queues,
              process->loaded ? &process->loader.app : NULL, process->settings);
     queue_public_attach(process->loop, &process->api.catalog);
+    process->mail = (struct mail_server){
+        .url = process->settings->smtp,
+        .from = process->settings->mail_from,
+    };
+    process->outside = (struct outside){
+        .rds = process->rds,
+        .mail = process->mail.url ? &process->mail : NULL,
+    };
+    outside_attach(process->loop, &process->outside);
     return add_routes(process, err);
 }
 

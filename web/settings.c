@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "async/mail.h"
 #include "http/parser.h"
 
 #define FIELD(name) offsetof(struct settings, name)
@@ -35,6 +36,12 @@ static const struct config_option options[] = {
      KIB, MIB * 1024, false, "largest body of POST /v1/jobs:batch"},
     {"view-timeout", "TIME", CONFIG_DURATION, FIELD(view_timeout), "30s", 1,
      HOUR * 24, false, "for a view that sets no timeout of its own"},
+    {"threads", "N", CONFIG_INT, FIELD(threads), "8", 1, 256, false,
+     "threads of one process, for sync views, files and blocking calls"},
+    {"smtp", "URL", CONFIG_STRING, FIELD(smtp), NULL, 0, 0, true,
+     "the mail server: smtp://[user:password@]host[:port] or smtps://..."},
+    {"mail-from", "ADDRESS", CONFIG_STRING, FIELD(mail_from), NULL, 0, 0, false,
+     "the sender of mails that name none"},
     {"grace", "TIME", CONFIG_DURATION, FIELD(grace), "25s", 0, HOUR * 24, false,
      "for requests under way after SIGTERM"},
     {"redis-timeout", "TIME", CONFIG_DURATION, FIELD(redis_timeout), "2s", 10,
@@ -166,6 +173,12 @@ check(struct settings *settings, struct error *err)
                          "--log-level takes debug, info, warn or error, "
                          "not '%s'",
                          settings->log_level);
+    if (settings->smtp) {
+        enum status st = mail_server_check(
+            &(struct mail_server){settings->smtp, settings->mail_from}, err);
+        if (st != ST_OK)
+            return st;
+    }
     if (settings->processes == 0)
         settings->processes = cpu_count();
     return check_tls(settings, err);

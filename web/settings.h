@@ -32,6 +32,9 @@ struct settings {
     int64_t max_body;
     int64_t max_batch_body;
     int64_t view_timeout;
+    int64_t threads;       /* of one process, for sync views and awaits */
+    const char *smtp;      /* NULL: no mail */
+    const char *mail_from; /* NULL: each mail says */
     int64_t grace;
     int64_t redis_timeout;
     int64_t max_request_line;

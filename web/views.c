@@ -1,43 +1,69 @@
-/* Views: an endpoint each, in one array that the routes point into. */
+/* Views: an endpoint each, in one array that the routes point into, and what an
+ * exchange can do for them. */
 #include "views.h"
 
 #include <stdlib.h>
 
-#include "api/payload.h"
+#include "app/site.h"
+#include "base/list.h"
 #include "base/log.h"
 #include "endpoint.h"
-
-struct view {
-    struct endpoint endpoint; /* first: the route's target */
-    const struct pit_view *table;
-    int64_t timeout_ms;
-    int64_t body_max;
-};
+#include "http/exchange_sse.h"
 
 struct views {
+    struct site *site;
     size_t len;
-    struct view view[];
+    struct endpoint endpoints[];
 };
+
+/* ---- what the exchange does ---- */
+
+static enum status
+read_body(struct co *co, struct pit_request *req, int64_t max)
+{
+    struct http_exchange *exchange = LIST_ENTRY(req, struct http_exchange, req);
+
+    if (req->body) /* a middleware asked for it */
+        return ST_OK;
+    exchange_body_max(exchange, max);
+    return exchange_read_all(co, exchange);
+}
+
+static enum status
+write_bytes(struct co *co, struct pit_response *res, struct str bytes)
+{
+    return exchange_write(co, LIST_ENTRY(res, struct http_exchange, res),
+                          bytes);
+}
+
+static enum status
+send_event(struct co *co, struct pit_response *res,
+           const struct pit_event *event)
+{
+    return exchange_sse_send(co, LIST_ENTRY(res, struct http_exchange, res),
+                             &(struct exchange_sse_event){
+                                 .id = str_c(event->id),
+                                 .event = str_c(event->event),
+                                 .data = str_c(event->data),
+                                 .retry_ms = event->retry_ms,
+                             });
+}
+
+static const struct site_host host = {read_body, write_bytes, send_event};
+
+static void
+introduce(struct http_exchange *exchange)
+{
+    exchange->req.err = &exchange->err;
+    exchange->req.site_host = &host;
+    exchange->res.site_host = &host;
+}
 
 static enum status
 run_view(struct co *co, struct http_exchange *exchange, void *arg)
 {
-    const struct view *view = arg;
-
-    exchange_body_max(exchange, view->body_max);
-    enum status st = exchange_read_all(co, exchange);
-    if (st != ST_OK)
-        return st;
-    co_trace_set(co, payload_traceparent(&exchange->req));
-    co_deadline_ms(co, view->timeout_ms);
-    /* The public names are the same objects under opaque types. */
-    st = (enum status)view->table->view((struct pit_co *)co, &exchange->req,
-                                        &exchange->res);
-    if ((unsigned)st > ST_BUG)
-        return error_set(&exchange->err, ST_BUG,
-                         "the view of %s returned %d, which is no status",
-                         view->table->route, (int)st);
-    return st;
+    introduce(exchange);
+    return site_run(co, arg, &exchange->req, &exchange->res);
 }
 
 /* True for a path that is, or lies below, one of the prefixes that are ours. A
@@ -58,42 +84,49 @@ is_reserved(struct str route)
     return false;
 }
 
-static size_t
-count_views(const struct app *app)
+enum status
+views_other(struct co *co, struct http_exchange *exchange,
+            const struct views *views, enum route_result result, uint32_t allow)
 {
-    size_t n = 0;
+    if (!views || is_reserved(str_c(exchange->req.path)))
+        return site_refuse(result, allow, &exchange->req, &exchange->res);
+    introduce(exchange);
+    return site_other(co, views->site, result, allow, &exchange->req,
+                      &exchange->res);
+}
 
-    while (app->views && n < APP_VIEWS_MAX && app->views[n].method)
-        n++;
-    return n;
+/* ---- routes ---- */
+
+static enum status
+refuse_reserved(const char *route, struct error *err)
+{
+    return error_set(err, ST_FORBIDDEN,
+                     "the route %s is Pitmaster's own: choose another", route);
 }
 
 enum status
 views_route(const struct app *app, const struct settings *settings,
             struct route_table *table, struct views **ret, struct error *err)
 {
-    size_t n = count_views(app);
-    struct views *views = xcalloc(1, sizeof *views + n * sizeof(struct view));
-    enum status st = ST_OK;
+    const struct site_defaults defaults = {.timeout_ms = settings->view_timeout,
+                                           .body_max = settings->max_body};
+    struct views *views =
+        xcalloc(1, sizeof *views + app->views_len * sizeof(struct endpoint));
 
-    for (; views->len < n && st == ST_OK; views->len++) {
-        const struct pit_view *from = &app->views[views->len];
-        struct view *view = &views->view[views->len];
+    enum status st = site_new(app, &defaults, &views->site, err);
+    for (size_t i = 0; i < app->statics_len && st == ST_OK; i++)
+        if (is_reserved(str_c(app->statics[i].route)))
+            st = refuse_reserved(app->statics[i].route, err);
+    for (; views->len < app->views_len && st == ST_OK; views->len++) {
+        struct site_view *view = &views->site->views[views->len];
+        struct endpoint *endpoint = &views->endpoints[views->len];
 
-        *view = (struct view){
-            .endpoint = {run_view, view},
-            .table = from,
-            .timeout_ms =
-                from->timeout_ms ? from->timeout_ms : settings->view_timeout,
-            .body_max = from->body_max ? from->body_max : settings->max_body,
-        };
-        if (is_reserved(str_c(from->route)))
-            st = error_set(err, ST_FORBIDDEN,
-                           "the route %s is Pitmaster's own: choose another",
-                           from->route);
+        *endpoint = (struct endpoint){run_view, view};
+        if (is_reserved(str_c(view->table->route)))
+            st = refuse_reserved(view->table->route, err);
         else
-            st = route_add(table, from->method, from->route, &view->endpoint,
-                           err);
+            st = route_add(table, view->table->method, view->table->route,
+                           endpoint, err);
     }
     if (st != ST_OK) {
         views_free(views);
@@ -106,5 +139,8 @@ views_route(const struct app *app, const struct settings *settings,
 void
 views_free(struct views *views)
 {
+    if (!views)
+        return;
+    site_free(views->site);
     free(views);
 }

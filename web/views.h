@@ -1,15 +1,16 @@
 /* views.h - the application's views, as endpoints of the route table.
  *
- * A view runs in the coroutine of its exchange: the body is read first, up to
- * the view's own limit, then its deadline starts. What it returns becomes the
- * answer by the table of pit/status.h. Built once per process after the
- * application was loaded. */
+ * A view runs in the coroutine of its exchange, inside of its middleware
+ * (app/site.h): the body is read up to the view's own limit, then its deadline
+ * starts. What it returns becomes the answer by the table of pit/status.h.
+ * Built once per process after the application was loaded. */
 #ifndef WEB_VIEWS_H
 #define WEB_VIEWS_H
 
 #include "app/app.h"
+#include "app/route.h"
 #include "base/error.h"
-#include "route.h"
+#include "http/exchange.h"
 #include "settings.h"
 
 struct views;
@@ -18,11 +19,17 @@ struct views;
  * @settings are borrowed. *ret is to be freed after the table.
  * Errors: ST_CONFLICT when a view's route is taken, ST_FORBIDDEN when it lies
  * in what is ours (/v1, /ui, /healthz, /readyz, /metrics, /openapi.json),
- * ST_INVALID for a pattern that is none; each names it. */
+ * ST_INVALID for a pattern that is none, ST_NOT_FOUND for a static folder that
+ * is not there; each names it. */
 CHECK enum status views_route(const struct app *app,
                               const struct settings *settings,
                               struct route_table *table, struct views **ret,
                               struct error *err);
+/* Answers a path that no route took: by @views' static files and middleware,
+ * or plainly where the path is ours, or @views NULL. */
+CHECK enum status views_other(struct co *co, struct http_exchange *exchange,
+                              const struct views *views,
+                              enum route_result result, uint32_t allow);
 /* NULL is fine. */
 void views_free(struct views *views);
 

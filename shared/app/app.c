@@ -15,9 +15,9 @@
 #include "app/request.h"
 #include "base/log.h"
 
-/* The table ended here when PIT_ABI became 1; later members may be missing. */
+/* The table ended here when PIT_ABI became 2; later members may be missing. */
 #define APP_TABLE_MIN \
-    (offsetof(struct pit_app, tasks) + sizeof(((struct pit_app *)0)->tasks))
+    (offsetof(struct pit_app, statics) + sizeof(((struct pit_app *)0)->statics))
 
 static enum status
 check_name(const char *name, const char *what, const char *owner,
@@ -209,9 +209,9 @@ identifier_valid(struct str s)
 }
 
 /* The shape alone, so that a slip is found by every program that loads the
- * application; what fits what is the router's business (web/route.h). */
+ * application; what fits what is the router's business (app/route.h). */
 static bool
-segment_valid(struct str segment, int *params)
+segment_valid(struct str segment, bool last, int *params)
 {
     if (segment.n == 0 || segment.p[0] != '{') {
         for (size_t i = 0; i < segment.n; i++) {
@@ -230,7 +230,10 @@ segment_valid(struct str segment, int *params)
     ++*params;
     if (!verb.p || !identifier_valid(name))
         return false;
-    if (type.p && !str_eq_c(type, "int"))
+    bool path = type.p && str_eq_c(type, "path");
+    if (type.p && !path && !str_eq_c(type, "int") && !str_eq_c(type, "uuid"))
+        return false;
+    if (path && (!last || verb.n > 0))
         return false;
     return verb.n == 0 ||
            (verb.p[0] == ':' && identifier_valid(str_skip(verb, 1)));
@@ -248,10 +251,100 @@ route_valid(const char *route)
     while (rest.p) {
         struct str segment = str_cut(rest, '/', &rest);
         /* Only the last one may be empty: a final slash. */
-        if ((segment.n == 0 && rest.p) || !segment_valid(segment, &params))
+        if ((segment.n == 0 && rest.p) ||
+            !segment_valid(segment, !rest.p, &params))
             return false;
     }
     return params <= REQUEST_PARAMS_MAX;
+}
+
+static bool
+is_middleware(const struct pit_middleware *m)
+{
+    return m->run || m->before || m->after || m->only;
+}
+
+/* @route: whose table it is, "" for the application's. */
+static enum status
+check_middleware(const struct pit_middleware *table, const char *app,
+                 const char *route, struct error *err)
+{
+    const char *of = *route ? " of view " : "";
+    size_t n = 0;
+
+    for (; table && n <= APP_MIDDLEWARE_MAX && is_middleware(&table[n]); n++) {
+        const struct pit_middleware *m = &table[n];
+        if (!m->run == !(m->before || m->after))
+            return error_set(err, ST_INVALID,
+                             "%s: middleware %zu%s%s: set either .run, or "
+                             ".before and .after",
+                             app, n + 1, of, route);
+        if (m->only && m->only[0] != '/')
+            return error_set(err, ST_INVALID,
+                             "%s: middleware %zu%s%s: .only is \"%.80s\", it "
+                             "must begin with '/'",
+                             app, n + 1, of, route, m->only);
+    }
+    if (n > APP_MIDDLEWARE_MAX)
+        return error_set(err, ST_TOO_LARGE,
+                         "%s: more than %d middleware%s%s, or {0} is missing "
+                         "at the end of the table",
+                         app, APP_MIDDLEWARE_MAX, of, route);
+    return ST_OK;
+}
+
+static enum status
+check_static(const struct pit_static *s, const char *app, struct error *err)
+{
+    const char *route = s->route;
+    int params = 0;
+
+    if (!route_valid(route) || route[strlen(route) - 1] != '/' ||
+        strchr(route, '{'))
+        return error_set(err, ST_INVALID,
+                         "%s: the static route \"%.80s\" must look like "
+                         "/assets/",
+                         app, route);
+    if (!s->folder || !*s->folder)
+        return error_set(err, ST_INVALID, "%s: static %s: has no folder", app,
+                         route);
+    if (s->index && (!segment_valid(str_c(s->index), true, &params) ||
+                     params > 0 || strchr(s->index, '/') || !*s->index))
+        return error_set(err, ST_INVALID,
+                         "%s: static %s: .index must be a file's name", app,
+                         route);
+    if (s->max_age_s < 0 || s->max_age_s > APP_MAX_AGE_MAX_S)
+        return error_set(err, ST_INVALID,
+                         "%s: static %s: max_age_s is not within 0..%d", app,
+                         route, APP_MAX_AGE_MAX_S);
+    return ST_OK;
+}
+
+static enum status
+check_statics(const struct pit_app *table, size_t *ret_len, struct error *err)
+{
+    size_t n = 0;
+
+    while (table->statics && n <= APP_STATICS_MAX && table->statics[n].route)
+        n++;
+    if (n > APP_STATICS_MAX)
+        return error_set(err, ST_TOO_LARGE,
+                         "%s: more than %d static folders, or {0} is missing "
+                         "at the end of the table",
+                         table->name, APP_STATICS_MAX);
+    for (size_t i = 0; i < n; i++) {
+        const struct pit_static *s = &table->statics[i];
+        enum status st = check_static(s, table->name, err);
+        if (st != ST_OK)
+            return st;
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(s->route, table->statics[j].route) == 0)
+                return error_set(err, ST_CONFLICT,
+                                 "%s: the static route %s stands twice",
+                                 table->name, s->route);
+    }
+    *ret_len = n;
+    return ST_OK;
 }
 
 static enum status
@@ -267,9 +360,12 @@ check_view(const struct pit_view *view, const char *app, struct error *err)
                          "%s: the route \"%.80s\" must look like "
                          "/orders/{id:int}, with at most %d parameters",
                          app, route, REQUEST_PARAMS_MAX);
-    if (!view->view)
-        return error_set(err, ST_INVALID, "%s: view %s: has no function", app,
-                         route);
+    if (!view->view == !view->blocking)
+        return error_set(err, ST_INVALID,
+                         view->view ? "%s: view %s: has both .view and "
+                                      ".blocking: keep one of them"
+                                    : "%s: view %s: has no function",
+                         app, route);
     if (view->timeout_ms < 0 || view->timeout_ms > APP_VIEW_TIMEOUT_MAX_MS)
         return error_set(err, ST_INVALID,
                          "%s: view %s: timeout_ms is not within 0..%" PRId64,
@@ -278,7 +374,7 @@ check_view(const struct pit_view *view, const char *app, struct error *err)
         return error_set(err, ST_INVALID,
                          "%s: view %s: body_max is not within 0..%" PRId64, app,
                          route, APP_BODY_MAX);
-    return ST_OK;
+    return check_middleware(view->middleware, app, route, err);
 }
 
 static enum status
@@ -346,7 +442,13 @@ app_init(struct app *ret, const struct pit_app *table, struct error *err)
 
     app.name = copy.name;
     app.views = copy.views;
+    app.middleware = copy.middleware;
+    app.statics = copy.statics;
     st = check_views(&copy, &app.views_len, err);
+    if (st == ST_OK && app.middleware)
+        st = check_middleware(app.middleware, app.name, "", err);
+    if (st == ST_OK)
+        st = check_statics(&copy, &app.statics_len, err);
     if (st != ST_OK)
         goto out;
     st = resolve_tasks(&copy, &app, err);

@@ -19,7 +19,10 @@
 enum {
     APP_TASKS_MAX = 1000,
     APP_VIEWS_MAX = 1000,
-    APP_ROUTE_MAX = 256, /* bytes */
+    APP_ROUTE_MAX = 256,     /* bytes */
+    APP_MIDDLEWARE_MAX = 32, /* of the application, and of each view */
+    APP_STATICS_MAX = 64,
+    APP_MAX_AGE_MAX_S = 365 * 24 * 3600,
     APP_ABOUT_MAX = 200, /* bytes */
 };
 
@@ -51,6 +54,9 @@ struct app {
     const char *name;
     const struct pit_view *views; /* the application's own table */
     size_t views_len;
+    const struct pit_middleware *middleware; /* its own table; NULL: none */
+    const struct pit_static *statics;
+    size_t statics_len;
     struct app_task *tasks; /* owned; ordered by name */
     size_t tasks_len;
 };

@@ -15,6 +15,12 @@ struct arena_chunk {
     _Alignas(max_align_t) char bytes[];
 };
 
+struct arena_disposer {
+    struct arena_disposer *older;
+    void (*fn)(void *object);
+    void *object;
+};
+
 void
 arena_init(struct arena *arena, void *first, size_t first_size, size_t max)
 {
@@ -32,6 +38,8 @@ arena_clear(struct arena *arena)
 {
     if (!arena)
         return;
+    for (; arena->disposers; arena->disposers = arena->disposers->older)
+        arena->disposers->fn(arena->disposers->object);
     while (arena->chunks) {
         struct arena_chunk *older = arena->chunks->older;
         free(arena->chunks);
@@ -89,4 +97,16 @@ arena_copy(struct arena *arena, struct str s)
         memcpy(p, s.p, s.n);
     p[s.n] = '\0';
     return p;
+}
+
+bool
+arena_defer(struct arena *arena, void (*fn)(void *object), void *object)
+{
+    struct arena_disposer *disposer = arena_alloc(arena, sizeof *disposer);
+
+    if (!disposer)
+        return false;
+    *disposer = (struct arena_disposer){arena->disposers, fn, object};
+    arena->disposers = disposer;
+    return true;
 }

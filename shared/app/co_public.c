@@ -55,6 +55,31 @@ pit_await_calls(struct pit_co *co, const struct pit_call *calls, size_t n)
     return (enum pit_status)co_await_calls(co_public_core(co), core, n);
 }
 
+enum pit_status
+pit_await_any_call(struct pit_co *co, const struct pit_call *calls, size_t n,
+                   size_t *ret_index)
+{
+    struct pit_call copies[CO_CALLS_MAX];
+    struct co_call core[CO_CALLS_MAX];
+
+    if (n > CO_CALLS_MAX)
+        return PIT_LIMIT;
+    if (n == 0)
+        return PIT_INVALID;
+    for (size_t i = 0; i < n; i++) {
+        copies[i] = calls[i];
+        core[i] = (struct co_call){run_call, &copies[i]};
+    }
+    return (enum pit_status)co_await_any_call(co_public_core(co), core, n,
+                                              ret_index);
+}
+
+enum pit_status
+pit_yield(struct pit_co *co)
+{
+    return (enum pit_status)co_yield(co_public_core(co));
+}
+
 /* ---- what outlives its caller ---- */
 
 struct taken {

@@ -12,6 +12,12 @@ void
 request_init(struct pit_request *req, struct arena *arena)
 {
     req->arena = arena;
+    req->err = NULL;
+    req->site_host = NULL;
+    req->route = NULL;
+    req->json = NULL;
+    req->form = NULL;
+    req->notes = NULL;
     req->method = 0;
     req->version_minor = 0;
     req->raw_path = req->raw_query = STR_NULL;
@@ -190,62 +196,4 @@ request_method_name(enum pit_method method)
     if (method < PIT_GET || method > PIT_OPTIONS)
         return "";
     return names[method];
-}
-
-const char *
-pit_request_peer(const struct pit_request *req)
-{
-    return req->peer;
-}
-
-const char *
-pit_request_scheme(const struct pit_request *req)
-{
-    return req->scheme;
-}
-
-const char *
-pit_request_host(const struct pit_request *req)
-{
-    return req->host;
-}
-
-enum pit_method
-pit_request_method(const struct pit_request *req)
-{
-    return req->method;
-}
-
-const char *
-pit_request_path(const struct pit_request *req)
-{
-    return req->path;
-}
-
-const char *
-pit_request_param(const struct pit_request *req, const char *name)
-{
-    for (size_t i = 0; i < req->params_len; i++)
-        if (str_eq_c(req->params[i].name, name))
-            return req->params[i].value;
-    return NULL;
-}
-
-const char *
-pit_request_query(const struct pit_request *req, const char *name)
-{
-    return request_query(req, str_c(name)).p;
-}
-
-const char *
-pit_request_header(const struct pit_request *req, const char *name)
-{
-    return request_field(req, str_c(name)).p;
-}
-
-const char *
-pit_request_body(const struct pit_request *req, size_t *ret_len)
-{
-    *ret_len = req->body_len;
-    return req->body ? req->body : "";
 }

@@ -34,8 +34,19 @@ struct request_param {
     const char *value;
 };
 
+struct site_host;
+struct request_form;
+struct request_notes;
+
 struct pit_request {
     struct arena *arena; /* for whatever must live as long as the request */
+    struct error *err;   /* words for the client, should the handler fail; of
+                            the exchange; NULL: nobody wants them */
+    const struct site_host *site_host; /* site.h; NULL: none */
+    const char *route;           /* the pattern that led here; NULL: none */
+    json_t *json;                /* the body, once it was parsed */
+    struct request_form *form;   /* the same for a form */
+    struct request_notes *notes; /* pit_request_set(); NULL: none */
     enum pit_method method;
     int version_minor;    /* HTTP/1.<minor>: 0 or 1 */
     struct str raw_path;  /* as it came, percent-encoded; starts with '/' */

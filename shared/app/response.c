@@ -24,7 +24,10 @@ response_init(struct pit_response *res, struct arena *arena)
     res->content_type = STR_NULL;
     res->fields_len = 0;
     res->body = STR_NULL;
+    res->content_len = -1;
     res->sealed = false;
+    res->failure = ST_OK;
+    res->site_host = NULL;
     buf_init(&res->owned, RESPONSE_BODY_MAX);
 }
 
@@ -39,8 +42,22 @@ void
 response_reset(struct pit_response *res)
 {
     assert(!res->sealed);
+    const struct site_host *site_host = res->site_host;
     response_clear(res);
     response_init(res, res->arena);
+    res->site_host = site_host;
+}
+
+void
+response_truncate(struct pit_response *res, size_t fields_len)
+{
+    assert(!res->sealed && fields_len <= res->fields_len);
+    buf_clear(&res->owned);
+    res->status = 0;
+    res->content_type = STR_NULL;
+    res->body = STR_NULL;
+    res->content_len = -1;
+    res->fields_len = fields_len;
 }
 
 /* tchar of RFC 9110 section 5.6.2. */
@@ -99,8 +116,9 @@ find_field(struct pit_response *res, struct str name)
     return NULL;
 }
 
-enum status
-response_set(struct pit_response *res, struct str name, struct str value)
+/* @add: beside one of the same name. */
+static enum status
+put_field(struct pit_response *res, struct str name, struct str value, bool add)
 {
     if (res->sealed || !response_name_valid(name) ||
         !response_value_valid(value) || is_reserved(name))
@@ -116,7 +134,7 @@ response_set(struct pit_response *res, struct str name, struct str value)
         res->content_type = value;
         return ST_OK;
     }
-    struct response_field *field = find_field(res, name);
+    struct response_field *field = add ? NULL : find_field(res, name);
     if (field) {
         field->value = value;
         return ST_OK;
@@ -131,11 +149,22 @@ response_set(struct pit_response *res, struct str name, struct str value)
     return ST_OK;
 }
 
+enum status
+response_set(struct pit_response *res, struct str name, struct str value)
+{
+    return put_field(res, name, value, false);
+}
+
+enum status
+response_add(struct pit_response *res, struct str name, struct str value)
+{
+    return put_field(res, name, value, true);
+}
+
 /* Formats into the arena; the length is known only afterwards, so the free part
  * of the present chunk is tried first. */
-PRINTF(2, 0)
-static enum status
-format_in_arena(struct arena *arena, const char *fmt, va_list ap,
+enum status
+response_format(struct arena *arena, const char *fmt, va_list ap,
                 struct str *ret)
 {
     va_list again;
@@ -165,7 +194,7 @@ response_setf(struct pit_response *res, const char *name, const char *fmt, ...)
     va_list ap;
 
     va_start(ap, fmt);
-    enum status st = format_in_arena(res->arena, fmt, ap, &value);
+    enum status st = response_format(res->arena, fmt, ap, &value);
     va_end(ap);
     return st == ST_OK ? response_set(res, str_c(name), value) : st;
 }
@@ -182,6 +211,7 @@ set_body(struct pit_response *res, int status, const char *content_type,
     res->status = status;
     res->content_type = str_c(content_type);
     res->body = body;
+    res->failure = ST_OK;
     return ST_OK;
 }
 
@@ -293,76 +323,4 @@ response_reason(int status)
         if (rows[i].status == status)
             return rows[i].reason;
     return "Unknown";
-}
-
-enum pit_status
-pit_response_header(struct pit_response *res, const char *name,
-                    const char *value)
-{
-    return (enum pit_status)response_set(res, str_c(name), str_c(value));
-}
-
-enum pit_status
-pit_reply_text(struct pit_response *res, int status, const char *fmt, ...)
-{
-    struct str body = STR_NULL;
-    va_list ap;
-
-    enum status st = ST_OK;
-    if (!strchr(fmt, '%')) { /* nothing to format, a tenth of the cost */
-        body = str_from(arena_copy(res->arena, str_c(fmt)), strlen(fmt));
-        st = body.p ? ST_OK : ST_TOO_LARGE;
-    } else {
-        va_start(ap, fmt);
-        st = format_in_arena(res->arena, fmt, ap, &body);
-        va_end(ap);
-    }
-    if (st == ST_OK)
-        st = set_body(res, status, "text/plain; charset=utf-8", body);
-    return (enum pit_status)st;
-}
-
-enum pit_status
-pit_reply_bytes(struct pit_response *res, int status, const char *content_type,
-                const void *body, size_t len)
-{
-    if (len > RESPONSE_BODY_MAX)
-        return PIT_TOO_LARGE;
-    if (!response_value_valid(str_c(content_type)))
-        return PIT_INVALID;
-    const char *type = arena_copy(res->arena, str_c(content_type));
-    const char *copy = arena_copy(res->arena, str_from(body, len));
-    if (!type || !copy)
-        return PIT_TOO_LARGE;
-    return (enum pit_status)set_body(res, status, type, str_from(copy, len));
-}
-
-enum pit_status
-pit_reply_json(struct pit_response *res, int status, const char *fmt, ...)
-{
-    va_list ap;
-
-    va_start(ap, fmt);
-    json_t *json = json_vpack_ex(NULL, 0, fmt, ap);
-    va_end(ap);
-    if (!json)
-        return PIT_INVALID; /* the format, or text that is not UTF-8 */
-    return (enum pit_status)response_json_take(res, status, json);
-}
-
-enum pit_status
-pit_reply_problem(struct pit_response *res, enum pit_status status,
-                  const char *fmt, ...)
-{
-    struct str detail = STR_NULL;
-    va_list ap;
-
-    va_start(ap, fmt);
-    enum status st = format_in_arena(res->arena, fmt, ap, &detail);
-    va_end(ap);
-    if (st != ST_OK)
-        return (enum pit_status)st;
-    struct problem problem = {.kind = problem_of_status((enum status)status),
-                              .detail = detail.p};
-    return (enum pit_status)problem_reply(res, &problem);
 }

@@ -9,6 +9,7 @@
 #define APP_RESPONSE_H
 
 #include <jansson.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -24,6 +25,8 @@ enum {
     RESPONSE_FIELD_MAX = 8192,            /* bytes of one value */
 };
 
+struct site_host;
+
 struct response_field {
     struct str name;
     struct str value;
@@ -37,7 +40,12 @@ struct pit_response {
     size_t fields_len;
     struct str body; /* in the arena, in `owned`, or borrowed */
     struct buf owned;
-    bool sealed; /* the head has left: nothing can be set any more */
+    int64_t content_len; /* of a stream, or of an answer to HEAD: bytes that
+                            its body has; -1: as many as come */
+    bool sealed;         /* the head has left: nothing can be set any more */
+    enum status failure; /* what the answer was made of, if it is a problem
+                            document that site.c made; else ST_OK */
+    const struct site_host *site_host; /* site.h: how to stream; NULL: not */
 };
 
 void response_init(struct pit_response *res, struct arena *arena);
@@ -47,16 +55,28 @@ void response_clear(struct pit_response *res);
  * answer. Must not be sealed. */
 void response_reset(struct pit_response *res);
 
+/* Drops body, status and all fields but the first @fields_len. Must not be
+ * sealed. */
+void response_truncate(struct pit_response *res, size_t fields_len);
+
 /* As pit_response_header(), for slices; both are copied. ST_INVALID also for
  * the front's own fields, and when sealed; ST_TOO_LARGE above
  * RESPONSE_FIELDS_MAX or RESPONSE_FIELD_MAX. "Content-Type" sets content_type.
  */
 CHECK enum status response_set(struct pit_response *res, struct str name,
                                struct str value);
-/* The same with a formatted value. */
+/* Adds a field beside those of the same name. */
+CHECK enum status response_add(struct pit_response *res, struct str name,
+                               struct str value);
+/* response_set() with a formatted value. */
 PRINTF(3, 4)
 CHECK enum status response_setf(struct pit_response *res, const char *name,
                                 const char *fmt, ...);
+
+/* Formats into @arena. Errors: ST_TOO_LARGE, ST_INVALID for a bad format. */
+PRINTF(2, 0)
+CHECK enum status response_format(struct arena *arena, const char *fmt,
+                                  va_list ap, struct str *ret);
 
 /* Status and body; @content_type is a literal, or lives as long as the request
  * and was checked by response_value_valid().

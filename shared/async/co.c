@@ -198,6 +198,8 @@ co_spawn(struct loop *loop, const char *name, co_fn *fn, void *arg,
 #endif
     if (running && running->trace[0])
         memcpy(co->trace, running->trace, sizeof co->trace);
+    if (running && running->tag[0])
+        memcpy(co->tag, running->tag, sizeof co->tag);
     switch_init(&co->self, stack.low, stack.size - room, entry, co);
     list_append(&loop->coroutines, &co->link);
     loop->coroutines_count++;
@@ -218,6 +220,12 @@ co_name(const struct co *co)
 }
 
 void
+co_name_set(struct co *co, const char *name)
+{
+    co->name = name;
+}
+
+void
 co_trace_set(struct co *co, struct str traceparent)
 {
     bool valid = traceparent.n == CO_TRACE_LEN;
@@ -229,6 +237,25 @@ struct str
 co_trace(const struct co *co)
 {
     return str_from(co->trace, co->trace[0] ? CO_TRACE_LEN : 0);
+}
+
+static const char *
+running_tag(void)
+{
+    return running ? running->tag : "";
+}
+
+void
+co_tag_set(struct co *co, struct str tag)
+{
+    log_tag_from(running_tag);
+    str_copy_to(tag, co->tag, sizeof co->tag);
+}
+
+struct str
+co_tag(const struct co *co)
+{
+    return str_c(co->tag);
 }
 
 /* ---- running one to its end ---- */

@@ -74,6 +74,9 @@ CHECK enum status co_spawn(struct loop *loop, const char *name, co_fn *fn,
 
 struct loop *co_loop(const struct co *co);
 const char *co_name(const struct co *co);
+/* Once it is known what it does. Borrowed until the coroutine ends, and by
+ * those that it spawns from now on. */
+void co_name_set(struct co *co, const char *name);
 /* NULL outside of a coroutine. For logs and the watchdog only. */
 struct co *co_running(void);
 
@@ -84,6 +87,12 @@ enum { CO_TRACE_LEN = 55 };
 void co_trace_set(struct co *co, struct str traceparent);
 /* Empty when there is none; lent until the next co_trace_set(). */
 struct str co_trace(const struct co *co);
+
+/* Whose work it is, for log lines: a request's id, a job's. Inherited in the
+ * same way; cut to CO_TAG_MAX bytes. Copied. */
+enum { CO_TAG_MAX = 64 };
+void co_tag_set(struct co *co, struct str tag);
+struct str co_tag(const struct co *co);
 
 /* From outside: @reason is what the awaits return (ST_CANCELLED,
  * ST_TIMEOUT). What it waits for now is given up. Idempotent. */
@@ -132,6 +141,12 @@ struct co_call {
 enum { CO_CALLS_MAX = 64 };
 CHECK enum status co_await_calls(struct co *co, const struct co_call *calls,
                                  size_t n);
+/* The same, but the first that ends, however it ends, cancels the others: its
+ * status is returned and *ret_index says which it was (may be NULL; untouched
+ * when none could be started, or the caller was cancelled before one ended).
+ * @n > 0. */
+CHECK enum status co_await_any_call(struct co *co, const struct co_call *calls,
+                                    size_t n, size_t *ret_index);
 
 /* Fire and forget: a coroutine that nobody waits for. It runs at once until it
  * first suspends, and goes on when the caller has ended; lost when the process

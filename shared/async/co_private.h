@@ -33,6 +33,7 @@ struct co {
     bool deaf; /* this await lasts until it is settled, cancelled or not */
     int64_t since_ms;
     char trace[CO_TRACE_LEN + 1]; /* "": none */
+    char tag[CO_TAG_MAX + 1];     /* the same */
 
     struct loop_task wake;
     struct list link; /* in loop->coroutines */

@@ -12,6 +12,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,10 @@ static struct {
     enum log_level least;
     bool json;
 } settings = {"pit", LOG_LEVEL_INFO, false};
+
+/* Threads read it while the first loop of a process sets it. */
+static const char *(*_Atomic tag_of)(void);
+enum { TAG_MAX = 64 };
 
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
 
@@ -45,6 +50,13 @@ log_init(const char *name, enum log_level least, bool json)
     settings.name = name;
     settings.least = least;
     settings.json = json;
+}
+
+void
+log_tag_from(const char *(*tag)(void))
+{
+    if (atomic_load_explicit(&tag_of, memory_order_relaxed) != tag)
+        atomic_store_explicit(&tag_of, tag, memory_order_relaxed);
 }
 
 bool
@@ -128,8 +140,16 @@ start_line(struct line *line, enum log_level level)
                       : "%s %-5s ",
         time, level_names[level]);
     add_escaped(line, settings.name, strnlen(settings.name, 64));
-    add(line, settings.json ? "\",\"pid\":%ld,\"message\":\"" : "[%ld] ",
-        (long)getpid());
+    add(line, settings.json ? "\",\"pid\":%ld" : "[%ld] ", (long)getpid());
+    const char *(*of)(void) =
+        atomic_load_explicit(&tag_of, memory_order_relaxed);
+    const char *tag = of ? of() : "";
+    if (*tag) {
+        add(line, "%s", settings.json ? ",\"request\":\"" : "");
+        add_escaped(line, tag, strnlen(tag, TAG_MAX));
+        add(line, "%s", settings.json ? "\"" : ": ");
+    }
+    add(line, "%s", settings.json ? ",\"message\":\"" : "");
 }
 
 static void

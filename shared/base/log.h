@@ -24,6 +24,9 @@ enum { LOG_LINE_MAX = 4096 };
 /* @name is borrowed for the life of the process ("pit-web"). @json: one JSON
  * object a line instead of text. */
 void log_init(const char *name, enum log_level least, bool json);
+/* @tag says whose work is under way ("" for nobody's): it is put in front of
+ * each message, as {"request": ...} in JSON. Lent for the line. */
+void log_tag_from(const char *(*tag)(void));
 bool log_enabled(enum log_level level);
 PRINTF(2, 3) void log_line(enum log_level level, const char *fmt, ...);
 PRINTF(2, 0)

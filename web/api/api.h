@@ -13,13 +13,13 @@
 #include "api/catalog.h"
 #include "app/app.h"
 #include "app/problem.h"
+#include "app/route.h"
 #include "async/rds.h"
 #include "base/error.h"
 #include "base/list.h"
 #include "endpoint.h"
 #include "http/exchange.h"
 #include "queue/queue.h"
-#include "route.h"
 #include "settings.h"
 
 enum {

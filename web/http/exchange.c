@@ -98,7 +98,9 @@ send_answer(struct exchange *x)
     x->bodiless = is_bodiless(x);
     front_out_take(c->front, &c->out);
     bool copied = !x->bodiless && body.n <= BODY_COPY_MAX;
-    answer_head(x, (int64_t)body.n, copied ? body.n : 0, &c->out);
+    int64_t len = x->bodiless && res->content_len >= 0 ? res->content_len
+                                                       : (int64_t)body.n;
+    answer_head(x, len, copied ? body.n : 0, &c->out);
     res->sealed = true;
     if (!x->bodiless) {
         x->sent = (int64_t)body.n;
@@ -153,7 +155,8 @@ end_stream(struct exchange *x, enum status status)
 
     if (status == ST_OK && x->chunking)
         buf_add(&c->out, "0\r\n\r\n", 5);
-    if (status != ST_OK)
+    /* Less than was announced is a cut that only the close can tell. */
+    if (status != ST_OK || (!x->bodiless && x->pub.res.content_len > x->sent))
         x->last = true;
     x->last |= must_close(x);
     c->state = CONNECTION_ENDING;
@@ -309,7 +312,7 @@ exchange_start(struct co *co, struct http_exchange *pub)
     x->last |= must_close(x);
     x->bodiless = is_bodiless(x);
     front_out_take(c->front, &c->out);
-    answer_head(x, -1, 0, &c->out);
+    answer_head(x, pub->res.content_len, 0, &c->out);
     pub->res.sealed = true;
     front_mark_dirty(c->front, c);
     return ST_OK;
@@ -329,7 +332,12 @@ exchange_write(struct co *co, struct http_exchange *pub, struct str bytes)
     struct exchange *x = exchange_private(pub);
     struct connection *c = x->connection;
     enum status st = exchange_start(co, pub);
+    int64_t announced = pub->res.content_len;
 
+    if (st == ST_OK && announced >= 0 &&
+        bytes.n > (uint64_t)(announced - x->sent))
+        return error_set(&pub->err, ST_BUG,
+                         "the stream is longer than its Content-Length");
     while (st == ST_OK && bytes.n > 0 && !x->bodiless) {
         struct str piece =
             str_from(bytes.p, bytes.n < WRITE_PIECE ? bytes.n : WRITE_PIECE);

@@ -1,4 +1,5 @@
-/* pit/app.h - what an application is: one table of views and tasks.
+/* pit/app.h - what an application is: one table of views, middleware, static
+ * folders and tasks.
  *
  * An application is a shared object that exports `const struct pit_app
  * pit_app`. pit-web loads it for its views, pit-worker for its tasks, both with
@@ -20,6 +21,18 @@
 /* An async view: must not block (use await or a task for what does). */
 typedef enum pit_status pit_view_fn(struct pit_co *co, struct pit_request *req,
                                     struct pit_response *res);
+/* A sync view: runs on a thread of the process, so it may block while others
+ * are answered. A hang-up or the timeout does not interrupt it; its end is then
+ * waited for, and its answer dropped. A process has few threads (--threads). */
+typedef enum pit_status pit_sync_view_fn(struct pit_request *req,
+                                         struct pit_response *res);
+/* An async middleware: calls pit_next() to have the request answered by what is
+ * inside of it, or answers it itself and does not. What it returns counts as a
+ * view's status would. Must not block. */
+typedef enum pit_status pit_middleware_fn(struct pit_co *co,
+                                          struct pit_request *req,
+                                          struct pit_response *res,
+                                          struct pit_next *next);
 /* A C task: may block; runs in a child process. */
 typedef enum pit_status pit_task_fn(struct pit_job *job);
 /* An async task: runs beside hundreds of others in one process, so it must not
@@ -28,12 +41,44 @@ typedef enum pit_status pit_task_fn(struct pit_job *job);
 typedef enum pit_status pit_async_task_fn(struct pit_co *co,
                                           struct pit_job *job);
 
+/* What every request passes on its way to a view and back: the first in the
+ * table is the outermost. It also sees the answers that no view gives: static
+ * files, 404, 405, OPTIONS; not what is Pitmaster's own (/v1, /ui, ...).
+ * Exactly one of the two kinds; the entry {0} ends the table. */
+struct pit_middleware {
+    pit_middleware_fn *run;
+    /* A sync middleware, on a thread: `before` what is inside of it; when it
+     * sets a status (pit_reply_...) that is the answer already, and when it
+     * returns anything but PIT_OK that is. `after` sees the answer and may add
+     * to its head. Either may be NULL. */
+    pit_sync_view_fn *before;
+    pit_sync_view_fn *after;
+    const char *only; /* "/orders/": only paths that begin with it */
+};
+
 struct pit_view {
     enum pit_method method; /* 0 ends the table */
-    const char *route;      /* "/orders/{id:int}"; a final slash counts */
-    pit_view_fn *view;
+    const char *route;      /* "/orders/{id:int}"; a final slash counts. Types:
+                               {name} one segment, {name:int} 1..18 digits,
+                               {name:uuid}, {name:path} all the rest */
+    pit_view_fn *view;      /* or */
+    pit_sync_view_fn *blocking;
     int64_t timeout_ms; /* 0: the program's --view-timeout */
     int64_t body_max;   /* bytes, 0: the program's --max-body */
+    const struct pit_middleware *middleware; /* of this view alone, inside of
+                                                the application's; NULL: none */
+};
+
+/* A folder whose files are served as they are, by GET and HEAD: with ETag,
+ * ranges, and NAME.br or NAME.gz in its stead where the client takes it. Never
+ * a path that leads out of the folder, nor a name that begins with a dot. */
+struct pit_static {
+    const char *route;  /* "/assets/": begins and ends with a slash; NULL ends
+                           the table */
+    const char *folder; /* must be there at start */
+    const char *index;  /* "index.html", for a path that ends with a slash;
+                           NULL: none */
+    int64_t max_age_s;  /* how long clients may keep it unasked; 0: they ask */
 };
 
 struct pit_task {
@@ -57,8 +102,10 @@ struct pit_app {
     uint32_t abi;  /* PIT_ABI, first: an old object is refused, not run */
     uint32_t size; /* of the table as the application was built */
     const char *name;
-    const struct pit_view *views; /* may be NULL */
-    const struct pit_task *tasks; /* may be NULL */
+    const struct pit_view *views;            /* may be NULL */
+    const struct pit_task *tasks;            /* may be NULL */
+    const struct pit_middleware *middleware; /* may be NULL */
+    const struct pit_static *statics;        /* may be NULL */
 };
 
 #define PIT_APP(app_name) \

@@ -48,6 +48,23 @@ struct pit_call {
 enum pit_status pit_await_calls(struct pit_co *co, const struct pit_call *calls,
                                 size_t n);
 
+/* pit_await_any(co, &index, fn1, arg1, ...): runs up to 8 functions at once and
+ * waits for the first to end, however it ends; the others are cancelled. As
+ * above it returns when every one has ended. Returns the first one's status,
+ * and which it was (index may be NULL): 0 is fn1. */
+#define pit_await_any(co, ret_index, ...)                            \
+    pit_await_any_call(                                              \
+        (co), (const struct pit_call[]){PIT_CALLS_(__VA_ARGS__)},    \
+        sizeof((const struct pit_call[]){PIT_CALLS_(__VA_ARGS__)}) / \
+            sizeof(struct pit_call),                                 \
+        (ret_index))
+/* The same for an array of 1 to 64. */
+enum pit_status pit_await_any_call(struct pit_co *co,
+                                   const struct pit_call *calls, size_t n,
+                                   size_t *ret_index);
+/* Lets others run, for a long loop without awaits; back in the next turn. */
+enum pit_status pit_yield(struct pit_co *co);
+
 /* Runs a blocking function on a thread of the process and suspends until it
  * has ended; returns what it returned. @arg is lent: when the coroutine is
  * cancelled while a thread is at it, this still waits for the function's end.

@@ -2,16 +2,18 @@
  *
  * A table is built once, at start, and then only read. Patterns are segments
  * between slashes: a literal ("jobs", "jobs:batch"), "{name}" for any segment
- * that is not empty, "{name:int}" for 1..18 digits, and "{name}:verb" for the
- * API's actions. A final slash counts. Where several patterns fit, each segment
- * decides for the more exact one: literal, then action, then int, then any;
- * only a pattern that has the request's method is taken. Segments are compared
- * after percent-decoding, so an escaped slash never splits one.
+ * that is not empty, "{name:int}" for 1..18 digits, "{name:uuid}" for the 36
+ * characters of RFC 9562 section 4, "{name}:verb" for the API's actions, and as
+ * the last one "{name:path}" for all that is left, slashes included. A final
+ * slash counts. Where several patterns fit, each segment decides for the more
+ * exact one: literal, then action, int, uuid, any, path; only a pattern that
+ * has the request's method is taken. Segments are compared after
+ * percent-decoding, so an escaped slash never splits one.
  *
  * Matching allocates nothing from the heap; parameters go to the request's
  * arena. */
-#ifndef WEB_ROUTE_H
-#define WEB_ROUTE_H
+#ifndef APP_ROUTE_H
+#define APP_ROUTE_H
 
 #include <stdint.h>
 

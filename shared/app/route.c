@@ -1,8 +1,8 @@
 /* Route: a tree of segments.
  *
  * DESIGN. Each node stands for what has been matched so far; its edges are
- * literals, in the order of adding, and at most one "{name}:verb" per verb, one
- * "{name:int}" and one "{name}". So two patterns that fit the same paths end in
+ * literals, in the order of adding, and at most one "{name}:verb" per verb and
+ * one of each other kind. So two patterns that fit the same paths end in
  * the same node, whatever their parameters are called, and a clash is a second
  * target for one method there.
  *
@@ -10,7 +10,7 @@
  * a branch does not have the method. A node lies at one depth, hence is visited
  * at most once a match: the work is bounded by the table, not by the path.
  * Recursion is bounded by ROUTE_SEGMENTS_MAX. */
-#include "route.h"
+#include "app/route.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -20,7 +20,14 @@
 
 enum { METHODS = PIT_OPTIONS + 1 };
 
-enum edge_kind { EDGE_LITERAL, EDGE_ACTION, EDGE_INT, EDGE_ANY };
+enum edge_kind {
+    EDGE_LITERAL,
+    EDGE_ACTION,
+    EDGE_INT,
+    EDGE_UUID,
+    EDGE_ANY,
+    EDGE_PATH
+};
 
 struct node {
     struct node *next; /* sibling */
@@ -98,6 +105,22 @@ is_name(struct str s)
     return s.n > 0;
 }
 
+static bool
+kind_of_type(struct str type, enum edge_kind *ret)
+{
+    if (!type.p)
+        *ret = EDGE_ANY;
+    else if (str_eq(type, STR("int")))
+        *ret = EDGE_INT;
+    else if (str_eq(type, STR("uuid")))
+        *ret = EDGE_UUID;
+    else if (str_eq(type, STR("path")))
+        *ret = EDGE_PATH;
+    else
+        return false;
+    return true;
+}
+
 /* False for what is neither a literal nor one of the forms of route.h. */
 static bool
 parse_segment(struct str s, struct segment *ret)
@@ -114,11 +137,8 @@ parse_segment(struct str s, struct segment *ret)
         return false;
     ret->param = str_cut(inside, ':', &type);
     ret->text = STR_NULL;
-    ret->kind = EDGE_ANY;
-    if (type.p && !str_eq(type, STR("int")))
+    if (!kind_of_type(type, &ret->kind))
         return false;
-    if (type.p)
-        ret->kind = EDGE_INT;
     if (after.n == 0)
         return is_name(ret->param);
     ret->kind = EDGE_ACTION;
@@ -170,8 +190,13 @@ place(struct route_table *table, struct route *route, struct node **ret,
             return bad_pattern(err, route->pattern, "too many segments");
         if (!parse_segment(str_cut(rest, '/', &rest), &segment))
             return bad_pattern(err, route->pattern,
-                               "a segment is text, {name}, {name:int} or "
-                               "{name}:verb, with names of a-z, 0-9 and _");
+                               "a segment is text, {name}, {name:int}, "
+                               "{name:uuid}, {name:path} or {name}:verb, with "
+                               "names of a-z, 0-9 and _");
+        if (segment.kind == EDGE_PATH && rest.p)
+            return bad_pattern(err, route->pattern,
+                               "{name:path} takes all that is left, so nothing "
+                               "can follow it");
         if (segment.param.n > 0) {
             if (route->params_len == REQUEST_PARAMS_MAX)
                 return bad_pattern(err, route->pattern, "too many parameters");
@@ -222,6 +247,7 @@ struct search {
     size_t segments_len;
     struct str params[REQUEST_PARAMS_MAX];
     size_t params_len;
+    size_t path_from; /* the segment that a {name:path} begins with */
     enum pit_method method;
     const struct route *found;
     uint32_t allow;
@@ -234,6 +260,21 @@ is_int(struct str s)
         if (s.p[i] < '0' || s.p[i] > '9')
             return false;
     return s.n > 0 && s.n <= 18;
+}
+
+static bool
+is_uuid(struct str s)
+{
+    if (s.n != 36)
+        return false;
+    for (size_t i = 0; i < s.n; i++) {
+        char c = s.p[i], lower = (char)(c | 0x20);
+        bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+        bool hex = (c >= '0' && c <= '9') || (lower >= 'a' && lower <= 'f');
+        if (dash ? c != '-' : !hex)
+            return false;
+    }
+    return true;
 }
 
 /* Whether @segment fits; *ret_param is its value, if the edge has one. */
@@ -254,6 +295,9 @@ fits(const struct node *node, struct str segment, struct str *ret_param)
         return true;
     case EDGE_INT:
         return is_int(segment);
+    case EDGE_UUID:
+        return is_uuid(segment);
+    case EDGE_PATH: /* its value is put together in the end */
     case EDGE_ANY:
         return segment.n > 0;
     }
@@ -282,14 +326,18 @@ find(struct search *search, const struct node *parent, size_t depth)
 
     for (const struct node *node = parent->child; node; node = node->next) {
         size_t params_len = search->params_len;
-        if (!fits(node, segment, &param))
+        bool last = depth + 1 == search->segments_len;
+        bool path = node->kind == EDGE_PATH;
+        if (!fits(node, segment, &param) && !(path && !last))
             continue;
+        if (path)
+            search->path_from = depth;
         if (node->kind != EDGE_LITERAL)
             search->params[search->params_len++] = param;
-        if (depth + 1 == search->segments_len ? settle(search, node)
-                                              : find(search, node, depth + 1))
+        if (last || path ? settle(search, node) : find(search, node, depth + 1))
             return true;
         search->params_len = params_len;
+        search->path_from = SIZE_MAX;
     }
     return false;
 }
@@ -311,6 +359,29 @@ split(struct pit_request *req, struct search *search)
                                               &segment, NULL) != ST_OK)
             return false;
         search->segments[search->segments_len++] = segment;
+    }
+    return true;
+}
+
+/* The value of a {name:path}: the decoded segments with their slashes. */
+static bool
+join_path(const struct search *search, struct arena *arena, struct str *ret)
+{
+    size_t n = 0;
+
+    for (size_t i = search->path_from; i < search->segments_len; i++)
+        n += search->segments[i].n + 1;
+    char *p = arena_alloc(arena, n);
+    if (!p)
+        return false;
+    *ret = str_from(p, n - 1);
+    for (size_t i = search->path_from; i < search->segments_len; i++) {
+        struct str segment = search->segments[i];
+        if (i > search->path_from)
+            *p++ = '/';
+        if (segment.n > 0)
+            memcpy(p, segment.p, segment.n);
+        p += segment.n;
     }
     return true;
 }
@@ -338,6 +409,7 @@ route_match(const struct route_table *table, struct pit_request *req,
     search.method = req->method;
     search.found = NULL;
     search.allow = 0;
+    search.path_from = SIZE_MAX;
     if (!split(req, &search))
         return ROUTE_BAD;
     if (!find(&search, &table->root, 0))
@@ -345,11 +417,14 @@ route_match(const struct route_table *table, struct pit_request *req,
 
     const struct route *route = search.found;
     assert(route->params_len == search.params_len);
+    if (search.path_from != SIZE_MAX &&
+        !join_path(&search, req->arena, &search.params[route->params_len - 1]))
+        return ROUTE_BAD;
     for (size_t i = 0; i < route->params_len; i++)
         if (request_param_add(req, route->params[i], search.params[i]) != ST_OK)
             return ROUTE_BAD;
     ret->target = route->target;
-    ret->pattern = route->pattern;
+    ret->pattern = req->route = route->pattern;
     ret->allow = 0;
     return ROUTE_FOUND;
 }

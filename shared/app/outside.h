@@ -1,0 +1,43 @@
+/* outside.h - what the application's awaits reach: the real thing, or the
+ * script of a test.
+ *
+ * A process attaches what it has: its Redis connection, its mail server. A test
+ * attaches functions that stand in for fetch, mail and Redis; nothing leaves
+ * the process then. Loop thread only; everything is borrowed. */
+#ifndef APP_OUTSIDE_H
+#define APP_OUTSIDE_H
+
+#include "async/co.h"
+#include "async/rds.h"
+#include "pit/fetch.h"
+#include "pit/mail.h"
+#include "pit/queue.h"
+#include "pit/redis.h"
+
+struct mail_server;
+
+struct outside {
+    struct rds *rds;                /* NULL: none */
+    const struct mail_server *mail; /* async/mail.h; NULL: none */
+    /* In place of the real ones; NULL: not. Each is the whole of the public
+     * call after clearing its answer, and may suspend. */
+    const struct outside_script *script;
+};
+
+struct outside_script {
+    enum pit_status (*fetch)(struct co *co, struct pit_fetch *fetch);
+    enum pit_status (*mail)(struct co *co, struct pit_mail *mail);
+    enum pit_status (*redis)(struct co *co, struct pit_redis *ret, size_t n,
+                             const char *const *words, const size_t *lens);
+    enum pit_status (*enqueue)(struct co *co, const char *task, json_t *args,
+                               const struct pit_enqueue *options);
+};
+
+/* NULL takes it away. */
+void outside_attach(struct loop *loop, const struct outside *outside);
+/* Never NULL: one that has nothing stands for none. */
+const struct outside *outside_of(const struct loop *loop);
+/* The script, or NULL. */
+const struct outside_script *outside_script(const struct co *co);
+
+#endif

@@ -1,0 +1,355 @@
+/* Site: the layers around a view, as nested calls on the coroutine's stack.
+ *
+ * A middleware gets a struct pit_next that says where the walk goes on; its
+ * pit_next() descends from there. So the layers are as deep as the tables are
+ * long, which app.c bounds, and without middleware there is none.
+ *
+ * FAILURES. A status that comes up to a middleware has been made an answer by
+ * then (problem+json), so that it can be looked at and added to; res->failure
+ * remembers which status that answer stands for. When the same status leaves
+ * the outermost layer the answer is complete; another one was made on the way
+ * and is made an answer by the front. */
+#include "app/site.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "app/co_public.h"
+#include "app/problem.h"
+#include "app/static_files.h"
+#include "async/threads.h"
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/traceparent.h"
+
+struct pit_next {
+    const struct site *site;
+    const struct site_view *view; /* NULL: none took the path */
+    enum route_result result;     /* then why, and which methods it has */
+    uint32_t allow;
+    const struct pit_middleware *at; /* the next to look at; NULL: none */
+    bool own;                        /* @at is in the view's own table */
+    bool used;
+};
+
+/* ---- what is inside of all middleware ---- */
+
+static enum status set_words(struct pit_request *req, enum status status,
+                             const char *fmt, ...) PRINTF(3, 4);
+
+static enum status
+set_words(struct pit_request *req, enum status status, const char *fmt, ...)
+{
+    char words[ERROR_MSG_SIZE];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(words, sizeof words, fmt, ap);
+    va_end(ap);
+    return error_set(req->err, status, "%s", words);
+}
+
+struct sync_call {
+    pit_sync_view_fn *fn;
+    struct pit_request *req;
+    struct pit_response *res;
+};
+
+static enum status
+run_sync(void *arg)
+{
+    const struct sync_call *call = arg;
+
+    return (enum status)call->fn(call->req, call->res);
+}
+
+/* The arguments are lent, so a cancellation waits for the function's end. */
+static enum status
+on_thread(struct co *co, pit_sync_view_fn *fn, struct pit_request *req,
+          struct pit_response *res)
+{
+    struct sync_call call = {fn, req, res};
+
+    enum status st = co_thread(co, "sync view", run_sync, &call, NULL);
+    if (st == ST_LIMIT)
+        return set_words(req, st, "all threads are busy: try again later");
+    return st;
+}
+
+static enum status
+run_view(struct co *co, const struct site_view *view, struct pit_request *req,
+         struct pit_response *res)
+{
+    const struct pit_view *table = view->table;
+    enum status st = ST_OK;
+
+    if (req->site_host)
+        st = req->site_host->read_body(co, req, view->body_max);
+    if (st != ST_OK)
+        return st;
+    co_deadline_ms(co, view->timeout_ms);
+    if (table->view)
+        st = (enum status)table->view(co_public_of(co), req, res);
+    else
+        st = on_thread(co, table->blocking, req, res);
+    if ((unsigned)st > ST_QUEUE_FULL)
+        return set_words(req, ST_BUG,
+                         "the view of %s returned %d, which is no status",
+                         table->route, (int)st);
+    return st;
+}
+
+static enum status
+innermost(struct co *co, const struct pit_next *step, struct pit_request *req,
+          struct pit_response *res)
+{
+    bool served = false;
+
+    if (step->view)
+        return run_view(co, step->view, req, res);
+    if (step->result == ROUTE_NOT_FOUND) {
+        enum status st =
+            static_files_serve(co, step->site->folders,
+                               step->site->app->statics_len, req, res, &served);
+        if (served)
+            return st;
+    }
+    return site_refuse(step->result, step->allow, req, res);
+}
+
+/* ---- the layers ---- */
+
+/* Makes the answer of a status that came up, keeping the fields that were set
+ * outside of where it failed. */
+static void
+answer_failure(struct pit_request *req, struct pit_response *res,
+               enum status status, size_t fields_len)
+{
+    struct problem problem = problem_from_error(status, req->err);
+
+    if (res->sealed || status == ST_CANCELLED || res->failure == status)
+        return;
+    problem.instance = req->raw_path.p;
+    response_truncate(res, fields_len);
+    if (problem_reply(res, &problem) == ST_OK)
+        res->failure = status;
+}
+
+static enum status descend(struct co *co, struct pit_next step,
+                           struct pit_request *req, struct pit_response *res);
+
+/* A sync middleware: before and after are two calls on a thread. */
+static enum status
+run_around(struct co *co, const struct pit_middleware *m,
+           const struct pit_next *step, struct pit_request *req,
+           struct pit_response *res)
+{
+    size_t fields_len = res->fields_len;
+    enum status st = ST_OK;
+
+    if (m->before)
+        st = on_thread(co, m->before, req, res);
+    if (st == ST_OK && res->status == 0) {
+        fields_len = res->fields_len;
+        st = descend(co, *step, req, res);
+    }
+    if (!m->after)
+        return st;
+    if (st != ST_OK)
+        answer_failure(req, res, st, fields_len);
+    enum status after = on_thread(co, m->after, req, res);
+    return after != ST_OK ? after : st;
+}
+
+static bool
+applies(const struct pit_middleware *m, const struct pit_request *req)
+{
+    return !m->only || str_starts(str_c(req->path), str_c(m->only));
+}
+
+static enum status
+descend(struct co *co, struct pit_next step, struct pit_request *req,
+        struct pit_response *res)
+{
+    for (;;) {
+        const struct pit_middleware *m = step.at;
+        if (m && (m->run || m->before || m->after)) {
+            step.at++;
+            if (!applies(m, req))
+                continue;
+            return m->run
+                       ? (enum status)m->run(co_public_of(co), req, res, &step)
+                       : run_around(co, m, &step, req, res);
+        }
+        if (step.own || !step.view || !step.view->table->middleware)
+            return innermost(co, &step, req, res);
+        step.own = true;
+        step.at = step.view->table->middleware;
+    }
+}
+
+enum pit_status
+pit_next(struct pit_co *co, struct pit_next *next, struct pit_request *req,
+         struct pit_response *res)
+{
+    size_t fields_len = res->fields_len;
+
+    if (next->used)
+        return (enum pit_status)set_words(
+            req, ST_BUG, "a middleware called pit_next() a second time");
+    next->used = true;
+    struct pit_next step = *next;
+    step.used = false;
+    enum status st = descend(co_public_core(co), step, req, res);
+    if (st != ST_OK)
+        answer_failure(req, res, st, fields_len);
+    return (enum pit_status)st;
+}
+
+static enum status
+enter(struct co *co, struct pit_next step, struct pit_request *req,
+      struct pit_response *res)
+{
+    enum status st = descend(co, step, req, res);
+
+    if ((unsigned)st > ST_QUEUE_FULL)
+        st = set_words(req, ST_BUG,
+                       "a middleware returned %d, which is no status", (int)st);
+    return st != ST_OK && st == res->failure ? ST_OK : st;
+}
+
+/* What the request came with goes along to all that it causes. */
+static void
+trace(struct co *co, const struct pit_request *req)
+{
+    struct str came = request_field(req, STR("traceparent"));
+
+    if (came.n > 0)
+        co_trace_set(co, traceparent_parse(came));
+    co_tag_set(co, str_c(req->id));
+}
+
+enum status
+site_run(struct co *co, const struct site_view *view, struct pit_request *req,
+         struct pit_response *res)
+{
+    trace(co, req);
+    co_name_set(co, view->label);
+    return enter(co,
+                 (struct pit_next){.site = view->site,
+                                   .view = view,
+                                   .at = view->site->app->middleware},
+                 req, res);
+}
+
+enum status
+site_other(struct co *co, const struct site *site, enum route_result result,
+           uint32_t allow, struct pit_request *req, struct pit_response *res)
+{
+    trace(co, req);
+    return enter(co,
+                 (struct pit_next){.site = site,
+                                   .result = result,
+                                   .allow = allow,
+                                   .at = site->app->middleware},
+                 req, res);
+}
+
+/* ---- paths that nobody took ---- */
+
+static enum status
+reply_refusal(struct pit_request *req, struct pit_response *res,
+              enum problem_kind kind, const char *detail)
+{
+    const struct problem problem = {
+        .kind = kind, .detail = detail, .instance = req->raw_path.p};
+
+    return problem_reply(res, &problem);
+}
+
+enum status
+site_refuse(enum route_result result, uint32_t allow, struct pit_request *req,
+            struct pit_response *res)
+{
+    char methods[ROUTE_ALLOW_SIZE], words[ERROR_MSG_SIZE];
+    enum status st = ST_OK;
+
+    switch (result) {
+    case ROUTE_OPTIONS:
+        st = response_empty(res, 204);
+        break;
+    case ROUTE_METHOD_NOT_ALLOWED:
+        route_allow(allow, methods);
+        snprintf(words, sizeof words, "this path takes %s", methods);
+        st = reply_refusal(req, res, PROBLEM_METHOD_NOT_ALLOWED, words);
+        break;
+    case ROUTE_BAD:
+        snprintf(words, sizeof words,
+                 "the path holds a broken escape, or more than %d segments",
+                 ROUTE_SEGMENTS_MAX);
+        return reply_refusal(req, res, PROBLEM_INVALID_REQUEST, words);
+    case ROUTE_FOUND:
+    case ROUTE_NOT_FOUND:
+        return reply_refusal(req, res, PROBLEM_NOT_FOUND,
+                             "there is nothing at this path");
+    }
+    if (st != ST_OK)
+        return st;
+    route_allow(allow, methods);
+    return response_set(res, STR("Allow"), str_c(methods));
+}
+
+/* ---- building ---- */
+
+static char *
+label_of(const struct pit_view *view)
+{
+    char label[sizeof "OPTIONS " + APP_ROUTE_MAX];
+
+    snprintf(label, sizeof label, "%s %s", request_method_name(view->method),
+             view->route);
+    return xstrdup(label);
+}
+
+enum status
+site_new(const struct app *app, const struct site_defaults *defaults,
+         struct site **ret, struct error *err)
+{
+    struct site *site = xcalloc(1, sizeof *site);
+
+    site->app = app;
+    site->views = xcalloc(app->views_len + 1, sizeof *site->views);
+    for (; site->views_len < app->views_len; site->views_len++) {
+        const struct pit_view *from = &app->views[site->views_len];
+        site->views[site->views_len] = (struct site_view){
+            .site = site,
+            .table = from,
+            .label = label_of(from),
+            .timeout_ms =
+                from->timeout_ms ? from->timeout_ms : defaults->timeout_ms,
+            .body_max = from->body_max ? from->body_max : defaults->body_max,
+        };
+    }
+    enum status st =
+        static_files_open(app->statics, app->statics_len, &site->folders, err);
+    if (st != ST_OK) {
+        site_free(site);
+        return st;
+    }
+    *ret = site;
+    return ST_OK;
+}
+
+void
+site_free(struct site *site)
+{
+    if (!site)
+        return;
+    for (size_t i = 0; i < site->views_len; i++)
+        free(site->views[i].label);
+    free(site->views);
+    static_files_close(site->folders, site->app->statics_len);
+    free(site);
+}

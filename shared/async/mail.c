@@ -1,0 +1,232 @@
+/* Mail: one transfer of the fetch pool's, which speaks SMTP as well.
+ *
+ * libcurl hands a line break in an address on to the server, so nothing gets
+ * here that mail_message_check() has not seen. What the failure of a transfer
+ * means is decided by the server's last reply code, and by whether all of the
+ * text had left. */
+#include "async/mail.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "async/fetch_pool.h"
+#include "base/log.h"
+
+enum { RECIPIENT_SIZE = MAIL_MESSAGE_ADDRESS_MAX + 3 };
+
+struct transfer {
+    struct op op;
+    struct fetch_pool *pool;
+    CURL *easy;
+    struct curl_slist *recipients;
+    struct buf text;
+    size_t sent;
+    CURLcode code;
+    long reply; /* the server's last code */
+    char message[CURL_ERROR_SIZE];
+};
+
+/* ---- the server ---- */
+
+static bool
+has_password(const char *url)
+{
+    const char *authority = strstr(url, "://");
+
+    return authority && memchr(authority + 3, '@', strcspn(authority + 3, "/"));
+}
+
+static bool
+url_valid(const char *url)
+{
+    char *scheme = NULL, *host = NULL, *path = NULL;
+    CURLU *parsed = curl_url();
+    bool valid =
+        parsed && curl_url_set(parsed, CURLUPART_URL, url, 0) == CURLUE_OK &&
+        curl_url_get(parsed, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
+        curl_url_get(parsed, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
+        curl_url_get(parsed, CURLUPART_PATH, &path, 0) == CURLUE_OK &&
+        (strcmp(scheme, "smtp") == 0 || strcmp(scheme, "smtps") == 0) &&
+        *host && (strcmp(path, "/") == 0 || !*path);
+
+    curl_free(scheme);
+    curl_free(host);
+    curl_free(path);
+    curl_url_cleanup(parsed);
+    return valid;
+}
+
+enum status
+mail_server_check(const struct mail_server *server, struct error *err)
+{
+    if (!url_valid(server->url))
+        return error_set(err, ST_INVALID,
+                         "the mail server must be smtp://[user:password@]"
+                         "host[:port], or smtps://...");
+    if (server->from)
+        return mail_message_check_address(server->from, "--mail-from", err);
+    return ST_OK;
+}
+
+/* ---- the transfer ---- */
+
+static size_t
+read_cb(char *dst, size_t size, size_t n, void *arg)
+{
+    struct transfer *t = arg;
+    size_t left = t->text.len - t->sent, room = size * n;
+
+    if (room > left)
+        room = left;
+    memcpy(dst, t->text.p + t->sent, room);
+    t->sent += room;
+    return room;
+}
+
+static void
+done(void *arg, CURLcode code)
+{
+    struct transfer *t = arg;
+
+    t->code = code;
+    curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &t->reply);
+    op_settle(&t->op, ST_OK);
+}
+
+static void
+cancel(struct op *op)
+{
+    struct transfer *t = LIST_ENTRY(op, struct transfer, op);
+
+    fetch_pool_give(t->pool, t->easy);
+    t->easy = NULL;
+}
+
+static const struct op_class mail_class = {"mail", cancel};
+
+static enum status
+status_of(const struct transfer *t)
+{
+    bool whole = t->sent == t->text.len;
+
+    if (t->code == CURLE_OK)
+        return ST_OK;
+    if (t->code == CURLE_LOGIN_DENIED || t->code == CURLE_USE_SSL_FAILED)
+        return ST_UNAVAILABLE; /* ours to mend, not the message's fault */
+    if (t->reply >= 500 && t->reply <= 599)
+        return ST_PERMANENT;
+    if (t->reply >= 400 && t->reply <= 499)
+        return ST_UNAVAILABLE;
+    if (whole)
+        return ST_UNCLEAR;
+    return t->code == CURLE_OPERATION_TIMEDOUT ? ST_TIMEOUT : ST_UNAVAILABLE;
+}
+
+static enum status
+add_recipients(struct transfer *t, const char *const *to)
+{
+    char address[RECIPIENT_SIZE];
+
+    for (size_t i = 0; to[i]; i++) {
+        int n = snprintf(address, sizeof address, "<%s>", to[i]);
+        assert(n > 0 && (size_t)n < sizeof address);
+        struct curl_slist *list = curl_slist_append(t->recipients, address);
+        if (!list)
+            return ST_LIMIT;
+        t->recipients = list;
+    }
+    return ST_OK;
+}
+
+static enum status
+set_options(struct transfer *t, const struct mail_server *server,
+            const struct mail_message *message, int64_t timeout_ms)
+{
+    char from[RECIPIENT_SIZE];
+
+    snprintf(from, sizeof from, "<%s>", message->from);
+    if (timeout_ms <= 0)
+        timeout_ms = MAIL_TIMEOUT_MS;
+    if (timeout_ms > INT32_MAX)
+        timeout_ms = INT32_MAX;
+    curl_easy_setopt(t->easy, CURLOPT_URL, server->url);
+    curl_easy_setopt(t->easy, CURLOPT_PROTOCOLS_STR, "smtp,smtps");
+    curl_easy_setopt(
+        t->easy, CURLOPT_USE_SSL,
+        (long)(has_password(server->url) ? CURLUSESSL_ALL : CURLUSESSL_TRY));
+    curl_easy_setopt(t->easy, CURLOPT_MAIL_FROM, from);
+    curl_easy_setopt(t->easy, CURLOPT_UPLOAD, 1L);
+    curl_easy_setopt(t->easy, CURLOPT_INFILESIZE_LARGE,
+                     (curl_off_t)t->text.len);
+    curl_easy_setopt(t->easy, CURLOPT_READFUNCTION, read_cb);
+    curl_easy_setopt(t->easy, CURLOPT_READDATA, t);
+    curl_easy_setopt(t->easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
+    curl_easy_setopt(t->easy, CURLOPT_CONNECTTIMEOUT_MS,
+                     (long)MAIL_CONNECT_TIMEOUT_MS);
+    curl_easy_setopt(t->easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(t->easy, CURLOPT_PROXY, "");
+    curl_easy_setopt(t->easy, CURLOPT_ERRORBUFFER, t->message);
+    enum status st = add_recipients(t, message->to);
+    curl_easy_setopt(t->easy, CURLOPT_MAIL_RCPT, t->recipients);
+    return st;
+}
+
+static enum status
+describe(const struct transfer *t, struct error *err)
+{
+    enum status st = status_of(t);
+
+    if (st == ST_OK)
+        return st;
+    const char *words =
+        t->message[0] ? t->message : curl_easy_strerror(t->code);
+    if (t->reply >= 400)
+        return error_set(err, st, "mail: the server answers %ld: %s", t->reply,
+                         words);
+    return error_set(err, st, "mail: %s", words);
+}
+
+static enum status
+run(struct co *co, struct transfer *t, struct error *err)
+{
+    op_init(&t->op, co_loop(co), &mail_class, NULL, NULL);
+    enum status st = fetch_pool_start(t->pool, t->easy, done, t);
+    if (st != ST_OK)
+        return error_set(err, st, "mail: libcurl takes no more");
+    st = co_await(co, &t->op);
+    if (st != ST_OK)
+        return error_set(err, st, "mail: given up: %s", status_name(st));
+    return describe(t, err);
+}
+
+enum status
+mail_send(struct co *co, const struct mail_server *server,
+          const struct mail_message *message, int64_t timeout_ms,
+          struct error *err)
+{
+    enum status st = co_cancelled(co);
+    struct transfer *t;
+
+    if (st != ST_OK)
+        return error_set(err, st, "mail: nothing was sent");
+    t = xcalloc(1, sizeof *t);
+    buf_init(&t->text, MAIL_MESSAGE_MAX);
+    mail_message_write(message, &t->text);
+    t->pool = fetch_pool_of(co_loop(co));
+    st = t->text.failed ? ST_TOO_LARGE : fetch_pool_take(t->pool, &t->easy);
+    if (st == ST_OK)
+        st = set_options(t, server, message, timeout_ms);
+    if (st == ST_OK)
+        st = run(co, t, err);
+    else
+        (void)error_set(err, st,
+                        st == ST_LIMIT ? "mail: too many transfers under way"
+                                       : "mail: the message is too large");
+    if (t->easy)
+        fetch_pool_give(t->pool, t->easy);
+    curl_slist_free_all(t->recipients);
+    buf_clear(&t->text);
+    free(t);
+    return st;
+}
