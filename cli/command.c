@@ -8,8 +8,10 @@
 #include "base/log.h"
 
 static const struct command *const commands[] = {
-    &cmd_enqueue, &cmd_job,    &cmd_queues, &cmd_schedules,
-    &cmd_tasks,   &cmd_doctor, &cmd_health, &cmd_bench,
+    &cmd_enqueue, &cmd_jobs,    &cmd_job,     &cmd_logs,      &cmd_cancel,
+    &cmd_retry,   &cmd_promote, &cmd_release, &cmd_delete,    &cmd_queues,
+    &cmd_pause,   &cmd_resume,  &cmd_purge,   &cmd_schedules, &cmd_tasks,
+    &cmd_doctor,  &cmd_health,  &cmd_bench,
 };
 
 int

@@ -30,6 +30,16 @@ struct command {
 extern const struct command cmd_enqueue;
 extern const struct command cmd_job;
 extern const struct command cmd_queues;
+extern const struct command cmd_jobs;
+extern const struct command cmd_cancel;
+extern const struct command cmd_retry;
+extern const struct command cmd_promote;
+extern const struct command cmd_release;
+extern const struct command cmd_delete;
+extern const struct command cmd_pause;
+extern const struct command cmd_resume;
+extern const struct command cmd_purge;
+extern const struct command cmd_logs;
 extern const struct command cmd_schedules;
 extern const struct command cmd_tasks;
 extern const struct command cmd_doctor;

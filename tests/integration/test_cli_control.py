@@ -1,0 +1,162 @@
+"""pit, what an operator does: lists, steps for one job and many, queues."""
+
+import json
+import subprocess
+import unittest
+
+from pitharness import program_path
+from pitscripts import Queue, check, done, ended, job
+from test_cli import CliTestCase
+
+
+class ControlCase(CliTestCase):
+    def setUp(self):
+        super().setUp()
+        self.latin = self.server.client(encoding="latin-1")
+        self.addCleanup(self.latin.close)
+        self.queue = Queue(self.latin)
+
+    def dead(self, *ids):
+        self.queue.enqueue(*[job(one) for one in ids])
+        self.queue.work(finishes=[ended("f", one, -1) for one in
+                                  self.queue.work(claim=len(ids)).claimed])
+
+
+class Lists(ControlCase):
+    def test_jobs(self):
+        self.queue.enqueue(job("a", options=" gx"), job("b", 9))
+        lines = self.pit("jobs", "q").stdout.splitlines()
+        self.assertEqual(lines[0].split()[:3], ["JOB", "TASK", "STATE"])
+        self.assertEqual([line.split()[0] for line in lines[1:]],
+                         ["q.b", "q.a"])
+        page = self.pit_json("jobs", "q", "--limit", 1)
+        self.assertEqual([one["id"] for one in page["jobs"]], ["q.b"])
+        page = self.pit_json("jobs", "q", "--cursor", page["next_cursor"])
+        self.assertEqual([one["id"] for one in page["jobs"]], ["q.a"])
+        self.assertIsNone(page["next_cursor"])
+        self.assertEqual(self.pit_json("jobs", "q", "--state", "dead"),
+                         {"jobs": [], "next_cursor": None})
+
+    def test_logs(self):
+        self.queue.enqueue(job("a"))
+        one, = self.queue.work(claim=1).claimed
+        self.queue.log(one, "hello", "bell\x07")
+        lines = self.pit("logs", "q.a").stdout.splitlines()
+        self.assertRegex(lines[0], r"^\d{4}-.*Z 1  hello$")
+        self.assertTrue(lines[1].endswith("bell?"))
+        parsed = [json.loads(line) for line in
+                  self.pit("logs", "q.a", "--json").stdout.splitlines()]
+        self.assertEqual(parsed[1]["text"], "bell\x07")
+        self.assert_refused(["logs", "q.never"], 1, "no job")
+
+    def test_logs_are_followed_to_the_end(self):
+        self.queue.enqueue(job("a"))
+        one, = self.queue.work(claim=1).claimed
+        self.queue.log(one, "first")
+        with subprocess.Popen(
+                [program_path("pit"), "logs", "q.a", "--follow", "--redis",
+                 self.server.url], stdout=subprocess.PIPE, text=True) as pit:
+            self.assertIn("first", pit.stdout.readline())
+            self.queue.log(one, "second")
+            self.assertIn("second", pit.stdout.readline())
+            self.queue.log(one, "last")
+            self.queue.work(finishes=[done(one)])
+            self.assertIn("last", pit.stdout.read())
+            self.assertEqual(pit.wait(), 0)
+
+
+class Steps(ControlCase):
+    def test_named_jobs(self):
+        self.queue.enqueue(job("a"), job("b"), job("s", where="+60000"))
+        self.assertEqual(self.pit("cancel", "q.a", "q.b").stdout, "")
+        self.assertEqual(self.queue.get("a").state[0], "C")
+        self.pit("retry", "q.a")
+        self.pit("promote", "q.s")
+        self.pit("delete", "q.b")
+        self.pit("delete", "q.b")
+        self.assertEqual(check(self.queue), {"a": "ready", "s": "ready"})
+
+    def test_one_refusal_does_not_stop_the_others(self):
+        self.dead("a", "b")
+        finished = self.pit("retry", "q.a", "q.never", "q.b", code=1)
+        self.assertIn("q.never", finished.stderr)
+        self.assertEqual(check(self.queue), {"a": "ready", "b": "ready"})
+        finished = self.pit("release", "q.a", code=1)
+        self.assertIn("it is ready", finished.stderr)
+
+    def test_running_is_asked(self):
+        self.queue.enqueue(job("a"))
+        self.queue.work(claim=1)
+        self.assertIn("asked to stop", self.pit("cancel", "q.a").stdout)
+        self.assertEqual(self.pit_json("cancel", "q.a"),
+                         {"id": "q.a", "done": True, "asked": False,
+                          "why": None})
+
+    def test_release(self):
+        self.queue.enqueue(job("a"))
+        one, = self.queue.work(claim=1).claimed
+        self.queue.work(finishes=[ended("c", one)], crashes=1)
+        self.pit("release", "q.a")
+        self.assertEqual(check(self.queue), {"a": "ready"})
+
+    def test_filter(self):
+        self.dead("a", "b", "c")
+        self.assertEqual(self.pit_json("retry", "--queue", "q", "--state",
+                                       "dead", "--dry-run"),
+                         {"dry_run": True, "seen": 3, "matched": 3, "done": 0,
+                          "refused": 0})
+        self.assertIn("2 of 2 jobs done",
+                      self.pit("retry", "--queue", "q", "--state", "dead",
+                               "--limit", "2").stdout)
+        self.assertIn("1 of 1", self.pit("delete", "--queue", "q", "--state",
+                                         "dead,ended").stdout)
+        self.assertEqual(len(check(self.queue)), 2)
+
+    def test_bad_use(self):
+        for words, says in (
+                (["cancel"], "name jobs"), (["promote"], "name jobs"),
+                (["cancel", "nodot"], "no dot"),
+                (["cancel", "q.a", "--queue", "q"], "name jobs"),
+                (["cancel", "--queue", "q"], "--state"),
+                (["cancel", "--queue", "a b", "--state", "ready"], "--queue"),
+                (["cancel", "--queue", "q", "--state", "odd"], "odd"),
+                (["delete", "--queue", "q", "--state", "running"], "running"),
+                (["retry", "--queue", "q", "--state", "dead", "--rate", "x"],
+                 "--rate"),
+                (["retry", "q.a", "--dry-run"], "--dry-run"),
+                (["jobs"], "queue"), (["jobs", "q", "--state", "odd"], "odd"),
+                (["logs"], "id"), (["pause"], "queue"),
+                (["purge", "q"], "--confirm q"),
+                (["purge", "q", "--confirm", "q", "--state", "running"],
+                 "running")):
+            with self.subTest(words=words):
+                self.assert_refused(words, 2, says)
+
+
+class Queues(ControlCase):
+    def test_pause_and_resume(self):
+        self.queue.enqueue(job("a"))
+        self.assertIn("dispatch paused",
+                      self.pit("pause", "q", "--note", "deploy").stdout)
+        self.assertEqual(self.queue.work(claim=1).claimed, [])
+        self.assertEqual(
+            self.pit_json("pause", "q", "--intake"),
+            {"name": "q", "paused": True, "closed": True, "note": "deploy"})
+        self.assertIn("intake open", self.pit("resume", "q").stdout)
+        self.assertEqual(self.queue.settings(), {})
+        self.assertEqual(len(self.queue.work(claim=1).claimed), 1)
+
+    def test_purge(self):
+        self.dead("d")
+        self.queue.enqueue(job("a"), job("b", where="+60000"))
+        self.assertEqual(self.pit_json("purge", "q", "--confirm", "q"),
+                         {"removed": 2})
+        self.assertIn("1 jobs", self.pit("purge", "q", "--confirm", "q",
+                                         "--state", "dead").stdout)
+        self.assertEqual(check(self.queue), {})
+
+
+del CliTestCase
+
+if __name__ == "__main__":
+    unittest.main()
