@@ -11,7 +11,7 @@ static const struct command *const commands[] = {
     &cmd_enqueue, &cmd_jobs,    &cmd_job,     &cmd_logs,      &cmd_cancel,
     &cmd_retry,   &cmd_promote, &cmd_release, &cmd_delete,    &cmd_queues,
     &cmd_pause,   &cmd_resume,  &cmd_purge,   &cmd_schedules, &cmd_tasks,
-    &cmd_doctor,  &cmd_health,  &cmd_bench,
+    &cmd_workers, &cmd_doctor,  &cmd_health,  &cmd_bench,
 };
 
 int

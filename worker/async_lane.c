@@ -207,17 +207,21 @@ async_lane_take_back(struct async_lane *lane)
 /* --- results out ------------------------------------------------------------
  */
 
+static struct held *
+owner_cb(void *arg, uint32_t owner)
+{
+    struct async_lane *lane = arg;
+    uint32_t place;
+
+    return board_owns(&lane->sender, owner, &place) ? lane->places[place].held
+                                                    : NULL;
+}
+
 static void
 take_lines(struct async_lane *lane)
 {
-    struct lines_cell cell;
-    uint32_t place;
-
-    if (!lane->board || !lines_waiting(&lane->lines))
-        return;
-    while (lines_read(&lane->lines, &cell))
-        if (board_owns(&lane->sender, cell.owner, &place))
-            (void)place;
+    if (lane->board)
+        joblog_take(lane->d, &lane->lines, owner_cb, lane);
 }
 
 void

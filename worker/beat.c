@@ -9,6 +9,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/process.h"
+#include "queue/queue_log.h"
 #include "queue/schema.h"
 #include "state.h"
 
@@ -17,28 +19,43 @@ enum {
     RUNNING_ROOM = 1024, /* bytes at the end that no slot's entry needs */
 };
 
-static void
-add_running(const struct dispatcher *d, struct buf *json)
+/* False when there is no room for more: the first are enough for a look. */
+static bool
+add_running(struct buf *json, bool *first, const char *slot,
+            const struct held *held, int64_t since_us)
 {
-    int64_t now_us = clock_mono_us(), wall_ms = clock_wall_ms(), since_us;
-    const char *comma = "";
+    int64_t ago_ms = (clock_mono_us() - since_us) / 1000;
 
-    buf_add_c(json, ",\"running\":[");
-    for (size_t i = 0; i < d->lanes_len; i++) {
+    if (json->max - json->len < RUNNING_ROOM)
+        return false;
+    buf_addf(json,
+             "%s{\"slot\":%s,\"job\":\"%.*s\",\"task\":\"%.*s\","
+             "\"attempt\":%d,\"started_ms\":%lld}",
+             *first ? "" : ",", slot, STR_ARG(held->id), STR_ARG(held->task),
+             held->attempt, (long long)(clock_wall_ms() - ago_ms));
+    *first = false;
+    return true;
+}
+
+static void
+add_all_running(const struct dispatcher *d, struct buf *json)
+{
+    const struct async_lane *async = &d->async;
+    bool first = true, room = true, bad;
+    int64_t since_us;
+    char slot[24];
+
+    for (size_t i = 0; i < d->lanes_len && room; i++) {
         const struct held *held = lane_running(&d->lanes[i], &since_us);
-        if (!held)
-            continue;
-        if (json->max - json->len < RUNNING_ROOM)
-            break; /* the first are enough for a look */
-        buf_addf(json,
-                 "%s{\"slot\":%zu,\"job\":\"%.*s\",\"task\":\"%.*s\","
-                 "\"attempt\":%d,\"started_ms\":%lld}",
-                 comma, i, STR_ARG(held->id), STR_ARG(held->task),
-                 held->attempt,
-                 (long long)(wall_ms - (now_us - since_us) / 1000));
-        comma = ",";
+        snprintf(slot, sizeof slot, "%zu", i);
+        if (held)
+            room = add_running(json, &first, slot, held, since_us);
     }
-    buf_add_char(json, ']');
+    for (uint32_t i = 0; async->board && i < async->sender.places && room; i++)
+        if (async->places[i].held &&
+            board_running(&async->sender, i, &since_us, &bad))
+            room = add_running(json, &first, "null", async->places[i].held,
+                               since_us);
 }
 
 static void
@@ -50,18 +67,20 @@ describe(const struct dispatcher *d, struct buf *json)
     buf_addf(json, "{\"id\":\"%s\",\"host\":", d->name);
     buf_add_json_string(json, str_c(host));
     buf_addf(json,
-             ",\"pid\":%ld,\"version\":\"%s\",\"slots\":%zu,"
+             ",\"pid\":%ld,\"version\":\"%s\",\"slots\":%zu,\"async\":%u,"
              "\"started_ms\":%lld,\"seen_ms\":%lld,\"stopping\":%s,"
-             "\"held\":%zu,\"queues\":{",
+             "\"quiet\":%s,\"held\":%zu,\"rss_bytes\":%lld,\"queues\":{",
              (long)getppid(), PIT_VERSION, d->lanes_len,
+             d->async.board ? d->async.sender.places : 0,
              (long long)d->started_wall_ms, (long long)clock_wall_ms(),
-             d->stopping ? "true" : "false", d->held_len);
+             d->stopping ? "true" : "false", d->quiet ? "true" : "false",
+             d->held_len, (long long)process_family_rss_bytes(getppid()));
     for (size_t i = 0; i < d->sources_len; i++)
         buf_addf(json, "%s\"%.*s\":%d", i ? "," : "",
                  STR_ARG(d->sources[i].name), (int)d->weights[i].weight);
-    buf_add_char(json, '}');
-    add_running(d, json);
-    buf_add_char(json, '}');
+    buf_add_c(json, "},\"running\":[");
+    add_all_running(d, json);
+    buf_add_c(json, "]}");
 }
 
 static void
@@ -108,6 +127,8 @@ greet(struct co *co, void *arg)
     struct error err;
 
     enum status st = schema_claim(co, d->queues, &err);
+    if (st == ST_OK)
+        st = queue_log_prepare(co, d->queues, &err);
     for (size_t i = 0; st == ST_OK && i < probe->tasks_len; i++)
         st = registry_put_task(co, d->queues, str_c(probe->tasks[i].name),
                                str_c(probe->tasks[i].json), &err);
@@ -131,6 +152,13 @@ greeted_cb(void *arg, enum status status)
     d->admitted = true;
     beat(d);
     scheduler_look(d->scheduler);
+}
+
+void
+beat_now(struct dispatcher *d)
+{
+    if (d->admitted)
+        beat(d);
 }
 
 void

@@ -123,6 +123,23 @@ dispatcher_lost(struct dispatcher *d, struct str token)
         dispatcher_drop(d, held);
 }
 
+void
+dispatcher_cancel(struct dispatcher *d, struct str token, int64_t grace_ms)
+{
+    struct held *held = find_token(d, token);
+
+    if (!held)
+        return; /* it has ended, or the next renewal says so again */
+    stop_running(d, held, RING_CANCEL_ASKED, grace_ms);
+    if (held->place == HELD_WAITING)
+        unwait(d, held);
+    else if (held->place == HELD_ASYNC_WAITING)
+        async_lane_unwait(&d->async, held);
+    else
+        return;
+    finish_cancelled(held);
+}
+
 static void
 drop_list(struct dispatcher *d, struct list *list)
 {
@@ -299,6 +316,7 @@ stop(struct dispatcher *d, bool hurry)
     if (!d->stopping)
         log_info("draining: %zu jobs in hand", d->held_len);
     d->stopping = true;
+    beat_now(d);
     d->hurry |= hurry;
     wake_disconnect(d);
     scheduler_stop(d->scheduler);
@@ -314,6 +332,35 @@ stop(struct dispatcher *d, bool hurry)
     else
         loop_timer_start(d->loop, &d->stop_timer, d->options->grace_ms,
                          grace_over_cb);
+}
+
+void
+dispatcher_quiet(struct dispatcher *d, bool quiet)
+{
+    struct error err;
+
+    if (d->quiet == quiet || d->stopping)
+        return;
+    d->quiet = quiet;
+    log_info(quiet ? "quiet: claims nothing until it is resumed"
+                   : "resumed: claims again");
+    for (size_t i = 0; i < d->sources_len; i++)
+        d->sources[i].maybe_ready = d->sources[i].due = true;
+    /* As when it stops: a token that came meanwhile is passed on. */
+    if (quiet)
+        wake_disconnect(d);
+    else if (wake_connect(d, &err) != ST_OK)
+        log_error("%s", err.msg);
+    beat_now(d);
+}
+
+void
+dispatcher_stop(struct dispatcher *d)
+{
+    if (d->stopping)
+        return;
+    log_info("told to stop");
+    link_send(d->context->link, LINK_DRAIN, 0, 0);
 }
 
 static void
@@ -359,7 +406,7 @@ state_cb(struct rds *rds, bool up, void *arg)
     renew_everything(d);
     for (size_t i = 0; i < d->sources_len; i++)
         d->sources[i].maybe_ready = true;
-    if (!d->stopping) {
+    if (!d->stopping && !d->quiet) {
         wake_disconnect(d);
         if (wake_connect(d, &err) != ST_OK)
             log_error("%s", err.msg);
@@ -457,7 +504,7 @@ connect_all(struct dispatcher *d, struct error *err)
     d->queues = queues_new(d->rds, d->loop, NULL);
     add_sources(d, queues, n);
     d->scheduler = scheduler_new(d);
-    return ST_OK;
+    return orders_connect(d, err);
 }
 
 static void
@@ -473,6 +520,7 @@ init(struct dispatcher *d, const struct dispatcher_context *context)
     make_name(d->name);
     list_init(&d->waiting);
     list_init(&d->leases);
+    list_init(&d->joblog);
     for (size_t i = 0; i < EXCHANGES; i++) {
         d->exchanges[i].d = d;
         list_init(&d->exchanges[i].finishes);
@@ -500,6 +548,7 @@ drop_calls(struct dispatcher *d)
     rds_call_clear(&d->interrupt_call);
     rds_call_clear(&d->beat_call);
     rds_call_clear(&d->leave_call);
+    joblog_clear(d);
 }
 
 /* Frees everything, without a callback of what was under way; only the
@@ -530,6 +579,7 @@ dispose(struct dispatcher *d)
     loop_timer_stop(&d->stop_timer);
     loop_timer_stop(&d->sleep_pause);
     queues_free(d->queues);
+    rds_free(d->orders);
     rds_free(d->rds);
     while (d->greeting || scheduler_busy(d->scheduler))
         loop_turn(d->loop, 0);

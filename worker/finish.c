@@ -123,6 +123,12 @@ finish_released(struct held *held)
 }
 
 void
+finish_cancelled(struct held *held)
+{
+    cancelled_by_request(held, STR("cancelled before it had begun"));
+}
+
+void
 finish_refused(struct held *held, const char *why)
 {
     log_error("%.*s cannot be run: %s", STR_ARG(held->id), why);

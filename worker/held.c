@@ -1,4 +1,4 @@
-/* Held: one allocation for the struct, the id and the record. */
+/* Held: one allocation for the struct, the id, the record and the inputs. */
 #include "held.h"
 
 #include <stdlib.h>
@@ -21,7 +21,8 @@ held_new(struct source *source, struct str queue, const struct claimed *claimed,
 {
     struct str record = claimed->record;
     size_t id_len = queue.n + 1 + claimed->local.n;
-    struct held *held = malloc(sizeof *held + id_len + record.n);
+    struct str inputs = claimed->inputs;
+    struct held *held = malloc(sizeof *held + id_len + record.n + inputs.n);
     struct job_spec spec;
     int64_t created_ms;
 
@@ -38,6 +39,10 @@ held_new(struct source *source, struct str queue, const struct claimed *claimed,
     id[queue.n] = '.';
     memcpy(id + queue.n + 1, claimed->local.p, claimed->local.n);
     memcpy(copy, record.p, record.n);
+    if (inputs.n > 0) {
+        memcpy(copy + record.n, inputs.p, inputs.n);
+        held->inputs = str_from(copy + record.n, inputs.n);
+    }
     held->source = source;
     held->id = str_from(id, id_len);
     held->local = str_skip(held->id, queue.n + 1);

@@ -154,6 +154,16 @@ notice_start(struct lane *lane)
     log_debug("slot %u is up", lane->index);
 }
 
+static struct held *
+owner_cb(void *arg, uint32_t owner)
+{
+    struct lane *lane = arg;
+
+    return owner - lane->sender.collected < ring_length(&lane->sender)
+               ? *job_at(lane, owner)
+               : NULL;
+}
+
 void
 lane_collect(struct lane *lane)
 {
@@ -161,6 +171,7 @@ lane_collect(struct lane *lane)
     bool bad;
 
     notice_start(lane);
+    joblog_take(lane->d, &lane->lines, owner_cb, lane);
     while (ring_collect(&lane->sender, &result, &bad)) {
         struct held *held = *job_at(lane, result.position);
         measure(held->source, result.run_us);

@@ -5,14 +5,11 @@
 
 #include <string.h>
 
-#include "base/clock.h"
-
 void
 lines_reader_init(struct lines_reader *reader, struct lines *lines)
 {
     *reader = (struct lines_reader){.lines = lines};
     atomic_store(&lines->written, 0);
-    atomic_store(&lines->lost, 0);
     atomic_store(&lines->read, 0);
 }
 
@@ -43,29 +40,16 @@ lines_read(struct lines_reader *reader, struct lines_cell *ret)
     return true;
 }
 
-uint32_t
-lines_lost(struct lines_reader *reader)
-{
-    uint32_t lost = atomic_load(&reader->lines->lost);
-    uint32_t fresh = lost - reader->lost;
-
-    reader->lost = lost;
-    return fresh;
-}
-
 bool
 lines_write(struct lines *lines, uint32_t owner, struct str text)
 {
     uint32_t at = atomic_load_explicit(&lines->written, memory_order_relaxed);
 
-    if (at - atomic_load(&lines->read) >= LINES_KEPT) {
-        atomic_fetch_add(&lines->lost, 1);
+    if (at - atomic_load(&lines->read) >= LINES_KEPT)
         return false;
-    }
     struct lines_cell *cell = &lines->cells[at % LINES_KEPT];
     cell->owner = owner;
     cell->len = (uint32_t)(text.n < LINES_TEXT_MAX ? text.n : LINES_TEXT_MAX);
-    cell->at_ms = clock_wall_ms();
     if (cell->len > 0)
         memcpy(cell->text, text.p, cell->len);
     atomic_store(&lines->written, at + 1);

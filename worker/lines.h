@@ -1,9 +1,8 @@
 /* lines.h - the lines that tasks log with pit_job_log(), on their way from a
  * child to the dispatcher: a queue in shared memory, inside a ring or a board.
  *
- * One writer, one reader. A full queue loses the newest lines and counts them;
- * nobody waits for a log. What the reader takes is checked, as everything that
- * a child wrote. */
+ * One writer, one reader. A full queue refuses lines; nobody waits for a log.
+ * What the reader takes is checked, as everything that a child wrote. */
 #ifndef WORKER_LINES_H
 #define WORKER_LINES_H
 
@@ -21,13 +20,11 @@ enum {
 struct lines_cell {
     uint32_t owner; /* a ring's position, a board's word for a job */
     uint32_t len;
-    int64_t at_ms; /* wall clock */
     char text[LINES_TEXT_MAX];
 };
 
 struct lines {
     _Alignas(64) _Atomic uint32_t written; /* by the child */
-    _Atomic uint32_t lost;                 /* since the child's start */
     _Alignas(64) _Atomic uint32_t read;    /* by the dispatcher */
     struct lines_cell cells[LINES_KEPT];
 };
@@ -35,7 +32,6 @@ struct lines {
 struct lines_reader {
     struct lines *lines;
     uint32_t read;
-    uint32_t lost; /* that were reported */
 };
 
 /* Empties it; no child may be attached. */
@@ -45,10 +41,7 @@ bool lines_waiting(const struct lines_reader *reader);
 /* The oldest line, copied. False: there is none. A child that wrote rubbish
  * loses its lines. */
 bool lines_read(struct lines_reader *reader, struct lines_cell *ret);
-/* How many were lost since the last call. */
-uint32_t lines_lost(struct lines_reader *reader);
-
-/* The child's side. False: it was lost. */
+/* The child's side. False: there is no room. */
 bool lines_write(struct lines *lines, uint32_t owner, struct str text);
 
 #endif

@@ -19,6 +19,7 @@ enum link_kind {
     /* dispatcher to supervisor */
     LINK_START, /* this slot's ring is prepared: start its child */
     LINK_KILL,  /* SIGKILL to this slot's child */
+    LINK_DRAIN, /* an order came to drain: as for SIGTERM */
 };
 
 struct link_message {

@@ -7,6 +7,7 @@
  * several tries. */
 #include "base/clock.h"
 #include "base/log.h"
+#include "queue/queue_control.h"
 #include "state.h"
 
 static void
@@ -22,7 +23,14 @@ settled_cb(struct op *op)
     } else if (call->reply->type == REDIS_REPLY_ARRAY)
         for (size_t i = 0; i < call->reply->elements; i++) {
             const redisReply *token = call->reply->element[i];
-            if (token->type == REDIS_REPLY_STRING)
+            if (token->type != REDIS_REPLY_STRING)
+                continue;
+            /* "!token": still held, but somebody wants it to end. */
+            if (token->len > 0 && token->str[0] == '!')
+                dispatcher_cancel(renewal->d,
+                                  str_from(token->str + 1, token->len - 1),
+                                  CONTROL_GRACE_STANDARD_MS);
+            else
                 dispatcher_lost(renewal->d, str_from(token->str, token->len));
         }
     rds_call_clear(&renewal->call);

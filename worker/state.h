@@ -8,6 +8,8 @@
  *   finish.c      how an attempt ended, and telling Redis
  *   renew.c       leases
  *   wake.c        sleeping in Redis while there is nothing to do
+ *   orders.c      what it is told while it runs
+ *   joblog.c      what tasks log with pit_job_log()
  *   beat.c        the heartbeat, and what is said at start and end
  *   scheduler.c   fires what is due
  *
@@ -183,6 +185,9 @@ struct dispatcher {
     struct loop_timer renew_timer;
     bool renew_all; /* at the next tick, whatever the time */
 
+    struct rds *orders; /* the connection that hears orders */
+    struct list joblog; /* calls under way */
+    size_t joblog_len;
     struct rds *sleeper; /* the blocking connection */
     int64_t sleeper_id;  /* what Redis calls it; 0: not known yet */
     struct rds_call sleeper_call;
@@ -220,6 +225,14 @@ void dispatcher_wait(struct dispatcher *d, struct held *held, bool front);
 void dispatcher_drop(struct dispatcher *d, struct held *held);
 /* The lease of @token is another's: its handler is stopped, its end dropped. */
 void dispatcher_lost(struct dispatcher *d, struct str token);
+/* Somebody wants the attempt of @token to end: its handler is told, and killed
+ * after @grace_ms. Harmless when it is not held, or was told before. */
+void dispatcher_cancel(struct dispatcher *d, struct str token,
+                       int64_t grace_ms);
+/* Claims nothing until it is called with false. */
+void dispatcher_quiet(struct dispatcher *d, bool quiet);
+/* Drains and ends, the whole worker. */
+void dispatcher_stop(struct dispatcher *d);
 
 /* --- lane.c ----------------------------------------------------------------
  */
@@ -310,6 +323,8 @@ void finish_crashed(struct held *held, const char *cause);
 /* Killed, for @reason. */
 void finish_killed(struct held *held, enum ring_cancel reason);
 void finish_released(struct held *held);
+/* Was to end before it was begun. */
+void finish_cancelled(struct held *held);
 /* Its record cannot be run: dead. */
 void finish_refused(struct held *held, const char *why);
 /* Moves up to QUEUE_FINISH_MAX to @exchange and fills @ret. */
@@ -334,9 +349,22 @@ void wake_sleep(struct dispatcher *d);
 /* Ends a sleep that leaves out a queue which should be heard again. */
 void wake_interrupt(struct dispatcher *d);
 
+/* --- orders.c --------------------------------------------------------------
+ */
+CHECK enum status orders_connect(struct dispatcher *d, struct error *err);
+
+/* --- joblog.c --------------------------------------------------------------
+ */
+/* Sends all lines of a child; @find gives the job that an owner is, or NULL. */
+void joblog_take(struct dispatcher *d, struct lines_reader *reader,
+                 struct held *(*find)(void *arg, uint32_t owner), void *arg);
+void joblog_clear(struct dispatcher *d);
+
 /* --- beat.c ----------------------------------------------------------------
  */
 void beat_start(struct dispatcher *d);
+/* Says at once what has changed. */
+void beat_now(struct dispatcher *d);
 /* Redis is there (again): says what is new. */
 void beat_connected(struct dispatcher *d);
 /* Takes the worker out of the registry and stops the loop. */

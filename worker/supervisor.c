@@ -105,6 +105,24 @@ run_async_child(struct child *child)
     return async_child_run(&context);
 }
 
+/* --- the end ----------------------------------------------------------------
+ */
+
+/* The dispatcher drains and ends; a second time it hurries. */
+static void
+stop(struct supervisor *s)
+{
+    const struct options *o = s->options;
+
+    link_send(s->link[0], s->stopping ? LINK_STOP_NOW : LINK_STOP, 0, 0);
+    /* SIGCONT does nothing to it: what counts is the SIGKILL at the end. */
+    children_stop(&s->dispatcher, SIGCONT,
+                  s->stopping ? MARGIN_MS
+                              : o->grace_ms + o->kill_grace_ms + MARGIN_MS,
+                  false);
+    s->stopping = true;
+}
+
 /* --- messages ---------------------------------------------------------------
  */
 
@@ -116,6 +134,8 @@ link_cb(struct children *children, int fd, void *arg)
     bool closed;
 
     while (link_receive(fd, &message, &closed)) {
+        if (message.kind == LINK_DRAIN && !s->stopping)
+            stop(s);
         if (message.slot >= s->slots_len + (s->board != NULL))
             continue;
         struct child *slot = &s->slots[message.slot];
@@ -226,7 +246,6 @@ static void
 signal_cb(struct children *children, int signo)
 {
     struct supervisor *s = children->arg;
-    const struct options *o = s->options;
 
     if (signo != SIGTERM && signo != SIGINT)
         return;
@@ -234,13 +253,7 @@ signal_cb(struct children *children, int signo)
         end_all(s, 0);
         return;
     }
-    link_send(s->link[0], s->stopping ? LINK_STOP_NOW : LINK_STOP, 0, 0);
-    /* SIGCONT does nothing to it: what counts is the SIGKILL at the end. */
-    children_stop(&s->dispatcher, SIGCONT,
-                  s->stopping ? MARGIN_MS
-                              : o->grace_ms + o->kill_grace_ms + MARGIN_MS,
-                  false);
-    s->stopping = true;
+    stop(s);
 }
 
 static enum status

@@ -79,3 +79,28 @@ process_rss_bytes(pid_t pid)
         return -1;
     return pages * sysconf(_SC_PAGESIZE);
 }
+
+int64_t
+process_family_rss_bytes(pid_t pid)
+{
+    char path[64], text[8192];
+    int64_t sum = process_rss_bytes(pid), child;
+
+    if (sum < 0)
+        return 0;
+    /* proc(5): ids with a space behind each; needs CONFIG_PROC_CHILDREN. */
+    snprintf(path, sizeof path, "/proc/%ld/task/%ld/children", (long)pid,
+             (long)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return sum;
+    ssize_t n = read(fd, text, sizeof text);
+    close(fd);
+    struct str rest = str_from(text, n > 0 ? (size_t)n : 0);
+    while (rest.n > 0)
+        if (str_to_i64(str_cut(rest, ' ', &rest), &child)) {
+            int64_t rss = process_rss_bytes((pid_t)child);
+            sum += rss > 0 ? rss : 0;
+        }
+    return sum;
+}

@@ -25,5 +25,8 @@ void process_die_with_parent(pid_t parent);
 
 /* Resident memory of @pid in bytes, or -1 when there is no such process. */
 int64_t process_rss_bytes(pid_t pid);
+/* The same of @pid and its children together; 0 when nothing can be read. What
+ * they share is counted once for each. */
+int64_t process_family_rss_bytes(pid_t pid);
 
 #endif

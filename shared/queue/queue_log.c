@@ -28,6 +28,19 @@ queue_log(struct queues *queues, struct rds_call *call, struct str queue,
     script_call_send(&words, queues, &script_log, call, on_settled, arg);
 }
 
+enum status
+queue_log_prepare(struct co *co, struct queues *queues, struct error *err)
+{
+    struct rds_call call = {0};
+    enum status st = rds_await(co, queues_rds(queues), &call, "SCRIPT LOAD %s",
+                               script_log.text);
+
+    if (st != ST_OK && err)
+        *err = call.err;
+    rds_call_clear(&call);
+    return st;
+}
+
 bool
 queue_log_cursor_valid(struct str cursor)
 {

@@ -21,6 +21,12 @@ void queue_log(struct queues *queues, struct rds_call *call, struct str queue,
                const struct lease *lease, const struct str *lines, size_t n,
                void (*on_settled)(struct op *), void *arg);
 
+/* Loads the script of queue_log(). Without it the first call of all would be
+ * repeated behind what was sent meanwhile, the end of its attempt for one, and
+ * refused. May suspend. */
+CHECK enum status queue_log_prepare(struct co *co, struct queues *queues,
+                                    struct error *err);
+
 struct queue_log_line {
     char cursor[QUEUE_LOG_CURSOR_MAX]; /* "<ms>-<n>", its place */
     int64_t at_ms;                     /* Redis' clock */

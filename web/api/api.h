@@ -123,25 +123,6 @@ http_handler flows_post;            /* POST /v1/flows */
 http_handler flows_list;            /* GET /v1/flows */
 http_handler flows_show;            /* GET /v1/flows/{id} */
 http_handler flows_cancel;          /* POST /v1/flows/{id}:cancel */
-http_handler jobs_enqueue_post;     /* POST /v1/jobs */
-http_handler jobs_enqueue_put;      /* PUT /v1/jobs/{id} */
-http_handler jobs_batch_post;       /* POST /v1/jobs:batch */
-http_handler jobs_get_job;          /* GET /v1/jobs/{id} */
-http_handler jobs_get_result;       /* GET /v1/jobs/{id}/result */
-http_handler jobs_list;             /* GET /v1/jobs */
-http_handler jobs_control_cancel;   /* POST /v1/jobs/{id}:cancel */
-http_handler jobs_control_retry;    /* POST /v1/jobs/{id}:retry */
-http_handler jobs_control_promote;  /* POST /v1/jobs/{id}:promote */
-http_handler jobs_control_release;  /* POST /v1/jobs/{id}:release */
-http_handler jobs_control_edit;     /* PATCH /v1/jobs/{id} */
-http_handler jobs_control_delete;   /* DELETE /v1/jobs/{id} */
-http_handler jobs_logs;             /* GET /v1/jobs/{id}/logs */
-http_handler tasks_list;            /* GET /v1/tasks */
-http_handler queues_list;           /* GET /v1/queues */
-http_handler queues_show;           /* GET /v1/queues/{queue} */
-http_handler queues_edit;           /* PATCH /v1/queues/{queue} */
-http_handler queues_pause;          /* POST /v1/queues/{queue}:pause */
-http_handler queues_resume;         /* POST /v1/queues/{queue}:resume */
 http_handler schedules_list_all;    /* GET /v1/schedules */
 http_handler schedules_get_one;     /* GET /v1/schedules/{name} */
 http_handler schedules_put_one;     /* PUT /v1/schedules/{name} */
@@ -151,7 +132,10 @@ http_handler schedules_pause;       /* POST /v1/schedules/{name}:pause */
 http_handler schedules_resume;      /* POST /v1/schedules/{name}:resume */
 http_handler schedules_trigger_one; /* POST /v1/schedules/{name}:trigger */
 http_handler schedules_fires;       /* GET /v1/schedules/{name}/fires */
-http_handler health_alive;          /* GET /healthz */
-http_handler health_ready;          /* GET /readyz */
+http_handler workers_list;          /* GET /v1/workers */
+http_handler workers_show;          /* GET /v1/workers/{id} */
+http_handler workers_quiet;         /* POST /v1/workers/{id}:quiet */
+http_handler workers_resume;        /* POST /v1/workers/{id}:resume */
+http_handler workers_stop;          /* POST /v1/workers/{id}:stop */
 
 #endif

@@ -42,7 +42,7 @@ bool pit_job_cancelled(struct pit_job *job);
 __attribute__((format(printf, 4, 5))) void
 pit_job_progress(struct pit_job *job, int64_t done, int64_t total,
                  const char *fmt, ...);
-/* A line for the job's log, which GET /v1/jobs/{id}/log shows; each line break
+/* A line for the job's log, which GET /v1/jobs/{id}/logs shows; each line break
  * begins another. Cut at 1,000 bytes. At most 50 lines a second (100 at once)
  * and the newest 1,000 of a job are kept; how many were lost is said in the
  * log. Cheap, never waits. */
