@@ -7,12 +7,31 @@
 
 #include "base/log.h"
 
+/* One a line, in the order of pit --help. */
+/* clang-format off */
 static const struct command *const commands[] = {
-    &cmd_enqueue, &cmd_jobs,    &cmd_job,     &cmd_logs,      &cmd_cancel,
-    &cmd_retry,   &cmd_promote, &cmd_release, &cmd_delete,    &cmd_queues,
-    &cmd_pause,   &cmd_resume,  &cmd_purge,   &cmd_schedules, &cmd_tasks,
-    &cmd_workers, &cmd_doctor,  &cmd_health,  &cmd_bench,
+    &cmd_enqueue,
+    &cmd_jobs,
+    &cmd_job,
+    &cmd_explain,
+    &cmd_logs,
+    &cmd_cancel,
+    &cmd_retry,
+    &cmd_promote,
+    &cmd_release,
+    &cmd_delete,
+    &cmd_queues,
+    &cmd_pause,
+    &cmd_resume,
+    &cmd_purge,
+    &cmd_schedules,
+    &cmd_tasks,
+    &cmd_workers,
+    &cmd_doctor,
+    &cmd_health,
+    &cmd_bench,
 };
+/* clang-format on */
 
 int
 command_fail(const struct command *command, int exit, const char *fmt, ...)

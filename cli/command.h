@@ -31,6 +31,7 @@ extern const struct command cmd_enqueue;
 extern const struct command cmd_job;
 extern const struct command cmd_queues;
 extern const struct command cmd_jobs;
+extern const struct command cmd_explain;
 extern const struct command cmd_cancel;
 extern const struct command cmd_retry;
 extern const struct command cmd_promote;

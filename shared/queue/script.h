@@ -11,6 +11,7 @@ extern const struct rds_script script_control;
 extern const struct rds_script script_counts;
 extern const struct rds_script script_deliver;
 extern const struct rds_script script_enqueue;
+extern const struct rds_script script_explain;
 extern const struct rds_script script_flow;
 extern const struct rds_script script_get;
 extern const struct rds_script script_list;

@@ -35,6 +35,7 @@ static const struct {
     {PIT_PATCH, "/v1/jobs/{id}", jobs_control_edit},
     {PIT_DELETE, "/v1/jobs/{id}", jobs_control_delete},
     {PIT_GET, "/v1/jobs/{id}/logs", jobs_logs},
+    {PIT_GET, "/v1/jobs/{id}/explain", jobs_explain},
     {PIT_POST, "/v1/jobs:retry", jobs_bulk_retry},
     {PIT_POST, "/v1/jobs:cancel", jobs_bulk_cancel},
     {PIT_POST, "/v1/jobs:delete", jobs_bulk_delete},

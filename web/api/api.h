@@ -137,5 +137,6 @@ http_handler workers_show;          /* GET /v1/workers/{id} */
 http_handler workers_quiet;         /* POST /v1/workers/{id}:quiet */
 http_handler workers_resume;        /* POST /v1/workers/{id}:resume */
 http_handler workers_stop;          /* POST /v1/workers/{id}:stop */
+http_handler jobs_explain;          /* GET /v1/jobs/{id}/explain */
 
 #endif
