@@ -105,6 +105,8 @@ answered(struct exchange *exchange)
     for (size_t i = 0; i < work->claimed_len; i++)
         take(source, &work->claimed[i], exchange->sent_ms);
     source->maybe_ready = source->more = work->more;
+    if (work->outbox)
+        courier_call(source);
     source->asked_ms = exchange->sent_ms;
     source->d->was_busy |= work->claimed_len > 0;
     if (work->next_ms >= 0)

@@ -404,6 +404,7 @@ state_cb(struct rds *rds, bool up, void *arg)
     }
     log_info("connected to Redis");
     renew_everything(d);
+    courier_run(d);
     for (size_t i = 0; i < d->sources_len; i++)
         d->sources[i].maybe_ready = true;
     if (!d->stopping && !d->quiet) {
@@ -557,6 +558,7 @@ static void
 dispose(struct dispatcher *d)
 {
     loop_hook_remove(&d->hook);
+    courier_stop(d);
     event_free(d->link_event);
     event_free(d->bell_event);
     d->leaving = true;
@@ -581,7 +583,7 @@ dispose(struct dispatcher *d)
     queues_free(d->queues);
     rds_free(d->orders);
     rds_free(d->rds);
-    while (d->greeting || scheduler_busy(d->scheduler))
+    while (d->greeting || d->courier_busy || scheduler_busy(d->scheduler))
         loop_turn(d->loop, 0);
     scheduler_free(d->scheduler);
     loop_free(d->loop);

@@ -8,6 +8,7 @@
  *   finish.c      how an attempt ended, and telling Redis
  *   renew.c       leases
  *   wake.c        sleeping in Redis while there is nothing to do
+ *   courier.c     carries messages to jobs of other queues
  *   orders.c      what it is told while it runs
  *   joblog.c      what tasks log with pit_job_log()
  *   beat.c        the heartbeat, and what is said at start and end
@@ -21,6 +22,7 @@
 #include "async/rds.h"
 #include "base/list.h"
 #include "board.h"
+#include "courier.h"
 #include "dispatcher.h"
 #include "held.h"
 #include "lines.h"
@@ -67,6 +69,8 @@ struct source {
     size_t finishes_len;
     struct loop_timer timer; /* until next_ms of the last answer */
     struct loop_timer pause; /* active: an error was answered */
+    bool has_mail;           /* for the courier */
+    struct loop_timer courier_timer;
 };
 
 /* --- a work call ---------------------------------------------------------- */
@@ -186,6 +190,8 @@ struct dispatcher {
     bool renew_all; /* at the next tick, whatever the time */
 
     struct rds *orders; /* the connection that hears orders */
+    bool courier_busy;  /* its coroutine is at it */
+    bool courier_stopped;
     struct list joblog; /* calls under way */
     size_t joblog_len;
     struct rds *sleeper; /* the blocking connection */

@@ -125,11 +125,12 @@ looked_cb(struct op *op)
     rds_call_clear(&d->sleep_call);
 }
 
-/* Asks whether anything is in a ready list, due, retrying or leased. */
+/* Asks whether anything is in a ready list, due, retrying, leased, or waits to
+ * be delivered. */
 static void
 look(struct dispatcher *d)
 {
-    enum { LOOKED_AT = 13 };
+    enum { LOOKED_AT = 14 };
     size_t words = 1 + d->sources_len * LOOKED_AT, n = 0;
     struct keys *keys = xcalloc(d->sources_len, sizeof *keys);
     const char **argv = xcalloc(words, sizeof *argv);
@@ -142,6 +143,7 @@ look(struct dispatcher *d)
             argv[n] = keys[i].p[k], len[n++] = keys[i].n[k];
         argv[n] = keys[i].p[KEY_DUE], len[n++] = keys[i].n[KEY_DUE];
         argv[n] = keys[i].p[KEY_LEASED], len[n++] = keys[i].n[KEY_LEASED];
+        argv[n] = keys[i].p[KEY_OUTBOX], len[n++] = keys[i].n[KEY_OUTBOX];
     }
     assert(n == words);
     d->sleeping = true;

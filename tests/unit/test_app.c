@@ -24,6 +24,14 @@ view(struct pit_co *co, struct pit_request *req, struct pit_response *res)
     return PIT_OK;
 }
 
+static enum pit_status
+run_async(struct pit_co *co, struct pit_job *job)
+{
+    (void)co;
+    (void)job;
+    return PIT_OK;
+}
+
 static void
 test_fills_in_the_defaults(void **state)
 {
@@ -115,6 +123,24 @@ test_finds_each_task_and_no_other(void **state)
     "1234567890123456789012345678901234567890123456789012345678901234x"
 
 static void
+test_knows_async_tasks(void **state)
+{
+    const struct pit_task tasks[] = {{.name = "blocks", .run = run},
+                                     {.name = "waits", .async = run_async},
+                                     {0}};
+    const struct pit_app table = {PIT_APP("demo"), .tasks = tasks};
+    struct app app;
+    struct error err;
+
+    (void)state;
+    assert_int_equal(app_init(&app, &table, &err), ST_OK);
+    assert_null(app_task_find(&app, STR("blocks"))->async);
+    assert_ptr_equal(app_task_find(&app, STR("waits"))->async, run_async);
+    assert_null(app_task_find(&app, STR("waits"))->run);
+    app_clear(&app);
+}
+
+static void
 test_refuses_bad_tasks(void **state)
 {
     const struct {
@@ -138,6 +164,9 @@ test_refuses_bad_tasks(void **state)
         {{"t", run, .priority = -1}, "priority"},
         {{"t", run, .priority = PIT_PRIORITY(10)}, "priority"},
         {{"t", run, .about = "two\nlines"}, "about"},
+        {{"t", run, .async = run_async}, "t: has two functions"},
+        {{"t"}, "t: has no function"},
+        {{"pit.callback", run}, "Pitmaster's own"},
     };
 
     (void)state;
@@ -287,6 +316,7 @@ main(void)
         cmocka_unit_test(test_fills_in_the_defaults),
         cmocka_unit_test(test_keeps_what_is_set),
         cmocka_unit_test(test_finds_each_task_and_no_other),
+        cmocka_unit_test(test_knows_async_tasks),
         cmocka_unit_test(test_refuses_bad_tasks),
         cmocka_unit_test(test_refuses_duplicates),
         cmocka_unit_test(test_knows_good_routes_from_bad_ones),

@@ -493,12 +493,87 @@ public_view(struct co *core, void *arg)
         strcmp(pit_fetch_header(&fetch, "X-ONE"), "1") != 0 ||
         pit_fetch_header(&fetch, "X-Three"))
         return ST_BUG;
+    fetch.public_only = 1;
+    if (pit_fetch(co, &fetch) != PIT_FORBIDDEN)
+        return ST_BUG;
+    fetch.public_only = 0;
     fetch.url = NULL;
     status = pit_fetch(co, &fetch);
     if (status != PIT_INVALID || fetch.error[0] == '\0' ||
         fetch.content[0] != '\0')
         return ST_BUG;
     return ST_OK;
+}
+
+/* A connection that was made without the guard serves no request with it. */
+static enum status
+guarded(struct co *co, void *arg)
+{
+    const struct address_rules nobody = {0};
+    struct address_rules loopback;
+    char url[256];
+    struct fetch_options options = {.url = url};
+    struct fetch fetch = {0};
+    enum status result = ST_BUG;
+
+    (void)arg;
+    snprintf(url, sizeof url, "http://127.0.0.1:%d/hello", port);
+    if (address_rules_parse(STR("127.0.0.0/8"), &loopback, NULL) != ST_OK ||
+        fetch_await(co, &fetch, &options) != ST_OK)
+        goto out;
+    options.guard = &nobody;
+    if (fetch_await(co, &fetch, &options) != ST_FORBIDDEN ||
+        !strstr(fetch.err.msg, "127.0.0.1 is no public address"))
+        goto out;
+    options.guard = &loopback;
+    if (fetch_await(co, &fetch, &options) != ST_OK || fetch.code != 200)
+        goto out;
+    options.guard = &nobody;
+    if (fetch_await(co, &fetch, &options) != ST_FORBIDDEN)
+        goto out;
+    result = ST_OK;
+out:
+    fetch_clear(&fetch);
+    return result;
+}
+
+static void
+test_the_guard(void **state)
+{
+    struct loop *loop = loop_new(NULL);
+
+    (void)state;
+    assert_int_equal(co_run(loop, "guarded", guarded, NULL), ST_OK);
+    loop_free(loop);
+}
+
+static int64_t
+retry_after(const char *field)
+{
+    struct fetch fetch = {0};
+
+    buf_init(&fetch.fields, 1000);
+    buf_add(&fetch.fields, field, strlen(field) + 1);
+    int64_t ms = fetch_retry_after_ms(&fetch, INT64_C(1445412470) * 1000);
+    buf_clear(&fetch.fields);
+    return ms;
+}
+
+static void
+test_retry_after(void **state)
+{
+    (void)state;
+    assert_int_equal(retry_after("X: y"), -1);
+    assert_int_equal(retry_after("Retry-After: 120"), 120000);
+    assert_int_equal(retry_after("retry-after:0"), 0);
+    assert_int_equal(retry_after("Retry-After: 99999999999999"),
+                     INT64_C(2147483647000));
+    assert_int_equal(retry_after("Retry-After: Wed, 21 Oct 2015 07:28:00 GMT"),
+                     10000);
+    assert_int_equal(retry_after("Retry-After: Wed, 21 Oct 2014 07:28:00 GMT"),
+                     0);
+    assert_int_equal(retry_after("Retry-After: soon"), -1);
+    assert_int_equal(retry_after("Retry-After: -5"), -1);
 }
 
 static void
@@ -526,6 +601,8 @@ main(void)
         cmocka_unit_test(test_a_callback_can_be_taken_back),
         cmocka_unit_test(test_connections_are_used_again),
         cmocka_unit_test(test_many_at_once_share_the_hosts_connections),
+        cmocka_unit_test(test_the_guard),
+        cmocka_unit_test(test_retry_after),
         cmocka_unit_test(test_the_public_fetch),
     };
 

@@ -7,10 +7,12 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "queue/job.h"
 
 /* What the surroundings heard, and what they answer. */
 struct surroundings {
@@ -427,6 +429,142 @@ test_runs_without_surroundings(void **state)
     job_context_clear(&job);
 }
 
+/* --- logs, inputs, retries ------------------------------------------------ */
+
+struct log_lines {
+    int n;
+    char last[JOB_CONTEXT_LOG_MAX + 1];
+    char first[JOB_CONTEXT_LOG_MAX + 1];
+    bool full;
+};
+
+static bool
+hear_line(void *arg, struct str line)
+{
+    struct log_lines *lines = arg;
+
+    if (lines->full)
+        return false;
+    str_copy_to(line, lines->n == 0 ? lines->first : lines->last,
+                sizeof lines->last);
+    lines->n++;
+    return true;
+}
+
+static const struct job_ops log_ops = {.log = hear_line};
+
+static void
+start_logging(struct pit_job *job, struct log_lines *lines)
+{
+    const struct job_start how = {.id = "default.1",
+                                  .task = "test",
+                                  .attempt = 1,
+                                  .ops = &log_ops,
+                                  .arg = lines};
+
+    job_context_init(job, &how);
+}
+
+static void
+test_log_lines_are_cut_out(void **state)
+{
+    struct log_lines lines = {0};
+    struct pit_job job;
+    char longest[2 * JOB_CONTEXT_LOG_MAX + 1];
+
+    (void)state;
+    memset(longest, 'x', sizeof longest - 1);
+    longest[sizeof longest - 1] = '\0';
+    start_logging(&job, &lines);
+    pit_job_log(&job, "one %d\r\ntwo \xff!\n", 1);
+    assert_int_equal(lines.n, 2);
+    assert_string_equal(lines.first, "one 1");
+    assert_string_equal(lines.last, "two ?!");
+    pit_job_log(&job, "%s", longest);
+    assert_int_equal(lines.n, 3);
+    assert_int_equal(strlen(lines.last), JOB_CONTEXT_LOG_MAX);
+    pit_job_log(&job, "%s", "");
+    assert_int_equal(lines.n, 3);
+    job_context_clear(&job);
+}
+
+static void
+test_too_many_lines_are_counted(void **state)
+{
+    struct log_lines lines = {0};
+    struct pit_job job;
+
+    (void)state;
+    start_logging(&job, &lines);
+    for (int i = 0; i < 10000; i++)
+        pit_job_log(&job, "%d", i);
+    assert_in_range(lines.n, JOB_CONTEXT_LOG_BURST, JOB_CONTEXT_LOG_BURST + 20);
+    /* Once there is room, the log says what is missing. */
+    job.log_at_us = 0;
+    pit_job_log(&job, "after");
+    assert_string_equal(lines.last, "after");
+    assert_int_equal(job.log_lost, 0);
+    lines.full = true;
+    job.log_at_us = 0;
+    pit_job_log(&job, "unheard");
+    assert_int_equal(job.log_lost, 1);
+    job_context_clear(&job);
+    /* Nobody listens: nothing happens. */
+    start(&job, "", NULL);
+    pit_job_log(&job, "unheard");
+    job_context_clear(&job);
+}
+
+static void
+test_inputs_are_what_parents_came_to(void **state)
+{
+    struct job_start how = {
+        .id = "default.1",
+        .task = "test",
+        .attempt = 1,
+        .inputs = STR("{\"a.1\":{\"n\":1},\"b.2\":null,\"c.3\":[3]}")};
+    struct pit_job job;
+    const char *id = NULL;
+
+    (void)state;
+    job_context_init(&job, &how);
+    assert_int_equal(pit_job_inputs(&job), 3);
+    assert_int_equal(
+        json_integer_value(json_object_get(pit_job_input(&job, "a.1"), "n")),
+        1);
+    assert_true(json_is_null(pit_job_input(&job, "b.2")));
+    assert_null(pit_job_input(&job, "d.4"));
+    assert_null(pit_job_input(&job, NULL));
+    assert_true(json_is_array(pit_job_input_at(&job, 2, &id)));
+    assert_string_equal(id, "c.3");
+    assert_null(pit_job_input_at(&job, 3, NULL));
+    job_context_clear(&job);
+    how.inputs = STR("[1, poisoned");
+    job_context_init(&job, &how);
+    assert_int_equal(pit_job_inputs(&job), 0);
+    job_context_clear(&job);
+    how.inputs = STR_NULL;
+    job_context_init(&job, &how);
+    assert_int_equal(pit_job_inputs(&job), 0);
+    job_context_clear(&job);
+}
+
+static void
+test_retry_after_is_kept_in_range(void **state)
+{
+    struct pit_job job;
+
+    (void)state;
+    start(&job, "", NULL);
+    pit_job_retry_after(&job, 1500);
+    assert_int_equal(job.retry_after_ms, 1500);
+    pit_job_retry_after(&job, -1);
+    assert_int_equal(job.retry_after_ms, 0);
+    pit_job_retry_after(&job, INT64_MAX);
+    assert_int_equal(job.retry_after_ms, JOB_DELAY_MAX_MS);
+    job_context_clear(&job);
+}
+
 int
 main(void)
 {
@@ -440,6 +578,10 @@ main(void)
         cmocka_unit_test(test_a_look_at_cancelled_sends_what_was_held),
         cmocka_unit_test(test_progress_text_is_cut_and_utf8),
         cmocka_unit_test(test_cancellation_reaches_the_task),
+        cmocka_unit_test(test_log_lines_are_cut_out),
+        cmocka_unit_test(test_too_many_lines_are_counted),
+        cmocka_unit_test(test_inputs_are_what_parents_came_to),
+        cmocka_unit_test(test_retry_after_is_kept_in_range),
         cmocka_unit_test(test_runs_without_surroundings),
     };
 

@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "lines.h"
 
 enum { STRESS_JOBS = 20000, BIG = 400 * 1024 };
 
@@ -392,10 +393,65 @@ test_tells_what_a_dead_child_did(void **state)
     assert_false(ring_running(&f->sender, &since_us));
 }
 
+static void
+test_inputs_retries_and_lines_go_along(void **state)
+{
+    struct fixture *f = *state;
+    struct ring_job job = small;
+    struct ring_result result;
+    struct lines_reader reader;
+    struct lines_cell cell;
+    bool bad;
+
+    lines_reader_init(&reader, ring_lines(f->ring));
+    job.inputs = STR("{\"a.1\":2}");
+    assert_true(ring_push(&f->sender, &job));
+    begin(f, &job);
+    assert_string_equal(job.inputs.p, "{\"a.1\":2}");
+    assert_true(ring_log(&f->runner, STR("a line")));
+    assert_true(lines_read(&reader, &cell));
+    assert_int_equal(cell.owner, f->sender.collected);
+    assert_memory_equal(cell.text, "a line", cell.len);
+    ring_retry_after(&f->runner, 5000);
+    ring_done(&f->runner, ST_FAILED, STR_NULL, STR("x"));
+    assert_true(ring_collect(&f->sender, &result, &bad));
+    assert_int_equal(result.retry_ms, 5000);
+    ring_release(&f->sender);
+    assert_true(ring_push(&f->sender, &small));
+    begin(f, &job);
+    assert_int_equal(job.inputs.n, 0);
+    ring_done(&f->runner, ST_FAILED, STR_NULL, STR("x"));
+    assert_true(ring_collect(&f->sender, &result, &bad));
+    assert_int_equal(result.retry_ms, 0);
+    ring_release(&f->sender);
+}
+
+static void
+test_an_impossible_state_is_seen(void **state)
+{
+    struct fixture *f = *state;
+    struct ring_job job;
+
+    assert_true(ring_push(&f->sender, &small));
+    assert_true(ring_push(&f->sender, &small));
+    assert_true(ring_queued(&f->sender, 1));
+    begin(f, &job);
+    assert_false(ring_queued(&f->sender, 0));
+    assert_false(ring_spoilt(&f->sender, 0));
+    assert_false(ring_spoilt(&f->sender, 1));
+    /* Free, although it is in the ring. */
+    assert_true(ring_take_back(&f->sender));
+    assert_true(ring_spoilt(&f->sender, 1));
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_inputs_retries_and_lines_go_along,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_an_impossible_state_is_seen,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_job_goes_round, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_takes_back_what_was_not_begun,
