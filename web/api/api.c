@@ -47,6 +47,13 @@ static const struct {
     {PIT_PATCH, "/v1/queues/{queue}", queues_edit},
     {PIT_POST, "/v1/queues/{queue}:pause", queues_pause},
     {PIT_POST, "/v1/queues/{queue}:resume", queues_resume},
+    {PIT_POST, "/v1/leases", leases_post},
+    {PIT_POST, "/v1/leases:finish", leases_finish},
+    {PIT_POST, "/v1/jobs/{id}:extend", leases_extend},
+    {PIT_POST, "/v1/jobs/{id}:ack", leases_ack},
+    {PIT_POST, "/v1/jobs/{id}:fail", leases_fail},
+    {PIT_POST, "/v1/jobs/{id}:progress", leases_progress},
+    {PIT_POST, "/v1/jobs/{id}:log", leases_log},
     {PIT_POST, "/v1/flows", flows_post},
     {PIT_GET, "/v1/flows", flows_list},
     {PIT_GET, "/v1/flows/{id}", flows_show},
@@ -82,6 +89,7 @@ api_init(struct api *api, struct loop *loop, struct rds *rds,
         .queues = queues,
         .settings = settings,
         .health = health_new(),
+        .pull = pull_new(loop, queues, settings->redis),
     };
     list_init(&api->waiters);
     task_catalog_init(&api->catalog, queues, app);
@@ -93,6 +101,7 @@ api_clear(struct api *api)
     assert(list_empty(&api->waiters));
     task_catalog_clear(&api->catalog);
     health_free(api->health);
+    pull_free(api->pull);
     api->health = NULL;
 }
 
@@ -231,6 +240,20 @@ api_wait(struct co *co, struct api *api, struct job_id id, int64_t wait_ms,
         return error_set(err, ST_TIMEOUT, "the server is shutting down");
     list_append(&api->waiters, &waiter.link);
     enum status st = queue_wait(co, api->queues, id, wait_ms, err);
+    list_remove(&waiter.link);
+    return st;
+}
+
+enum status
+api_claim(struct co *co, struct api *api, const struct pull_wish *wish,
+          struct pull_batch **ret, struct error *err)
+{
+    struct api_waiter waiter = {.co = co};
+
+    if (api->draining)
+        return error_set(err, ST_TIMEOUT, "the server is shutting down");
+    list_append(&api->waiters, &waiter.link);
+    enum status st = pull_claim(co, api->pull, wish, ret, err);
     list_remove(&waiter.link);
     return st;
 }

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "api/catalog.h"
+#include "api/pull.h"
 #include "app/app.h"
 #include "app/problem.h"
 #include "app/route.h"
@@ -35,6 +36,7 @@ struct api {
     const struct settings *settings;
     struct task_catalog catalog;
     struct health *health;
+    struct pull *pull;
     bool draining;
     bool foreign;        /* Redis holds another schema: enqueue nothing */
     unsigned batches;    /* under way */
@@ -91,6 +93,12 @@ CHECK enum status api_refuse_key(struct http_exchange *exchange, bool reused);
 CHECK enum status api_wait(struct co *co, struct api *api, struct job_id id,
                            int64_t wait_ms, struct error *err);
 
+/* pull_claim() for as long as the process does not drain: ST_TIMEOUT then, and
+ * nothing is held. */
+CHECK enum status api_claim(struct co *co, struct api *api,
+                            const struct pull_wish *wish,
+                            struct pull_batch **ret, struct error *err);
+
 /* ---- the resources ---- */
 
 http_handler jobs_enqueue_post;     /* POST /v1/jobs */
@@ -117,6 +125,13 @@ http_handler queues_show;           /* GET /v1/queues/{queue} */
 http_handler queues_edit;           /* PATCH /v1/queues/{queue} */
 http_handler queues_pause;          /* POST /v1/queues/{queue}:pause */
 http_handler queues_resume;         /* POST /v1/queues/{queue}:resume */
+http_handler leases_post;           /* POST /v1/leases */
+http_handler leases_finish;         /* POST /v1/leases:finish */
+http_handler leases_extend;         /* POST /v1/jobs/{id}:extend */
+http_handler leases_ack;            /* POST /v1/jobs/{id}:ack */
+http_handler leases_fail;           /* POST /v1/jobs/{id}:fail */
+http_handler leases_progress;       /* POST /v1/jobs/{id}:progress */
+http_handler leases_log;            /* POST /v1/jobs/{id}:log */
 http_handler health_alive;          /* GET /healthz */
 http_handler health_ready;          /* GET /readyz */
 http_handler flows_post;            /* POST /v1/flows */

@@ -185,10 +185,18 @@ body_read(struct co *co, struct http_exchange *exchange,
           const struct body_field *fields, size_t n, struct body *ret,
           struct error *err)
 {
+    return body_read_max(co, exchange, BODY_BYTES_MAX, fields, n, ret, err);
+}
+
+enum status
+body_read_max(struct co *co, struct http_exchange *exchange, int64_t max,
+              const struct body_field *fields, size_t n, struct body *ret,
+              struct error *err)
+{
     struct jsontext value;
 
     *ret = (struct body){0};
-    exchange_body_max(exchange, BODY_BYTES_MAX);
+    exchange_body_max(exchange, max);
     enum status st = exchange_read_all(co, exchange);
     if (st != ST_OK) {
         *err = exchange->err;

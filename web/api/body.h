@@ -52,6 +52,10 @@ struct body {
 CHECK enum status body_read(struct co *co, struct http_exchange *exchange,
                             const struct body_field *fields, size_t n,
                             struct body *ret, struct error *err);
+/* The same for a body of up to @max bytes in place of BODY_BYTES_MAX. */
+CHECK enum status body_read_max(struct co *co, struct http_exchange *exchange,
+                                int64_t max, const struct body_field *fields,
+                                size_t n, struct body *ret, struct error *err);
 /* The same for an object within another; @at is the pointer to it. */
 CHECK enum status body_fields(json_t *object, const char *at,
                               const struct body_field *fields, size_t n,
