@@ -5,7 +5,7 @@ FROM debian:bookworm-slim AS build
 RUN apt-get update \
     && apt-get install -y --no-install-recommends \
         gcc libc6-dev cmake ninja-build pkg-config libevent-dev libhiredis-dev \
-        libjansson-dev libcurl4-openssl-dev libssl-dev \
+        libjansson-dev libcurl4-openssl-dev libssl-dev libsqlite3-dev \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY CMakeLists.txt CMakePresets.json ./
@@ -25,7 +25,7 @@ FROM debian:bookworm-slim
 RUN apt-get update \
     && apt-get install -y --no-install-recommends \
         libevent-2.1-7 libhiredis0.14 libjansson4 libcurl4 libssl3 \
-        ca-certificates tzdata \
+        libsqlite3-0 ca-certificates tzdata \
     && rm -rf /var/lib/apt/lists/* \
     && groupadd --system --gid 10001 pit \
     && useradd --system --uid 10001 --gid pit --no-create-home \

@@ -26,6 +26,7 @@
 #include "base/process.h"
 #include "executors/executor.h"
 #include "lines.h"
+#include "reach.h"
 #include "slot.h"
 #include "webhook.h"
 
@@ -39,6 +40,7 @@ struct async_child {
     const struct async_child_context *context;
     struct loader loader;
     struct webhook webhook;
+    struct reach reach;
     struct executor_context executor;
     struct loop *loop;
     struct loop_hook hook;
@@ -266,6 +268,7 @@ dispose(struct async_child *child, struct event *bell)
     if (child->running > 0)
         return;
     co_drain(child->loop, END_MS);
+    reach_clear(&child->reach);
     loop_free(child->loop);
     loader_close(&child->loader);
     webhook_clear(&child->webhook);
@@ -295,6 +298,10 @@ async_child_run(const struct async_child_context *context)
     }
     child->executor.webhook = &child->webhook;
     child->loop = loop_new(&loop_options);
+    st = reach_init(&child->reach, child->loop, context->options,
+                    &child->loader.app, &err);
+    if (st != ST_OK)
+        log_fatal("async child: %s", err.msg); /* it was checked before */
     loop_on_signal(child->loop, SIGTERM, signal_cb, child);
     loop_on_signal(child->loop, SIGINT, signal_cb, child);
     struct event *bell =

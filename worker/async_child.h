@@ -2,7 +2,8 @@
  *
  * A process forked by the supervisor when the first async job is claimed. It
  * loads the application itself and runs one event loop, on which each job is a
- * coroutine with the awaits that a view has. It talks to nobody but its board.
+ * coroutine with the awaits that a view has. Jobs come and go by its board
+ * alone; what tasks themselves want of Redis goes over a connection of its own.
  * Nothing is caught: a task that crashes takes the other jobs that run here
  * down as well, and all of them are settled at once.
  *

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "async/mail.h"
 #include "base/config.h"
 #include "base/log.h"
 #include "base/process.h"
@@ -46,6 +47,10 @@ static const struct config_option options[] = {
      NULL, 0, 0, false, "the same from a file, one a line"},
     {"webhook-allow", "CIDR,...", CONFIG_STRING, OPTION(webhook_allow), NULL, 0,
      0, false, "private addresses that callbacks may go to"},
+    {"smtp", "URL", CONFIG_STRING, OPTION(smtp), NULL, 0, 0, true,
+     "the mail server: smtp://[user:password@]host[:port] or smtps://..."},
+    {"mail-from", "ADDRESS", CONFIG_STRING, OPTION(mail_from), NULL, 0, 0,
+     false, "the sender of mails that name none"},
     {"log-level", "LEVEL", CONFIG_STRING, OPTION(log_level), "info", 0, 0,
      false, "debug, info, warn or error"},
     {"log-json", NULL, CONFIG_BOOL, OPTION(log_json), NULL, 0, 0, false,
@@ -92,6 +97,12 @@ prepare(struct options *values, struct probe *probe, struct error *err)
     if (!values->app || !*values->app)
         return error_set(err, ST_INVALID,
                          "--app is missing: the shared object with the tasks");
+    if (values->smtp) {
+        st = mail_server_check(
+            &(struct mail_server){values->smtp, values->mail_from}, err);
+        if (st != ST_OK)
+            return st;
+    }
     st = probe_app(values->app, probe, err);
     if (st != ST_OK)
         return st;

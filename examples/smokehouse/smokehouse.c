@@ -6,22 +6,41 @@
  *   views.c     what is answered at once
  *     meats       two calls at the same time, then the work: for both lanes
  *     upstream    the third party that the views call
+ *   orders.c    a database change, a mail and a job
+ *     order_store the database
+ *   notes.c     files
+ *   middleware.c  what requests pass on their way
  *   trials.c    small tasks to try out retries, timeouts and quarantine with
  *   reports.c   a heavy task on real input: reports.packages
  *     packages    reads dpkg's status file and adds it up
  *     html, csv   the two files of the report
  *     output      writes a file so that nobody ever sees half of it
+ *   place.c     where it keeps its files
  *   args.c      checks what a job was enqueued with */
 #include "smokehouse.h"
 
 #include "meats.h"
 
+static const struct pit_middleware middleware[] = {
+    {middleware_timing},
+    {.before = middleware_opening_hours, .only = "/orders/"},
+    {middleware_token, .only = "/orders/"},
+    {0},
+};
+
 static const struct pit_view views[] = {
     {PIT_GET, "/", view_index},
     {PIT_GET, "/async/", view_async},
+    {PIT_GET, "/sync/", .blocking = view_sync},
     {PIT_GET, "/sync_to_async/", view_sync_to_async},
     {PIT_GET, "/smoke_some_meats/", view_smoke_some_meats, .timeout_ms = 10000},
     {PIT_GET, "/burn_some_meats/", view_burn_some_meats},
+#ifdef SMOKEHOUSE_ORDERS
+    {PIT_POST, "/orders/", view_order_post, .body_max = 16384},
+    {PIT_GET, "/orders/{id:int}", view_order_get},
+#endif
+    {PIT_GET, "/notes/{name}", view_note_get},
+    {PIT_PUT, "/notes/{name}", view_note_put, .body_max = 65536},
     {0},
 };
 
@@ -39,6 +58,12 @@ static const struct pit_task tasks[] = {
      .about = "kills its process {\"times\": 1} times, then succeeds"},
     {"meats.smoke", .async = meats_task, .timeout_ms = 30000,
      .about = "what /smoke_some_meats/ does, as a job"},
+#ifdef SMOKEHOUSE_ORDERS
+    {"orders.receipt", .async = order_receipt, .queue = "mail", .retries = 10,
+     .about = "mails the receipt of {\"order\": 7}"},
+    {"orders.purge", orders_purge,
+     .about = "deletes orders older than {\"days\": 30}"},
+#endif
     {"reports.packages", report_packages, .queue = "reports",
      .about = "installed packages of this machine, as HTML and CSV"},
     {0},
@@ -46,6 +71,7 @@ static const struct pit_task tasks[] = {
 
 PIT_EXPORT const struct pit_app pit_app = {
     PIT_APP("smokehouse"),
+    .middleware = middleware,
     .views = views,
     .tasks = tasks,
 };

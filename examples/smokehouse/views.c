@@ -56,6 +56,17 @@ view_async(struct pit_co *co, struct pit_request *req, struct pit_response *res)
                         : st;
 }
 
+/* Runs on a thread, since the table has it as `blocking`: it may wait. */
+enum pit_status
+view_sync(struct pit_request *req, struct pit_response *res)
+{
+    enum pit_status st = http_call_sync(NULL);
+
+    (void)req;
+    return st == PIT_OK ? pit_reply_text(res, 200, "Blocking HTTP request")
+                        : st;
+}
+
 static enum pit_status
 http_call_on_thread(struct pit_co *co, void *arg)
 {
