@@ -1,10 +1,10 @@
 /* pit health - the question that a container's health check asks.
  *
  * Small and without a shell: images need no curl for it. */
-#include <curl/curl.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "async/libcurl.h"
 #include "base/clock.h"
 #include "queue/registry.h"
 #include "session.h"
@@ -45,22 +45,23 @@ drop_body(char *bytes, size_t size, size_t n, void *arg)
     return size * n;
 }
 
-/* @url with /healthz where it has no path; curl_free() it. NULL when it is no
+/* @url with /healthz where it has no path; freed by libcurl. NULL when it is no
  * URL of ours. */
 static char *
 health_url(const char *url)
 {
     char *path = NULL;
     char *whole = NULL;
-    CURLU *parts = curl_url();
+    CURLU *parts = libcurl()->url();
 
-    if (parts && curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK &&
-        curl_url_get(parts, CURLUPART_PATH, &path, 0) == CURLUE_OK &&
+    if (parts &&
+        libcurl()->url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK &&
+        libcurl()->url_get(parts, CURLUPART_PATH, &path, 0) == CURLUE_OK &&
         (strcmp(path, "/") != 0 ||
-         curl_url_set(parts, CURLUPART_PATH, "/healthz", 0) == CURLUE_OK))
-        (void)curl_url_get(parts, CURLUPART_URL, &whole, 0);
-    curl_free(path);
-    curl_url_cleanup(parts);
+         libcurl()->url_set(parts, CURLUPART_PATH, "/healthz", 0) == CURLUE_OK))
+        (void)libcurl()->url_get(parts, CURLUPART_URL, &whole, 0);
+    libcurl()->free(path);
+    libcurl()->url_cleanup(parts);
     return whole;
 }
 
@@ -68,22 +69,22 @@ health_url(const char *url)
 static CURLcode
 get(const char *url, int64_t timeout_ms, long *ret_status)
 {
-    CURL *easy = curl_easy_init();
+    CURL *easy = libcurl()->easy_init();
     CURLcode code = CURLE_OUT_OF_MEMORY;
 
     if (!easy)
         return code;
-    curl_easy_setopt(easy, CURLOPT_URL, url);
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(easy, CURLOPT_PROXY, "");
-    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
-    curl_easy_setopt(easy, CURLOPT_MAXFILESIZE, 65536L);
-    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, drop_body);
-    code = curl_easy_perform(easy);
+    libcurl()->easy_setopt(easy, CURLOPT_URL, url);
+    libcurl()->easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    libcurl()->easy_setopt(easy, CURLOPT_PROXY, "");
+    libcurl()->easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    libcurl()->easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
+    libcurl()->easy_setopt(easy, CURLOPT_MAXFILESIZE, 65536L);
+    libcurl()->easy_setopt(easy, CURLOPT_WRITEFUNCTION, drop_body);
+    code = libcurl()->easy_perform(easy);
     if (code == CURLE_OK)
-        curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, ret_status);
-    curl_easy_cleanup(easy);
+        libcurl()->easy_getinfo(easy, CURLINFO_RESPONSE_CODE, ret_status);
+    libcurl()->easy_cleanup(easy);
     return code;
 }
 
@@ -101,7 +102,7 @@ ask_web(const struct health_options *options)
     int exit = COMMAND_OK;
     if (code != CURLE_OK)
         exit = command_fail(&cmd_health, COMMAND_FAILED, "%s: %s", url,
-                            curl_easy_strerror(code));
+                            libcurl()->easy_strerror(code));
     else if (status != 200)
         exit = command_fail(&cmd_health, COMMAND_FAILED, "%s answers %ld", url,
                             status);
@@ -109,7 +110,7 @@ ask_web(const struct health_options *options)
         text_print_json(json_pack("{s:s, s:s}", "status", "ok", "url", url));
     else
         printf("ok: %s\n", url);
-    curl_free(url);
+    libcurl()->free(url);
     return exit;
 }
 

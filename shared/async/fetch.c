@@ -81,7 +81,7 @@ fetch_retry_after_ms(const struct fetch *fetch, int64_t now_ms)
     if (str_to_i64(text, &seconds))
         return seconds > INT32_MAX ? INT32_MAX * INT64_C(1000) : seconds * 1000;
     str_copy_to(text, date, sizeof date);
-    time_t when = curl_getdate(date, NULL);
+    time_t when = libcurl()->getdate(date, NULL);
     if (when < 0)
         return -1;
     return (int64_t)when * 1000 > now_ms ? (int64_t)when * 1000 - now_ms : 0;
@@ -95,7 +95,7 @@ under_way_free(struct under_way *u)
     u->fetch->private = NULL;
     if (u->easy)
         fetch_pool_give(u->pool, u->easy);
-    curl_slist_free_all(u->headers);
+    libcurl()->slist_free_all(u->headers);
     free(u);
 }
 
@@ -129,7 +129,7 @@ status_of(const struct under_way *u, CURLcode code)
     case CURLE_HTTP2_STREAM:
         return ST_UNCLEAR;
     default:
-        curl_easy_getinfo(u->easy, CURLINFO_REQUEST_SIZE, &connected);
+        libcurl()->easy_getinfo(u->easy, CURLINFO_REQUEST_SIZE, &connected);
         return connected > 0 ? ST_UNCLEAR : ST_UNAVAILABLE;
     }
 }
@@ -142,7 +142,7 @@ done(void *arg, CURLcode code)
     enum status status = status_of(u, code);
     long http_code = 0;
 
-    curl_easy_getinfo(u->easy, CURLINFO_RESPONSE_CODE, &http_code);
+    libcurl()->easy_getinfo(u->easy, CURLINFO_RESPONSE_CODE, &http_code);
     fetch->code = (int)http_code;
     /* The NUL behind the body, which is within what the buffer may hold. */
     if (status == ST_OK && buf_room(&fetch->body, 1))
@@ -155,7 +155,7 @@ done(void *arg, CURLcode code)
         (void)error_set(&fetch->err, status, "fetch: %s",
                         status == ST_TOO_LARGE ? "the answer is too large"
                         : u->message[0]        ? u->message
-                                               : curl_easy_strerror(code));
+                                        : libcurl()->easy_strerror(code));
     under_way_free(u);
     op_settle(&fetch->op, status);
 }
@@ -187,7 +187,7 @@ check_line(const char *text, const char *what, struct error *err)
 static enum status
 add_header(struct under_way *u, const char *line)
 {
-    struct curl_slist *list = curl_slist_append(u->headers, line);
+    struct curl_slist *list = libcurl()->slist_append(u->headers, line);
 
     if (!list)
         return ST_LIMIT;
@@ -217,7 +217,7 @@ set_headers(struct under_way *u, const struct fetch_options *o,
         status = add_header(u, "Expect:");
     if (status == ST_OK && !typed)
         status = add_header(u, "Content-Type:");
-    curl_easy_setopt(u->easy, CURLOPT_HTTPHEADER, u->headers);
+    libcurl()->easy_setopt(u->easy, CURLOPT_HTTPHEADER, u->headers);
     return status;
 }
 
@@ -234,16 +234,16 @@ set_request(struct under_way *u, const struct fetch_options *o,
     enum status status = check_line(o->url, "URL", err);
     if (status != ST_OK)
         return status;
-    curl_easy_setopt(u->easy, CURLOPT_URL, o->url);
+    libcurl()->easy_setopt(u->easy, CURLOPT_URL, o->url);
     if (o->body) {
-        curl_easy_setopt(u->easy, CURLOPT_POSTFIELDSIZE_LARGE,
-                         (curl_off_t)o->body_len);
-        curl_easy_setopt(u->easy, CURLOPT_POSTFIELDS, o->body);
+        libcurl()->easy_setopt(u->easy, CURLOPT_POSTFIELDSIZE_LARGE,
+                               (curl_off_t)o->body_len);
+        libcurl()->easy_setopt(u->easy, CURLOPT_POSTFIELDS, o->body);
     }
     if (strcmp(method, "HEAD") == 0)
-        curl_easy_setopt(u->easy, CURLOPT_NOBODY, 1L);
+        libcurl()->easy_setopt(u->easy, CURLOPT_NOBODY, 1L);
     else
-        curl_easy_setopt(u->easy, CURLOPT_CUSTOMREQUEST, method);
+        libcurl()->easy_setopt(u->easy, CURLOPT_CUSTOMREQUEST, method);
     return set_headers(u, o, err);
 }
 
@@ -270,10 +270,10 @@ set_guard(struct under_way *u, const struct address_rules *guard)
     if (!guard)
         return;
     u->guard = guard;
-    curl_easy_setopt(u->easy, CURLOPT_OPENSOCKETFUNCTION, open_cb);
-    curl_easy_setopt(u->easy, CURLOPT_OPENSOCKETDATA, u);
-    curl_easy_setopt(u->easy, CURLOPT_FRESH_CONNECT, 1L);
-    curl_easy_setopt(u->easy, CURLOPT_FORBID_REUSE, 1L);
+    libcurl()->easy_setopt(u->easy, CURLOPT_OPENSOCKETFUNCTION, open_cb);
+    libcurl()->easy_setopt(u->easy, CURLOPT_OPENSOCKETDATA, u);
+    libcurl()->easy_setopt(u->easy, CURLOPT_FRESH_CONNECT, 1L);
+    libcurl()->easy_setopt(u->easy, CURLOPT_FORBID_REUSE, 1L);
 }
 
 static void
@@ -283,23 +283,23 @@ set_limits(struct under_way *u, const struct fetch_options *o)
 
     if (timeout_ms > INT32_MAX)
         timeout_ms = INT32_MAX;
-    curl_easy_setopt(u->easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
-    curl_easy_setopt(u->easy, CURLOPT_CONNECTTIMEOUT_MS,
-                     (long)FETCH_CONNECT_TIMEOUT_MS);
-    curl_easy_setopt(u->easy, CURLOPT_MAXFILESIZE_LARGE,
-                     (curl_off_t)(u->fetch->body.max - 1));
-    curl_easy_setopt(u->easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(u->easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(u->easy, CURLOPT_FOLLOWLOCATION, 0L);
-    curl_easy_setopt(u->easy, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
+    libcurl()->easy_setopt(u->easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
+    libcurl()->easy_setopt(u->easy, CURLOPT_CONNECTTIMEOUT_MS,
+                           (long)FETCH_CONNECT_TIMEOUT_MS);
+    libcurl()->easy_setopt(u->easy, CURLOPT_MAXFILESIZE_LARGE,
+                           (curl_off_t)(u->fetch->body.max - 1));
+    libcurl()->easy_setopt(u->easy, CURLOPT_NOSIGNAL, 1L);
+    libcurl()->easy_setopt(u->easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    libcurl()->easy_setopt(u->easy, CURLOPT_FOLLOWLOCATION, 0L);
+    libcurl()->easy_setopt(u->easy, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
     /* Otherwise http_proxy and its like decide where a request goes. */
-    curl_easy_setopt(u->easy, CURLOPT_PROXY, "");
-    curl_easy_setopt(u->easy, CURLOPT_USERAGENT, "pitmaster");
-    curl_easy_setopt(u->easy, CURLOPT_ERRORBUFFER, u->message);
-    curl_easy_setopt(u->easy, CURLOPT_WRITEFUNCTION, body_cb);
-    curl_easy_setopt(u->easy, CURLOPT_WRITEDATA, u);
-    curl_easy_setopt(u->easy, CURLOPT_HEADERFUNCTION, field_cb);
-    curl_easy_setopt(u->easy, CURLOPT_HEADERDATA, u);
+    libcurl()->easy_setopt(u->easy, CURLOPT_PROXY, "");
+    libcurl()->easy_setopt(u->easy, CURLOPT_USERAGENT, "pitmaster");
+    libcurl()->easy_setopt(u->easy, CURLOPT_ERRORBUFFER, u->message);
+    libcurl()->easy_setopt(u->easy, CURLOPT_WRITEFUNCTION, body_cb);
+    libcurl()->easy_setopt(u->easy, CURLOPT_WRITEDATA, u);
+    libcurl()->easy_setopt(u->easy, CURLOPT_HEADERFUNCTION, field_cb);
+    libcurl()->easy_setopt(u->easy, CURLOPT_HEADERDATA, u);
 }
 
 void

@@ -1,8 +1,8 @@
 /* Fetch pool: libcurl says which sockets and which single timer it wants
  * watched; the loop tells it what happened.
  *
- *   event or timer ─> curl_multi_socket_action() ─> curl_multi_info_read() ─>
- *   done() of each that ended
+ *   event or timer -> multi_socket_action() -> multi_info_read() -> done() of
+ *   each that ended
  *
  * libcurl's own callbacks (socket_cb, timer_cb, close_cb) only note what is
  * wanted: calling libcurl from inside of them is an error. A timeout of zero is
@@ -14,7 +14,6 @@
 #include "async/fetch_pool.h"
 
 #include <assert.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -49,15 +48,15 @@ report_ended(struct fetch_pool *pool)
     CURLMsg *message;
     int left;
 
-    while ((message = curl_multi_info_read(pool->multi, &left))) {
+    while ((message = libcurl()->multi_info_read(pool->multi, &left))) {
         if (message->msg != CURLMSG_DONE)
             continue;
         CURL *easy = message->easy_handle;
         CURLcode code = message->data.result; /* gone with the removal */
         char *private = NULL;
-        curl_easy_getinfo(easy, CURLINFO_PRIVATE, &private);
+        libcurl()->easy_getinfo(easy, CURLINFO_PRIVATE, &private);
         struct transfer *transfer = (void *)private;
-        curl_multi_remove_handle(pool->multi, easy);
+        libcurl()->multi_remove_handle(pool->multi, easy);
         transfer->added = false;
         transfer->done(transfer->arg, code);
     }
@@ -68,7 +67,7 @@ act(struct fetch_pool *pool, curl_socket_t fd, int mask)
 {
     int running;
 
-    curl_multi_socket_action(pool->multi, fd, mask, &running);
+    libcurl()->multi_socket_action(pool->multi, fd, mask, &running);
     report_ended(pool);
 }
 
@@ -168,37 +167,27 @@ close_cb(void *arg, curl_socket_t fd)
 
 /* ---- life ---- */
 
-static void
-global_init(void)
-{
-    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
-        log_fatal("fetch: libcurl does not start");
-}
-
 struct fetch_pool *
 fetch_pool_of(struct loop *loop)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-
     if (loop->fetch_pool)
         return loop->fetch_pool;
-    pthread_once(&once, global_init);
     struct fetch_pool *pool = xcalloc(1, sizeof *pool);
     pool->loop = loop;
     pool->kick.fn = kick_task;
-    pool->multi = curl_multi_init();
+    pool->multi = libcurl()->multi_init();
     if (!pool->multi)
         log_fatal("fetch: no memory");
-    curl_multi_setopt(pool->multi, CURLMOPT_SOCKETFUNCTION, socket_cb);
-    curl_multi_setopt(pool->multi, CURLMOPT_SOCKETDATA, pool);
-    curl_multi_setopt(pool->multi, CURLMOPT_TIMERFUNCTION, timer_cb);
-    curl_multi_setopt(pool->multi, CURLMOPT_TIMERDATA, pool);
-    curl_multi_setopt(pool->multi, CURLMOPT_MAX_HOST_CONNECTIONS,
-                      (long)FETCH_HOST_MAX);
-    curl_multi_setopt(pool->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS,
-                      (long)FETCH_CONNECTIONS_MAX);
-    curl_multi_setopt(pool->multi, CURLMOPT_MAXCONNECTS,
-                      (long)FETCH_CONNECTIONS_MAX);
+    libcurl()->multi_setopt(pool->multi, CURLMOPT_SOCKETFUNCTION, socket_cb);
+    libcurl()->multi_setopt(pool->multi, CURLMOPT_SOCKETDATA, pool);
+    libcurl()->multi_setopt(pool->multi, CURLMOPT_TIMERFUNCTION, timer_cb);
+    libcurl()->multi_setopt(pool->multi, CURLMOPT_TIMERDATA, pool);
+    libcurl()->multi_setopt(pool->multi, CURLMOPT_MAX_HOST_CONNECTIONS,
+                            (long)FETCH_HOST_MAX);
+    libcurl()->multi_setopt(pool->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS,
+                            (long)FETCH_CONNECTIONS_MAX);
+    libcurl()->multi_setopt(pool->multi, CURLMOPT_MAXCONNECTS,
+                            (long)FETCH_CONNECTIONS_MAX);
     loop->fetch_pool = pool;
     return pool;
 }
@@ -210,8 +199,8 @@ fetch_pool_free(struct fetch_pool *pool)
         return;
     assert(pool->out == 0);
     while (pool->idle_len > 0)
-        curl_easy_cleanup(pool->idle[--pool->idle_len]);
-    curl_multi_cleanup(pool->multi);
+        libcurl()->easy_cleanup(pool->idle[--pool->idle_len]);
+    libcurl()->multi_cleanup(pool->multi);
     loop_timer_stop(&pool->timer);
     loop_unready(&pool->kick);
     for (size_t fd = 0; fd < pool->events_len; fd++)
@@ -225,14 +214,14 @@ fetch_pool_take(struct fetch_pool *pool, CURL **ret)
 {
     if (pool->out >= FETCH_UNDER_WAY_MAX)
         return ST_LIMIT;
-    CURL *easy =
-        pool->idle_len > 0 ? pool->idle[--pool->idle_len] : curl_easy_init();
+    CURL *easy = pool->idle_len > 0 ? pool->idle[--pool->idle_len]
+                                    : libcurl()->easy_init();
     if (!easy)
         return ST_LIMIT;
     struct transfer *transfer = xcalloc(1, sizeof *transfer);
-    curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
-    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, close_cb);
-    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, pool);
+    libcurl()->easy_setopt(easy, CURLOPT_PRIVATE, transfer);
+    libcurl()->easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, close_cb);
+    libcurl()->easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, pool);
     pool->out++;
     *ret = easy;
     return ST_OK;
@@ -243,7 +232,7 @@ transfer_of(CURL *easy)
 {
     char *private = NULL;
 
-    curl_easy_getinfo(easy, CURLINFO_PRIVATE, &private);
+    libcurl()->easy_getinfo(easy, CURLINFO_PRIVATE, &private);
     return (void *)private;
 }
 
@@ -255,7 +244,7 @@ fetch_pool_start(struct fetch_pool *pool, CURL *easy,
 
     transfer->done = done;
     transfer->arg = arg;
-    if (curl_multi_add_handle(pool->multi, easy) != CURLM_OK)
+    if (libcurl()->multi_add_handle(pool->multi, easy) != CURLM_OK)
         return ST_LIMIT;
     transfer->added = true;
     return ST_OK;
@@ -267,12 +256,12 @@ fetch_pool_give(struct fetch_pool *pool, CURL *easy)
     struct transfer *transfer = transfer_of(easy);
 
     if (transfer->added)
-        curl_multi_remove_handle(pool->multi, easy);
+        libcurl()->multi_remove_handle(pool->multi, easy);
     free(transfer);
     pool->out--;
-    curl_easy_reset(easy);
+    libcurl()->easy_reset(easy);
     if (pool->idle_len < IDLE_MAX)
         pool->idle[pool->idle_len++] = easy;
     else
-        curl_easy_cleanup(easy);
+        libcurl()->easy_cleanup(easy);
 }

@@ -4,7 +4,7 @@
 #ifndef ASYNC_FETCH_POOL_H
 #define ASYNC_FETCH_POOL_H
 
-#include <curl/curl.h>
+#include "async/libcurl.h"
 
 #include "base/error.h"
 

@@ -41,19 +41,20 @@ static bool
 url_valid(const char *url)
 {
     char *scheme = NULL, *host = NULL, *path = NULL;
-    CURLU *parsed = curl_url();
+    CURLU *parsed = libcurl()->url();
     bool valid =
-        parsed && curl_url_set(parsed, CURLUPART_URL, url, 0) == CURLUE_OK &&
-        curl_url_get(parsed, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
-        curl_url_get(parsed, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
-        curl_url_get(parsed, CURLUPART_PATH, &path, 0) == CURLUE_OK &&
+        parsed &&
+        libcurl()->url_set(parsed, CURLUPART_URL, url, 0) == CURLUE_OK &&
+        libcurl()->url_get(parsed, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
+        libcurl()->url_get(parsed, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
+        libcurl()->url_get(parsed, CURLUPART_PATH, &path, 0) == CURLUE_OK &&
         (strcmp(scheme, "smtp") == 0 || strcmp(scheme, "smtps") == 0) &&
         *host && (strcmp(path, "/") == 0 || !*path);
 
-    curl_free(scheme);
-    curl_free(host);
-    curl_free(path);
-    curl_url_cleanup(parsed);
+    libcurl()->free(scheme);
+    libcurl()->free(host);
+    libcurl()->free(path);
+    libcurl()->url_cleanup(parsed);
     return valid;
 }
 
@@ -90,7 +91,7 @@ done(void *arg, CURLcode code)
     struct transfer *t = arg;
 
     t->code = code;
-    curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &t->reply);
+    libcurl()->easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &t->reply);
     op_settle(&t->op, ST_OK);
 }
 
@@ -131,7 +132,8 @@ add_recipients(struct transfer *t, const char *const *to)
     for (size_t i = 0; to[i]; i++) {
         int n = snprintf(address, sizeof address, "<%s>", to[i]);
         assert(n > 0 && (size_t)n < sizeof address);
-        struct curl_slist *list = curl_slist_append(t->recipients, address);
+        struct curl_slist *list =
+            libcurl()->slist_append(t->recipients, address);
         if (!list)
             return ST_LIMIT;
         t->recipients = list;
@@ -150,25 +152,25 @@ set_options(struct transfer *t, const struct mail_server *server,
         timeout_ms = MAIL_TIMEOUT_MS;
     if (timeout_ms > INT32_MAX)
         timeout_ms = INT32_MAX;
-    curl_easy_setopt(t->easy, CURLOPT_URL, server->url);
-    curl_easy_setopt(t->easy, CURLOPT_PROTOCOLS_STR, "smtp,smtps");
-    curl_easy_setopt(
+    libcurl()->easy_setopt(t->easy, CURLOPT_URL, server->url);
+    libcurl()->easy_setopt(t->easy, CURLOPT_PROTOCOLS_STR, "smtp,smtps");
+    libcurl()->easy_setopt(
         t->easy, CURLOPT_USE_SSL,
         (long)(has_password(server->url) ? CURLUSESSL_ALL : CURLUSESSL_TRY));
-    curl_easy_setopt(t->easy, CURLOPT_MAIL_FROM, from);
-    curl_easy_setopt(t->easy, CURLOPT_UPLOAD, 1L);
-    curl_easy_setopt(t->easy, CURLOPT_INFILESIZE_LARGE,
-                     (curl_off_t)t->text.len);
-    curl_easy_setopt(t->easy, CURLOPT_READFUNCTION, read_cb);
-    curl_easy_setopt(t->easy, CURLOPT_READDATA, t);
-    curl_easy_setopt(t->easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
-    curl_easy_setopt(t->easy, CURLOPT_CONNECTTIMEOUT_MS,
-                     (long)MAIL_CONNECT_TIMEOUT_MS);
-    curl_easy_setopt(t->easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(t->easy, CURLOPT_PROXY, "");
-    curl_easy_setopt(t->easy, CURLOPT_ERRORBUFFER, t->message);
+    libcurl()->easy_setopt(t->easy, CURLOPT_MAIL_FROM, from);
+    libcurl()->easy_setopt(t->easy, CURLOPT_UPLOAD, 1L);
+    libcurl()->easy_setopt(t->easy, CURLOPT_INFILESIZE_LARGE,
+                           (curl_off_t)t->text.len);
+    libcurl()->easy_setopt(t->easy, CURLOPT_READFUNCTION, read_cb);
+    libcurl()->easy_setopt(t->easy, CURLOPT_READDATA, t);
+    libcurl()->easy_setopt(t->easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
+    libcurl()->easy_setopt(t->easy, CURLOPT_CONNECTTIMEOUT_MS,
+                           (long)MAIL_CONNECT_TIMEOUT_MS);
+    libcurl()->easy_setopt(t->easy, CURLOPT_NOSIGNAL, 1L);
+    libcurl()->easy_setopt(t->easy, CURLOPT_PROXY, "");
+    libcurl()->easy_setopt(t->easy, CURLOPT_ERRORBUFFER, t->message);
     enum status st = add_recipients(t, message->to);
-    curl_easy_setopt(t->easy, CURLOPT_MAIL_RCPT, t->recipients);
+    libcurl()->easy_setopt(t->easy, CURLOPT_MAIL_RCPT, t->recipients);
     return st;
 }
 
@@ -180,7 +182,7 @@ describe(const struct transfer *t, struct error *err)
     if (st == ST_OK)
         return st;
     const char *words =
-        t->message[0] ? t->message : curl_easy_strerror(t->code);
+        t->message[0] ? t->message : libcurl()->easy_strerror(t->code);
     if (t->reply >= 400)
         return error_set(err, st, "mail: the server answers %ld: %s", t->reply,
                          words);
@@ -225,7 +227,7 @@ mail_send(struct co *co, const struct mail_server *server,
                                        : "mail: the message is too large");
     if (t->easy)
         fetch_pool_give(t->pool, t->easy);
-    curl_slist_free_all(t->recipients);
+    libcurl()->slist_free_all(t->recipients);
     buf_clear(&t->text);
     free(t);
     return st;
