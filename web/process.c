@@ -24,6 +24,7 @@
 #include "base/process.h"
 #include "base/random.h"
 #include "endpoint.h"
+#include "figures.h"
 #include "http/forwarded.h"
 #include "http/front.h"
 #include "http/listener.h"
@@ -420,6 +421,7 @@ serve(struct process *process, const struct process_options *options)
     if (process->forwarded.len > 0 || process->forwarded.local)
         limits.forwarded = &process->forwarded;
     process->front = front_new(process->loop, &limits, handle, process);
+    figures_start(process->loop, process->front);
     if (process->settings->recycle_after > 0) {
         process->tired_at = tired_at(process->settings->recycle_after);
         loop_timer_start(process->loop, &process->count_timer, COUNT_MS,
@@ -462,6 +464,7 @@ process_run(const struct process_options *options)
         return 1;
     }
     serve(process, options);
+    figures_stop();
     bool clean = front_stats(process->front).in_flight == 0 &&
                  co_count(process->loop) == 0;
     /* Coroutines that did not unwind hold parts of all this: let them go with

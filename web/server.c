@@ -31,6 +31,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "base/str.h"
+#include "figures.h"
 #include "http/tls.h"
 #include "notify.h"
 #include "process.h"
@@ -766,6 +767,7 @@ server_run(const struct settings_source *source)
     server.places = (unsigned)settings->processes;
     st = sockets_open(settings->listen, server.places, NULL,
                       &server.current->sockets, &err);
+    figures_share();
     if (st == ST_OK && !check_in_child(settings))
         goto out;
     if (st == ST_OK)

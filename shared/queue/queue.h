@@ -191,6 +191,7 @@ struct queue_counts {
     bool paused;
     int64_t count[JOB_STATES];
     int64_t oldest_ready_ms; /* age of the oldest waiting job; -1: none */
+    int64_t now_ms;          /* Redis' clock */
     /* totals since the queue exists */
     int64_t enqueued, succeeded, failed, retried, dead, crashed, lost, timeout,
         released, expired, quarantined;

@@ -182,6 +182,7 @@ read_counts(const redisReply *reply, struct queue_counts *ret,
     ret->count[JOB_DEAD] = words[3]->integer;
     ret->count[JOB_QUARANTINED] = words[4]->integer;
     ret->paused = words[5]->integer == 1;
+    ret->now_ms = words[7]->integer;
     ret->oldest_ready_ms = -1;
     if (words[6]->integer > 0) {
         int64_t age = words[7]->integer - words[6]->integer;

@@ -36,6 +36,8 @@ static const struct {
     {PIT_DELETE, "/v1/jobs/{id}", jobs_control_delete},
     {PIT_GET, "/v1/jobs/{id}/logs", jobs_logs},
     {PIT_GET, "/v1/jobs/{id}/explain", jobs_explain},
+    {PIT_GET, "/v1/queues/{queue}/scale", queues_scale},
+    {PIT_GET, "/metrics", metrics_get},
     {PIT_POST, "/v1/jobs:retry", jobs_bulk_retry},
     {PIT_POST, "/v1/jobs:cancel", jobs_bulk_cancel},
     {PIT_POST, "/v1/jobs:delete", jobs_bulk_delete},

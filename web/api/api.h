@@ -153,5 +153,7 @@ http_handler workers_quiet;         /* POST /v1/workers/{id}:quiet */
 http_handler workers_resume;        /* POST /v1/workers/{id}:resume */
 http_handler workers_stop;          /* POST /v1/workers/{id}:stop */
 http_handler jobs_explain;          /* GET /v1/jobs/{id}/explain */
+http_handler queues_scale;          /* GET /v1/queues/{queue}/scale */
+http_handler metrics_get;           /* GET /metrics */
 
 #endif

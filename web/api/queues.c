@@ -5,6 +5,7 @@
 
 #include "api/api.h"
 #include "api/body.h"
+#include "queue/queue_scale.h"
 #include "queue/queue_settings.h"
 
 static void
@@ -82,7 +83,8 @@ add_settings(struct buf *dst, const struct queue_settings *settings)
 /* A queue's name needs no escaping: its characters were checked. */
 static void
 add_queue(struct buf *dst, const struct queue_counts *counts,
-          const struct queue_settings *settings)
+          const struct queue_settings *settings,
+          const struct queue_rates *rates)
 {
     buf_addf(dst, "{\"name\":\"%s\",\"paused\":%s,\"closed\":%s,\"counts\":{",
              counts->name, settings->paused ? "true" : "false",
@@ -98,7 +100,11 @@ add_queue(struct buf *dst, const struct queue_counts *counts,
     add_totals(dst, counts);
     buf_add_char(dst, '}');
     add_settings(dst, settings);
-    buf_add_char(dst, '}');
+    buf_addf(dst,
+             ",\"rates\":{\"enqueued_per_s\":%.3f,\"succeeded_per_s\":%.3f,"
+             "\"failed_per_s\":%.3f,\"window_s\":%.3f}}",
+             rates->enqueued_per_s, rates->succeeded_per_s, rates->failed_per_s,
+             rates->window_s);
 }
 
 /* A queue exists once a job was put into it, or something was set. */
@@ -132,6 +138,7 @@ reply_queue(struct co *co, struct api *api, struct http_exchange *exchange,
 {
     struct queue_settings settings;
     struct queue_counts counts;
+    struct queue_rates rates;
     struct buf body;
 
     enum status st = queue_settings_apply(co, api->queues, name, changes, n,
@@ -139,6 +146,8 @@ reply_queue(struct co *co, struct api *api, struct http_exchange *exchange,
     if (st != ST_OK)
         return api_fail(exchange, st, &exchange->err, n > 0);
     st = queue_counts(co, api->queues, name, &counts, &exchange->err);
+    if (st == ST_OK)
+        st = queue_rates(co, api->queues, &counts, &rates, &exchange->err);
     if (st != ST_OK)
         return api_fail(exchange, st, &exchange->err, false);
     if (!is_there(&counts, &settings))
@@ -146,7 +155,7 @@ reply_queue(struct co *co, struct api *api, struct http_exchange *exchange,
                                "no job was ever put into a queue \"%.*s\"",
                                STR_ARG(name));
     buf_init(&body, RESPONSE_BODY_MAX);
-    add_queue(&body, &counts, &settings);
+    add_queue(&body, &counts, &settings, &rates);
     return response_take(&exchange->res, 200, "application/json", &body);
 }
 
@@ -364,16 +373,19 @@ queues_list(struct co *co, struct http_exchange *exchange, void *arg)
     for (size_t i = 0; i < n && st == ST_OK; i++) {
         struct queue_counts counts;
         struct queue_settings settings;
+        struct queue_rates rates;
         st = queue_settings_apply(co, api->queues, str_c(names[i]), NULL, 0,
                                   &settings, &exchange->err);
         if (st == ST_OK)
             st = queue_counts(co, api->queues, str_c(names[i]), &counts,
                               &exchange->err);
+        if (st == ST_OK)
+            st = queue_rates(co, api->queues, &counts, &rates, &exchange->err);
         if (st != ST_OK)
             break;
         if (i > 0)
             buf_add_char(&body, ',');
-        add_queue(&body, &counts, &settings);
+        add_queue(&body, &counts, &settings, &rates);
     }
     free(names);
     if (st == ST_OK) {
