@@ -151,7 +151,7 @@ greeted_cb(void *arg, enum status status)
         return; /* again with the next beat, or connect */
     d->admitted = true;
     beat(d);
-    scheduler_look(d->scheduler);
+    scheduler_admitted(d->scheduler);
 }
 
 void

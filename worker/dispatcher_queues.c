@@ -70,6 +70,8 @@ dispatcher_queues(const struct options *options, const struct probe *probe,
         st = add(ret, &n, STR("default"), 1, true, err);
         for (size_t i = 0; st == ST_OK && i < probe->tasks_len; i++)
             st = add(ret, &n, str_c(probe->tasks[i].queue), 1, true, err);
+        for (size_t i = 0; st == ST_OK && i < probe->schedules_len; i++)
+            st = add(ret, &n, str_c(probe->schedules[i].queue), 1, true, err);
     }
     if (st == ST_OK)
         *ret_n = n;

@@ -1,5 +1,7 @@
-/* Probe: the child writes one line a task to a pipe, "name kind queue json", or
- * one line "! status message". Names hold no spaces and JSON no newlines. */
+/* Probe: the child writes one line a task to a pipe, "name kind queue json",
+ * one a schedule, "@ name queue json", and "= name" for the application; or one
+ * line
+ * "! status message". Names hold no spaces and JSON no newlines. */
 #include "probe.h"
 
 #include <errno.h>
@@ -32,6 +34,24 @@ write_task(const struct app_task *task, struct buf *text)
     buf_add_char(text, '\n');
 }
 
+static void
+write_schedule(const struct schedule *s, struct buf *text)
+{
+    buf_addf(text, "@ %.*s %.*s ", STR_ARG(s->name), STR_ARG(s->spec.queue));
+    schedule_declare(s, text);
+    buf_add_char(text, '\n');
+}
+
+static void
+write_app(const struct app *app, struct buf *text)
+{
+    buf_addf(text, "= %s  \n", app->name);
+    for (size_t i = 0; i < app->tasks_len; i++)
+        write_task(&app->tasks[i], text);
+    for (size_t i = 0; i < app->schedules_len; i++)
+        write_schedule(&app->schedules[i], text);
+}
+
 __attribute__((noreturn)) static void
 be_child(const char *path, int fd)
 {
@@ -43,8 +63,7 @@ be_child(const char *path, int fd)
     if (loader_open(path, &loader, &err) != ST_OK)
         buf_addf(&text, "! %d %s\n", (int)err.status, err.msg);
     else
-        for (size_t i = 0; i < loader.app.tasks_len; i++)
-            write_task(&loader.app.tasks[i], &text);
+        write_app(&loader.app, &text);
     for (size_t done = 0; done < text.len;) {
         ssize_t n = write(fd, text.p + done, text.len - done);
         if (n < 0 && errno != EINTR)
@@ -82,9 +101,28 @@ read_all(int fd, struct buf *text, struct error *err)
     }
 }
 
+static enum status
+add_task(struct probe *probe, struct probe_task task, struct error *err)
+{
+    if (probe->tasks_len == APP_TASKS_MAX)
+        return error_set(err, ST_TOO_LARGE, "too many tasks");
+    probe->tasks[probe->tasks_len++] = task;
+    return ST_OK;
+}
+
+static enum status
+add_schedule(struct probe *probe, struct probe_schedule schedule,
+             struct error *err)
+{
+    if (probe->schedules_len == APP_SCHEDULES_MAX)
+        return error_set(err, ST_TOO_LARGE, "too many schedules");
+    probe->schedules[probe->schedules_len++] = schedule;
+    return ST_OK;
+}
+
 /* Takes the lines apart in place. */
 static enum status
-read_tasks(struct probe *probe, char *text, struct error *err)
+read_lines(struct probe *probe, char *text, struct error *err)
 {
     char *line, *rest = text;
 
@@ -98,10 +136,23 @@ read_tasks(struct probe *probe, char *text, struct error *err)
         if (!kind || !queue || !line)
             return error_set(err, ST_FAILED,
                              "loading the application: it wrote '%.40s'", name);
-        if (probe->tasks_len == APP_TASKS_MAX)
-            return error_set(err, ST_TOO_LARGE, "too many tasks");
-        probe->tasks[probe->tasks_len++] = (struct probe_task){
-            .name = name, .queue = queue, .async = *kind == 'a', .json = line};
+        enum status st = ST_OK;
+        if (*name == '=')
+            probe->app = kind;
+        else if (*name == '@')
+            st = add_schedule(probe,
+                              (struct probe_schedule){
+                                  .name = kind, .queue = queue, .json = line},
+                              err);
+        else
+            st = add_task(probe,
+                          (struct probe_task){.name = name,
+                                              .queue = queue,
+                                              .async = *kind == 'a',
+                                              .json = line},
+                          err);
+        if (st != ST_OK)
+            return st;
     }
     return ST_OK;
 }
@@ -149,13 +200,15 @@ probe_app(const char *path, struct probe *ret, struct error *err)
         goto out;
     }
     probe.tasks = xcalloc(APP_TASKS_MAX, sizeof *probe.tasks);
-    st = read_tasks(&probe, text.p, err);
+    probe.schedules = xcalloc(APP_SCHEDULES_MAX, sizeof *probe.schedules);
+    st = read_lines(&probe, text.p, err);
     if (st == ST_OK) {
         probe.text = text.p;
         *ret = probe;
         return ST_OK;
     }
     free(probe.tasks);
+    free(probe.schedules);
 out:
     buf_clear(&text);
     return st;
@@ -165,6 +218,7 @@ void
 probe_clear(struct probe *probe)
 {
     free(probe->tasks);
+    free(probe->schedules);
     free(probe->text);
     *probe = (struct probe){0};
 }

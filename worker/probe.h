@@ -1,4 +1,5 @@
-/* probe.h - what tasks an application has, learnt in a process of its own.
+/* probe.h - what tasks and schedules an application has, learnt in a process of
+ * its own.
  *
  * Loading an application runs its code, and neither supervisor nor dispatcher
  * may ever do that. So a child loads it, says what is in its table, and ends.
@@ -19,9 +20,18 @@ struct probe_task {
     bool async;
 };
 
+struct probe_schedule {
+    const char *name;
+    const char *queue;
+    const char *json; /* as schedule_declare() has it */
+};
+
 struct probe {
+    const char *app;          /* its name */
     struct probe_task *tasks; /* owned; ordered by name */
     size_t tasks_len;
+    struct probe_schedule *schedules; /* owned */
+    size_t schedules_len;
     char *text; /* owned; the strings above are in it */
 };
 

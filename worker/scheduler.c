@@ -26,6 +26,7 @@ struct scheduler {
     struct loop_timer backstop;
     bool ticking;
     bool stopped;
+    bool unapplied; /* the application's table is to be applied */
     size_t len;
     struct place places[OPTIONS_QUEUES_MAX];
 };
@@ -78,12 +79,35 @@ tick(struct co *co, struct scheduler *scheduler, struct place *place)
         loop_timer_stop(&place->timer);
 }
 
+/* What cannot be applied is said, and tried again with the next look. */
+static void
+apply(struct co *co, struct scheduler *scheduler)
+{
+    struct dispatcher *d = scheduler->d;
+    const struct probe *probe = d->context->probe;
+    struct schedules_declared *declared =
+        xcalloc(probe->schedules_len + 1, sizeof *declared);
+    struct error err;
+
+    for (size_t i = 0; i < probe->schedules_len; i++)
+        declared[i] = (struct schedules_declared){probe->schedules[i].name,
+                                                  probe->schedules[i].json};
+    enum status st = schedules_apply(co, d->queues, str_c(probe->app), declared,
+                                     probe->schedules_len, &err);
+    free(declared);
+    scheduler->unapplied = st == ST_UNAVAILABLE || st == ST_UNCLEAR;
+    if (st != ST_OK && !scheduler->unapplied && st != ST_CANCELLED)
+        log_error("the application's schedules: %s", err.msg);
+}
+
 static enum status
 tick_all(struct co *co, void *arg)
 {
     struct scheduler *scheduler = arg;
     struct place *place;
 
+    if (scheduler->unapplied)
+        apply(co, scheduler);
     while (!scheduler->stopped && rds_up(scheduler->d->rds) &&
            (place = next_wanted(scheduler)))
         tick(co, scheduler, place);
@@ -117,6 +141,13 @@ run(struct scheduler *scheduler)
 }
 
 /* ---- what is heard ---- */
+
+void
+scheduler_admitted(struct scheduler *scheduler)
+{
+    scheduler->unapplied = scheduler->d->context->probe->app != NULL;
+    scheduler_look(scheduler);
+}
 
 void
 scheduler_look(struct scheduler *scheduler)

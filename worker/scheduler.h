@@ -23,7 +23,10 @@ struct scheduler *scheduler_new(struct dispatcher *d);
 void scheduler_stop(struct scheduler *scheduler);
 bool scheduler_busy(const struct scheduler *scheduler);
 void scheduler_free(struct scheduler *scheduler);
-/* Looks at every queue: the worker has been admitted, or Redis is back. */
+/* The worker has been admitted, maybe again after Redis was emptied: applies
+ * the application's table, then as scheduler_look(). */
+void scheduler_admitted(struct scheduler *scheduler);
+/* Looks at every queue. */
 void scheduler_look(struct scheduler *scheduler);
 
 #endif

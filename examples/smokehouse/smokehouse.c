@@ -69,9 +69,14 @@ static const struct pit_task tasks[] = {
     {0},
 };
 
+static const struct pit_schedule schedules[] = {
+    {"reports.packages", "30 2 * * *", "Europe/Berlin", "reports.packages",
+     .misfire = PIT_MISFIRE_ONCE, .overlap = PIT_OVERLAP_SKIP,
+     .note = "what is installed, each night"},
+    {0},
+};
+
 PIT_EXPORT const struct pit_app pit_app = {
-    PIT_APP("smokehouse"),
-    .middleware = middleware,
-    .views = views,
-    .tasks = tasks,
+    PIT_APP("smokehouse"), .middleware = middleware, .views = views,
+    .tasks = tasks,        .schedules = schedules,
 };

@@ -12,6 +12,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "app/app_schedules.h"
 #include "app/request.h"
 #include "base/log.h"
 
@@ -452,10 +453,13 @@ app_init(struct app *ret, const struct pit_app *table, struct error *err)
     if (st != ST_OK)
         goto out;
     st = resolve_tasks(&copy, &app, err);
+    if (st == ST_OK)
+        st = app_schedules_resolve(&copy, &app, err);
     if (st != ST_OK)
         goto out;
     *ret = app;
     app.tasks = NULL;
+    app.schedules = NULL;
 out:
     app_clear(&app);
     return st;
@@ -467,6 +471,7 @@ app_clear(struct app *app)
     if (!app)
         return;
     free(app->tasks);
+    free(app->schedules);
     *app = (struct app){0};
 }
 

@@ -15,9 +15,11 @@
 #include "base/str.h"
 #include "pit/app.h"
 #include "queue/job.h"
+#include "queue/schedule.h"
 
 enum {
     APP_TASKS_MAX = 1000,
+    APP_SCHEDULES_MAX = 1000,
     APP_VIEWS_MAX = 1000,
     APP_ROUTE_MAX = 256,     /* bytes */
     APP_MIDDLEWARE_MAX = 32, /* of the application, and of each view */
@@ -59,6 +61,8 @@ struct app {
     size_t statics_len;
     struct app_task *tasks; /* owned; ordered by name */
     size_t tasks_len;
+    struct schedule *schedules; /* owned; each borrows from table and tasks */
+    size_t schedules_len;
 };
 
 /* Checks @table and fills *ret. Errors, each naming the entry: ST_INVALID for

@@ -377,6 +377,20 @@ read_declared(const struct schedule *s, struct schedule *ret)
     return read_definition(json_object_get(s->owner, "declared"), ret);
 }
 
+/* A member's text as it stands. */
+static struct str
+raw_of(struct jsontext object, const char *name)
+{
+    struct jsontext_walk walk = jsontext_walk(object);
+    struct jsontext value;
+    struct str key;
+
+    while (jsontext_next(&walk, &key, &value))
+        if (str_eq_c(key, name))
+            return value.raw;
+    return STR_NULL;
+}
+
 enum status
 schedule_decode(struct str queue, struct str name, struct str json,
                 struct schedule *ret, struct error *err)
@@ -394,12 +408,15 @@ schedule_decode(struct str queue, struct str name, struct str json,
                          STR_ARG(name));
     }
     s.name = name;
-    s.spec.queue = queue;
+    if (queue.n > 0)
+        s.spec.queue = queue;
     s.anchor_ms = number_of(s.owner, "anchor_ms");
     s.created_ms = number_of(s.owner, "created_ms");
     s.updated_ms = number_of(s.owner, "updated_ms");
     s.version = number_of(s.owner, "version");
-    s.app = text_of(s.owner, "app");
+    s.declared = raw_of(value, "declared");
+    if (s.declared.n > 0)
+        s.app = text_of(s.owner, "app");
     if (s.app.n > 0)
         s.modified = read_declared(&s, &declared) && difference(&s, &declared);
     *ret = s;

@@ -105,8 +105,9 @@ CHECK enum status schedule_check(const struct schedule *s, struct error *err);
 void schedule_encode(const struct schedule *s, struct buf *dst);
 /* Appends what a table says, for `declared`: a JSON object. */
 void schedule_declare(const struct schedule *s, struct buf *dst);
-/* Reads what is stored in @queue under @name. *ret must be cleared.
- * Errors: ST_INVALID for what is no schedule. */
+/* Reads what is stored in @queue (empty: which one, it says itself) under
+ * @name. *ret must be cleared; it lends from @json too. Errors: ST_INVALID for
+ * what is no schedule. */
 CHECK enum status schedule_decode(struct str queue, struct str name,
                                   struct str json, struct schedule *ret,
                                   struct error *err);

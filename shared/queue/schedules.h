@@ -84,6 +84,20 @@ CHECK enum status schedules_tick(struct co *co, struct queues *queues,
  * sooner than anything did: call schedules_tick() then. */
 void schedules_channel(const struct queues *queues, char dst[KEYS_MAX_LEN]);
 
+/* What an application's table says of one schedule. */
+struct schedules_declared {
+    const char *name;
+    const char *json; /* schedule_declare() */
+};
+/* Makes the schedules of the application @app agree with its table: new ones
+ * are made, what changed in the table is changed unless it was changed by hand,
+ * what is no more in it is removed. One that was made by hand under such a
+ * name, or by another application, stays, with a line in the log. */
+CHECK enum status schedules_apply(struct co *co, struct queues *queues,
+                                  struct str app,
+                                  const struct schedules_declared *declared,
+                                  size_t n, struct error *err);
+
 /* "enqueued", "triggered", "skipped", "missed", "closed". */
 const char *schedules_fire_name(int what);
 

@@ -1,5 +1,5 @@
 /* pit/app.h - what an application is: one table of views, middleware, static
- * folders and tasks.
+ * folders, tasks and schedules.
  *
  * An application is a shared object that exports `const struct pit_app
  * pit_app`. pit-web loads it for its views, pit-worker for its tasks, both with
@@ -98,6 +98,39 @@ struct pit_task {
 enum { PIT_NO_RETRY = -1 };
 #define PIT_PRIORITY(p) ((p) + 1)
 
+/* Times that passed while no worker was there. */
+enum pit_misfire {
+    PIT_MISFIRE_SKIP, /* the last one, if it is a minute late at most */
+    PIT_MISFIRE_ONCE, /* the last one, however late */
+    PIT_MISFIRE_ALL,  /* each, the last hundred of them */
+};
+
+/* A time that comes while the job of the one before has not ended. */
+enum pit_overlap {
+    PIT_OVERLAP_ALLOW,  /* they run side by side */
+    PIT_OVERLAP_SKIP,   /* this time is left out */
+    PIT_OVERLAP_BUFFER, /* it waits for the end; while one waits, more are left
+                           out */
+};
+
+/* A job that is enqueued again and again, each time once however many workers
+ * there are. A worker that starts makes Redis' schedules agree with its table:
+ * what the table changed is changed, what it has no more is removed, and fields
+ * that were changed by hand (API, `pit schedules`) stay as they are. */
+struct pit_schedule {
+    const char *name;     /* [A-Za-z0-9_.:-]{1,64}; NULL ends the table */
+    const char *cron;     /* "0 3 * * *", "@daily"; or every_ms */
+    const char *timezone; /* IANA name, for cron; NULL: UTC */
+    const char *task;     /* of this table */
+    int64_t every_ms;     /* 1 s to 366 days */
+    const char *args;     /* JSON, at most 64 KiB; NULL: null */
+    const char *queue;    /* NULL: the task's */
+    enum pit_misfire misfire;
+    enum pit_overlap overlap;
+    int64_t jitter_ms; /* each time is late by 0 to that; at most a day */
+    const char *note;  /* one line for people; may be NULL */
+};
+
 struct pit_app {
     uint32_t abi;  /* PIT_ABI, first: an old object is refused, not run */
     uint32_t size; /* of the table as the application was built */
@@ -106,6 +139,7 @@ struct pit_app {
     const struct pit_task *tasks;            /* may be NULL */
     const struct pit_middleware *middleware; /* may be NULL */
     const struct pit_static *statics;        /* may be NULL */
+    const struct pit_schedule *schedules;    /* may be NULL */
 };
 
 #define PIT_APP(app_name) \
