@@ -44,13 +44,13 @@ enum key {
     KEY_EVENTS,
     KEY_STALE,
     KEY_SAMPLES,
-    KEY_LOGGED, /* from here on none that work takes */
-    KEY_FLOWS,
+    KEY_LOGGED,
+    KEY_FLOWS, /* from here on none that work takes */
     KEY_SCHEDULES,
     KEY_FIRES,
     KEY_FIRED,
 };
-enum { KEYS_OF_WORK = KEY_LOGGED, KEYS_OF_QUEUE = KEY_FIRED + 1 };
+enum { KEYS_OF_WORK = KEY_FLOWS, KEYS_OF_QUEUE = KEY_FIRED + 1 };
 
 /* All keys of one queue, rendered once; argv-ready. */
 struct keys {

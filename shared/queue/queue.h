@@ -163,7 +163,8 @@ struct job_view {
     struct job_spec spec; /* with queue and local */
     int64_t created_ms;
     enum job_state state;
-    int64_t due_ms; /* scheduled, retrying: when; else 0 */
+    int64_t due_ms;          /* scheduled, retrying: when; else 0 */
+    int64_t cancel_asked_ms; /* it runs and was asked to stop: when; else 0 */
     struct job_history history;
     struct str result;   /* JSON or empty */
     struct str progress; /* JSON or empty */

@@ -38,8 +38,10 @@ text_of(const redisReply *word)
 /* Membership is the state: `due` decides what the state's letter leaves open.
  */
 static enum job_state
-state_of(int code, int64_t due_ms)
+state_of(int code, int64_t due_ms, bool blocked)
 {
+    if (blocked)
+        return JOB_BLOCKED;
     switch (code) {
     case 'R':
     case 'r': /* whoever ends it must look at its options */
@@ -75,7 +77,7 @@ read_view(struct job_view *view, struct job_id id, struct error *err)
                          "the job %.*s.%.*s has ended and is past its "
                          "retention; enqueue with a longer \"keep\"",
                          STR_ARG(id.queue), STR_ARG(id.local));
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 5)
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 7)
         return error_set(err, ST_BUG, "get: a reply of another shape");
     redisReply *const *words = reply->element;
     enum status status =
@@ -91,7 +93,12 @@ read_view(struct job_view *view, struct job_id id, struct error *err)
     if (words[4]->type == REDIS_REPLY_STRING)
         due = strtod(words[4]->str, NULL);
     view->due_ms = (int64_t)due;
-    view->state = state_of(view->history.code, view->due_ms);
+    bool blocked = words[5]->type == REDIS_REPLY_STRING;
+    struct str cancel = text_of(words[6]);
+    if (cancel.n > 0 &&
+        !str_to_i64(str_cut(cancel, ' ', &cancel), &view->cancel_asked_ms))
+        view->cancel_asked_ms = 0;
+    view->state = state_of(view->history.code, view->due_ms, blocked);
     return ST_OK;
 }
 
@@ -158,6 +165,7 @@ total_of(struct queue_counts *counts, struct str name)
         {"expired", &counts->expired},
         {"quarantined", &counts->quarantined},
         {"retrying", &counts->count[JOB_RETRYING]},
+        {"blocked", &counts->count[JOB_BLOCKED]},
         {"kept", &counts->count[JOB_SUCCEEDED]},
     };
 

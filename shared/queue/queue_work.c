@@ -17,6 +17,7 @@ enum {
     NUMBER_LEN = 24,
     NUMBERS_MAX = SETTINGS + 2 * QUEUE_FINISH_MAX,
     ENTRY_LEN = 1 + ID_LOCAL_MAX,
+    RENEW_FIXED = 4, /* three keys and the lease */
 };
 
 /* A call's words, with room for the numbers and entries made for it. */
@@ -232,8 +233,8 @@ queue_renew(struct queues *queues, struct rds_call *call, struct str queue,
             int64_t lease_ms, const struct lease *leases, size_t n,
             void (*on_settled)(struct op *), void *arg)
 {
-    const char *argv[3 + 2 * QUEUE_RENEW_MAX];
-    size_t len[3 + 2 * QUEUE_RENEW_MAX];
+    const char *argv[RENEW_FIXED + 2 * QUEUE_RENEW_MAX];
+    size_t len[RENEW_FIXED + 2 * QUEUE_RENEW_MAX];
     char entry[QUEUE_RENEW_MAX][ENTRY_LEN], lease[NUMBER_LEN];
     struct keys keys;
 
@@ -241,19 +242,20 @@ queue_renew(struct queues *queues, struct rds_call *call, struct str queue,
     queue_keys(queues, queue, &keys);
     argv[0] = keys.p[KEY_LEASED], len[0] = keys.n[KEY_LEASED];
     argv[1] = keys.p[KEY_STATE], len[1] = keys.n[KEY_STATE];
-    argv[2] = lease;
-    len[2] = (size_t)snprintf(lease, sizeof lease, "%" PRId64, lease_ms);
+    argv[2] = keys.p[KEY_CANCELS], len[2] = keys.n[KEY_CANCELS];
+    argv[3] = lease;
+    len[3] = (size_t)snprintf(lease, sizeof lease, "%" PRId64, lease_ms);
     for (size_t i = 0; i < n; i++) {
         struct str local = leases[i].local;
         assert(local.n <= ID_LOCAL_MAX);
         entry[i][0] = (char)('0' + leases[i].priority);
         memcpy(entry[i] + 1, local.p, local.n);
-        argv[3 + 2 * i] = entry[i], len[3 + 2 * i] = local.n + 1;
-        argv[4 + 2 * i] = leases[i].token.p;
-        len[4 + 2 * i] = leases[i].token.n;
+        argv[4 + 2 * i] = entry[i], len[4 + 2 * i] = local.n + 1;
+        argv[5 + 2 * i] = leases[i].token.p;
+        len[5 + 2 * i] = leases[i].token.n;
     }
-    rds_send_script(queues->rds, call, &script_renew, 2, (int)(3 + 2 * n), argv,
-                    len, on_settled, arg);
+    rds_send_script(queues->rds, call, &script_renew, 3,
+                    (int)(RENEW_FIXED + 2 * n), argv, len, on_settled, arg);
 }
 
 void

@@ -26,12 +26,12 @@ KEYS = ["jobs", "state", "results", "progress", "due", "leased", "dead",
         "done", "gone", "quarantined", "stats", "wake", "waits", "meta",
         *READY, "retrying", "unique", "unlocks", "running", "rates", "turns",
         "blocked", "children", "outbox", "cancels", "events", "stale",
-        "samples"]
+        "samples", "logged"]
 HASHES = {"jobs", "state", "results", "progress", "stats", "waits", "meta",
           "unique", "running", "rates", "turns", "children", "cancels",
-          "stale"}
+          "stale", "logged"}
 # Beside them, in the order of shared/queue/keys.h.
-OTHER_KEYS = ["logged", "flows", "schedules", "fires", "fired"]
+OTHER_KEYS = ["flows", "schedules", "fires", "fired"]
 CODES = {"ready": "W", "due": "", "retrying": "W", "leased": "R", "dead": "D",
          "done": "SCX", "quarantined": "Q"}
 
@@ -40,8 +40,9 @@ Work = collections.namedtuple("Work", "now next more stale claimed")
 Claimed = collections.namedtuple("Claimed", "entry id token record again")
 Counts = collections.namedtuple(
     "Counts",
-    "ready due leased dead quarantined paused oldest now retrying totals")
-View = collections.namedtuple("View", "record state result progress due")
+    "ready due leased dead quarantined paused oldest now retrying blocked totals")
+View = collections.namedtuple(
+    "View", "record state result progress due blocked cancel")
 
 
 def job(local, priority=5, args="{}", options="", where=None, flag="-",
@@ -124,7 +125,8 @@ class Queue:
     def renew(self, *claimed, lease=15000):
         """The tokens that are lost."""
         words = [word for one in claimed for word in (one.entry, one.token)]
-        return self._call("renew", ["leased", "state"], [lease, *words])
+        return self._call("renew", ["leased", "state", "cancels"],
+                          [lease, *words])
 
     def progress(self, claimed, text):
         return self._call("progress", ["state", "progress"],
@@ -182,7 +184,8 @@ class Queue:
                                       "quarantined", "stats", "meta", *READY,
                                       "retrying"], [])
         totals = dict(zip(reply[8::2], map(int, reply[9::2])))
-        return Counts(*reply[:8], totals.pop("retrying"), totals)
+        return Counts(*reply[:8], totals.pop("retrying"),
+                      totals.pop("blocked"), totals)
 
     def stats(self):
         return {name: int(n) for name, n in

@@ -280,7 +280,7 @@ class Get(ScriptCase):
         self.assertIsNone(self.queue.get("a"))
         self.queue.enqueue(job("a", 3, where="@5"))
         self.assertEqual(self.queue.get("a"),
-                         (job("a", 3).record, None, None, None, "5"))
+                         (job("a", 3).record, None, None, None, "5", None, None))
         claimed, = self.queue.work(claim=1).claimed
         view = self.queue.get("a")
         self.assertTrue(view.state.startswith(f"R {claimed.token} 1 0 0 0 w "))

@@ -1,5 +1,5 @@
 #!lua
--- enqueue: store jobs of one queue, each ready or scheduled.
+-- enqueue: store jobs of one queue, each ready, scheduled or blocked.
 --
 -- KEYS[1] jobs   HASH  local id -> record
 -- KEYS[2] gone   ZSET  local id -> when it was forgotten
@@ -13,93 +13,322 @@
 --                all:   an id may exist; then nothing is stored
 -- ARGV[2..]      per job: local id, priority digit, record, where
 --                where: the number of its ready list among KEYS[7..], or
---                "+ms" scheduled that long from now, or "@ms" for that time
+--                "+ms" scheduled that long from now, or "@ms" for that time; of a
+--                job with a unique key with one letter before it, what becomes of
+--                it when the key is held: r refused, t the holder is the answer, p
+--                a holder that waits is cancelled (else as r)
 --
 -- Returns {first, outcome, ...}: first is 1 when these are the queue's first jobs
--- ever (the caller then registers the queue's name); an outcome per job: 1
--- stored, 0 its id is known and past its retention, or the record that stands
--- there already. In fresh mode there are no outcomes: all were stored.
+-- ever (the caller then registers the queue's name); an outcome per job:
+--   1         stored
+--   0         its id is known and past its retention
+--   -1, -2    refused: the queue is full, or closed
+--   =<id>     refused: that job holds its unique key
+--   ~<id>     stored: that job, which held its unique key, is cancelled
+--   a record  stands under its id already
+-- In fresh mode there are no outcomes when all were stored. In mode all, nothing
+-- is stored unless each is stored or (with t) has a holder. When the queue's limits
+-- refuse all jobs of the call, or one in mode all, it is the error FULL or CLOSED.
 --
--- Invariants: a job is stored in `jobs` and in exactly one of ready and due. A
--- ready list that is not empty has a token in wake, or a claim on its way.
+-- Invariants: a job is stored in `jobs` and in exactly one of ready (or the list of
+-- its limit key), due and blocked. A ready list that is not empty has a token in
+-- wake, or a claim on its way. A unique key is taken by the step that stores the
+-- job.
 -- include: clock
+local call, sub, byte, match = redis.call, string.sub, string.byte, string.match
+local find = string.find
+local jobs, gone, due, stats, wake = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local base = sub(jobs, 1, -5)
+local state = base .. 'state'
 local mode = ARGV[1]
-local soonest
+local UNLOCKS_MAX = 10 -- locks that ended by time, taken off a call
 
 -- Reads first: a key of the wrong type is an error before the first write.
-redis.call('HLEN', KEYS[1])
-redis.call('HLEN', KEYS[4])
-local token = redis.call('LLEN', KEYS[5])
-local head = redis.call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES')
+call('HLEN', jobs)
+call('HLEN', stats)
+local token = call('LLEN', wake)
+local head = tonumber(call('ZRANGE', due, '0', '0', 'WITHSCORES')[2])
 for k = 7, #KEYS do
-    redis.call('LLEN', KEYS[k])
+    call('LLEN', KEYS[k])
+end
+local set = call('HMGET', KEYS[6], 'closed', 'len_max', 'bytes_max', 'watched')
+local closed = set[1] == '1'
+local len_max, bytes_max = tonumber(set[2]), tonumber(set[3])
+local watched = (tonumber(set[4]) or 0) > now
+
+-- Only jobs with options need any of this.
+local made
+local function options()
+    if made then
+        return made
+    end
+-- include: ends
+-- include: states
+-- include: cancel_waiting
+    made = {of = options_of, holder = holder_of, lock = lock,
+            forget_locks = forget_locks, make_ready = make_ready,
+            withdraw = withdraw, cancel = cancel_waiting}
+    return made
 end
 
-local outcomes = {}
-if mode ~= 'fresh' then
-    local taken, seen = false, {}
-    for a = 2, #ARGV, 4 do
-        local known = redis.call('HGET', KEYS[1], ARGV[a])
-        if not known and redis.call('ZSCORE', KEYS[2], ARGV[a]) then
-            known = 0
-        end
-        known = known or seen[ARGV[a]]
-        seen[ARGV[a]] = ARGV[a + 2]
-        outcomes[#outcomes + 1] = known or 1
-        taken = taken or known
+-- Room by the queue's limits: in jobs that wait, and in bytes of their records.
+local len_left, bytes_left = math.huge, math.huge
+if len_max then
+    len_left = len_max - (call('HLEN', jobs) - call('ZCARD', base .. 'leased') -
+        tonumber(call('HGET', stats, 'kept') or 0) -
+        call('ZCARD', base .. 'dead') - call('ZCARD', base .. 'quarantined'))
+end
+if bytes_max then
+    bytes_left = bytes_max - tonumber(call('HGET', stats, 'bytes') or 0)
+end
+
+local stored, stored_bytes, keyed = 0, 0, 0
+local records, records_len, due_words, ready = {}, 0, {}, {}
+local soonest, notes, waiting = nil, {}, false
+
+local function note(id, code)
+    if watched then
+        notes[#notes + 1] = id .. ' ' .. code .. ' 0\n'
     end
-    if mode == 'all' and taken then
+end
+
+local function schedule(entry, where)
+    local at = tonumber(sub(where, 2))
+    if byte(where) == 43 then -- '+'
+        at = now + at
+    end
+    due_words[#due_words + 1] = string.format('%d', at)
+    due_words[#due_words + 1] = entry
+    if not soonest or at < soonest then
+        soonest = at
+    end
+    note(sub(entry, 2), 'N+')
+end
+
+local function is_time(where)
+    local how = byte(where)
+    return how == 43 or how == 64 -- '+' or '@'
+end
+
+-- How a job with parents begins: blocked, or on its way when they have ended, or
+-- cancelled when one of them did not succeed.
+local function begin_child(id, entry, record, asked)
+    local parents, policy = match(asked.n, '^(%d+),(%a)')
+    local inputs = base .. 'in:' .. id
+    local stop = policy == 's' and call('GET', base .. 'stop:' .. id)
+    call('PERSIST', inputs)
+    if stop then
+        call('DEL', base .. 'stop:' .. id)
+        options().cancel(id, record, asked, '"' .. stop .. ' did not succeed"')
+        note(id, 'C')
+        return true
+    elseif call('HLEN', inputs) < tonumber(parents) then
+        call('ZADD', base .. 'blocked', now_text, entry)
+        note(id, 'B')
+        return true
+    end
+end
+
+-- A job with options is written at once: the next one may have to do with it.
+local function store_asked(id, record, where, asked)
+    local entry = sub(record, 2, 2) .. id
+    call('HSET', jobs, id, record)
+    options().lock(id, asked)
+    if asked.l then
+        keyed = keyed + 1
+    end
+    if asked.n and begin_child(id, entry, record, asked) then
+        return
+    elseif is_time(where) then
+        schedule(entry, where)
+    else
+        options().make_ready(entry, asked)
+        waiting = true
+        note(id, 'N')
+    end
+end
+
+local function store(id, record, where, digit)
+    local entry = digit .. id
+    records[records_len + 1] = id
+    records[records_len + 2] = record
+    records_len = records_len + 2
+    if is_time(where) then
+        return schedule(entry, where)
+    end
+    local list = tonumber(where) + 6
+    local entries = ready[list]
+    if not entries then
+        entries = {}
+        ready[list] = entries
+    end
+    entries[#entries + 1] = entry
+    if watched then
+        note(id, 'N')
+    end
+end
+
+-- Whether the holder can make way: it waits.
+local function can_replace(holder)
+    local text = call('HGET', state, holder)
+    return call('HEXISTS', jobs, holder) == 1 and
+        (not text or byte(text) == 87) -- 'W'
+end
+
+local function replace(holder)
+    local record = call('HGET', jobs, holder)
+    options().withdraw(sub(record, 2, 2) .. holder)
+    options().cancel(holder, record, options().of(record), '"replaced"')
+    note(holder, 'C')
+    len_left = len_left + 1
+end
+
+-- What stands in the way of one job: its outcome, or nil; then who is replaced.
+local here = {} -- id -> record, of this call
+local function obstacle(id, record, where, asked, keys)
+    local known = mode ~= 'fresh' and
+        (here[id] or call('HGET', jobs, id) or
+             (call('ZSCORE', gone, id) and 0))
+    if known then
+        return known
+    end
+    local key = asked and match(asked.u or '', '^%a,%d+,(.*)$')
+    local holder = key and (keys[key] or options().holder(key))
+    if holder then
+        if byte(where) ~= 112 or keys[key] or not can_replace(holder) then -- 'p'
+            return '=' .. holder
+        end
+    end
+    if closed then
+        return -2
+    elseif (len_left < 1 and not holder) or bytes_left < #record then
+        return -1
+    end
+    if key then
+        keys[key] = mode == 'all' and id or nil
+    end
+    return nil, holder
+end
+
+local outcomes, plain_reply = {}, mode == 'fresh'
+local full, refused = false, false
+local function look_at(a)
+    local id, record, where = ARGV[a], ARGV[a + 2], ARGV[a + 3]
+    local asked = byte(record, 3) == 43 and options().of(record) -- '+'
+    if asked and asked.u then
+        where = sub(where, 2)
+    end
+    return id, record, where, asked
+end
+
+-- All or nothing: what stands in any job's way is found before the first write.
+if mode == 'all' then
+    local keys, left, bytes = {}, len_left, bytes_left
+    for a = 2, #ARGV, 4 do
+        local id, record, _, asked = look_at(a)
+        local outcome = obstacle(id, record, ARGV[a + 3], asked, keys)
+        here[id] = record
+        outcomes[#outcomes + 1] = outcome or 1
+        if outcome == -1 or outcome == -2 then
+            full = true
+        elseif not outcome then
+            len_left, bytes_left = len_left - 1, bytes_left - #record
+        elseif byte(ARGV[a + 3]) ~= 116 or byte(outcome) ~= 61 then -- 't', '='
+            refused = true
+        end
+    end
+    if full and not refused then
+        outcomes = {}
+    elseif refused then
+        for i, outcome in ipairs(outcomes) do -- 1 says that it was not in the way
+            outcomes[i] = (outcome == -1 or outcome == -2) and 1 or outcome
+        end
         return {0, unpack(outcomes)}
     end
+    here, len_left, bytes_left = {}, left, bytes
 end
 
-local records, due, ready, stored = {}, {}, {}, 0
-for a = 2, #ARGV, 4 do
-    if mode == 'fresh' or outcomes[(a + 2) / 4] == 1 then
-        local id, where = ARGV[a], ARGV[a + 3]
-        local entry = ARGV[a + 1] .. id
-        records[#records + 1] = id
-        records[#records + 1] = ARGV[a + 2]
-        stored = stored + 1
-        local how = string.byte(where)
-        if how == 43 or how == 64 then -- '+' or '@'
-            local at = tonumber(string.sub(where, 2))
-            if how == 43 then
-                at = now + at
-            end
-            due[#due + 1] = at
-            due[#due + 1] = entry
-            if not soonest or at < soonest then
-                soonest = at
-            end
-        else
-            local list = tonumber(where) + 6
-            local entries = ready[list]
-            if not entries then
-                entries = {}
-                ready[list] = entries
-            end
-            entries[#entries + 1] = entry
+if not full then
+    outcomes = {}
+    local none = {}
+    for a = 2, #ARGV, 4 do
+        local id, record, where, asked = look_at(a)
+        local outcome, replaced
+        if asked or not plain_reply or closed or len_max or bytes_max then
+            outcome, replaced = obstacle(id, record, ARGV[a + 3], asked, none)
         end
+        if not outcome then
+            stored = stored + 1
+            stored_bytes = stored_bytes + #record
+            len_left, bytes_left = len_left - 1, bytes_left - #record
+            if replaced then
+                replace(replaced)
+            end
+            if asked then
+                store_asked(id, record, where, asked)
+            else
+                store(id, record, where, ARGV[a + 1])
+                if not plain_reply then
+                    here[id] = record
+                end
+            end
+            outcome = replaced and '~' .. replaced or 1
+        elseif outcome == -1 or outcome == -2 then
+            full = true
+        end
+        outcomes[#outcomes + 1] = outcome
+    end
+end
+if full and stored == 0 then
+    local only = true
+    for _, outcome in ipairs(outcomes) do
+        only = only and (outcome == -1 or outcome == -2)
+    end
+    if only then
+        local queue = match(base, '{([^{}]*)}:$')
+        return redis.error_reply(closed and
+            'CLOSED the queue ' .. queue .. ' takes no new jobs at present' or
+            'FULL the queue ' .. queue .. ' has as many jobs waiting as it may')
+    end
+end
+if plain_reply then
+    for _, outcome in ipairs(outcomes) do
+        plain_reply = plain_reply and outcome == 1
+    end
+    if plain_reply then
+        outcomes = {}
     end
 end
 if stored == 0 then
     return {0, unpack(outcomes)}
 end
 
-redis.call('HSET', KEYS[1], unpack(records))
-if soonest then
-    redis.call('ZADD', KEYS[3], unpack(due))
+if records_len > 0 then
+    call('HSET', jobs, unpack(records))
 end
-local waiting = false
+if soonest then
+    call('ZADD', due, unpack(due_words))
+end
 for list, entries in pairs(ready) do
-    redis.call('RPUSH', KEYS[list], unpack(entries))
+    call('RPUSH', KEYS[list], unpack(entries))
     waiting = true
 end
--- A sleeping worker has a timer for the head of due: only an earlier one is news.
-if token == 0 and
-    (waiting or (soonest and (not head[2] or soonest < tonumber(head[2])))) then
-    redis.call('RPUSH', KEYS[5], '1')
+if made then
+    made.forget_locks(UNLOCKS_MAX)
 end
-local total = redis.call('HINCRBY', KEYS[4], 'enqueued', stored)
+if keyed > 0 then
+    call('HINCRBY', stats, 'keyed', keyed)
+end
+if bytes_max then
+    call('HINCRBY', stats, 'bytes', stored_bytes)
+end
+if #notes > 0 then
+    call('XADD', base .. 'events', 'MAXLEN', '~', '1000', '*', 'e',
+         table.concat(notes))
+end
+-- A sleeping worker has a timer for the head of due: only an earlier one is news.
+if token == 0 and (waiting or (soonest and (not head or soonest < head))) then
+    call('RPUSH', wake, '1')
+end
+local total = call('HINCRBY', stats, 'enqueued', stored)
 return {total == stored and 1 or 0, unpack(outcomes)}

@@ -7,9 +7,10 @@
 --
 -- Returns 1, or 0 when the lease is not the caller's any more (nothing changed).
 -- Not allow-oom: progress is the first thing to go without when memory is full.
-local mark = 'R ' .. ARGV[2] .. ' '
+local mark = ' ' .. ARGV[2] .. ' '
 local text = redis.call('HGET', KEYS[1], ARGV[1])
-if not text or string.sub(text, 1, #mark) ~= mark then
+local code = text and string.byte(text)
+if (code ~= 82 and code ~= 114) or string.sub(text, 2, #mark + 1) ~= mark then
     return 0
 end
 redis.call('HSET', KEYS[2], ARGV[1], ARGV[3])

@@ -3,11 +3,14 @@
 --
 -- KEYS[1]  leased  ZSET  entry -> deadline (ms, this server's clock)
 -- KEYS[2]  state   HASH  id -> state text
+-- KEYS[3]  cancels HASH  id -> asked to stop
 -- ARGV[1]  lease   ms to add to now, > 0
 -- ARGV[2..]        entry, token, entry, token, ...   at most 100 pairs
 --
 -- Returns the tokens whose lease is not the caller's any more, in order; the
--- caller must stop their handlers and must not finish them.
+-- caller must stop their handlers and must not finish them. Of a lease that is
+-- held, but whose job was asked to stop, it returns the token with ! before it:
+-- stop the handler and finish the attempt (x).
 --
 -- Invariants: a lease that has run out but has not been reaped yet may still be
 -- renewed by its holder (nobody else has the job); a reaped one may not, since
@@ -21,9 +24,14 @@ local lost = {}
 for i = 2, #ARGV, 2 do
     local entry, token = ARGV[i], ARGV[i + 1]
     local text = redis.call('HGET', KEYS[2], string.sub(entry, 2))
-    local mark = 'R ' .. token .. ' '
-    if text and string.sub(text, 1, #mark) == mark then
+    local code = text and string.byte(text)
+    local mark = ' ' .. token .. ' '
+    if (code == 82 or code == 114) and string.sub(text, 2, #mark + 1) == mark then
         redis.call('ZADD', KEYS[1], 'XX', 'GT', deadline, entry)
+        if code == 114 and
+            redis.call('HEXISTS', KEYS[3], string.sub(entry, 2)) == 1 then
+            lost[#lost + 1] = '!' .. token
+        end
     else
         lost[#lost + 1] = token
     end

@@ -9,7 +9,7 @@
 local text = redis.call('HGET', KEYS[2], ARGV[1])
 local code = text and string.byte(text)
 if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 or
-    (code and code ~= 82 and code ~= 87) then -- neither 'R' nor 'W'
+    (code and code ~= 82 and code ~= 114 and code ~= 87) then -- 'R' 'r' 'W'
     return 1
 end
 local channels = redis.call('HGET', KEYS[3], ARGV[1]) or ''

@@ -10,6 +10,7 @@
 -- KEYS[7] dead    ZSET  id -> since      KEYS[14] meta  HASH  settings
 -- KEYS[15..24]    ready LISTs of entries, priority 9 first
 -- KEYS[25] retrying ZSET entry -> due at (due: those that never ran yet)
+-- KEYS[26..38] what only jobs with options need, see include/ends.lua
 -- All times are milliseconds of this server's clock. An entry is the priority
 -- digit followed by the id. A member of done is the ids, separated by spaces, of
 -- jobs that ended in one call with one retention: one member for up to 64 jobs
@@ -28,43 +29,79 @@
 --
 -- Returns {now, next, more, nstale, stale token..., then per claimed job: entry,
 -- record, again}: next is the ms until something falls due (-1: nothing), more
--- is 1 when ready jobs were left. The n-th job claimed has the token
--- "<worker>.<ARGV[4] + n>", n from 0; again is "attempt retries crashes" as text,
--- or false for a job that is claimed for the first time.
+-- is 1 when ready jobs were left, plus 2 when messages lie in the outbox. The n-th
+-- job claimed has the token "<worker>.<ARGV[4] + n>", n from 0; again is "attempt
+-- retries crashes" as text, with a newline and a JSON object of the parents'
+-- results behind it for a job that waited for parents, or false for another that
+-- is claimed for the first time.
 --
--- Invariants: an id is in one of ready, due, retrying, leased, dead, done,
--- quarantined. A finish whose token is not the one in `state` changes nothing.
--- wake has a token when ready jobs were left (and the queue is not paused), and
+-- A job with a limit key waits in the list key:<digit><limit key>; in its place
+-- the ready list has a marker, digit, '=' and the key, one for all of them. A
+-- marker that is popped gives one job and goes to the end of the list, so keys
+-- take turns; while concurrency holds the key up there is no marker (turns: b),
+-- while the rate does, the marker is in due (turns: d).
+--
+-- Invariants: an id is in one of ready (or its key's list), due, retrying, leased,
+-- blocked, dead, done, quarantined. A finish whose token is not the one in `state` changes nothing.
+-- wake has a token when ready jobs were left (and nothing holds up the queue), and
 -- when something falls due sooner than anything did before. allow-oom, because a
 -- worker must be able to drain a full server.
 local jobs, state, results, progress = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local due, leased, dead, done = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local gone, quarantined, stats, wake = KEYS[9], KEYS[10], KEYS[11], KEYS[12]
 local waits, meta, retrying = KEYS[13], KEYS[14], KEYS[25]
+local unlocks, blocked, outbox = KEYS[27], KEYS[31], KEYS[33]
+local cancels, events, stale_set = KEYS[34], KEYS[35], KEYS[36]
+local samples, logged = KEYS[37], KEYS[38]
 
 local PROMOTE_MAX = 500  -- due jobs a call
 local REAP_MAX = 100     -- lost leases a call
 local PURGE_MAX = 10     -- members of done that are forgotten a call
 local PURGE_JOBS_MAX = 500 -- jobs that are forgotten a call
 local GONE_MAX = 10000   -- ids remembered as past their retention
-local HISTORY_MAX = 20   -- attempts kept
-local DROP_MAX = 100     -- expired jobs and rubbish taken off ready lists a call
+local DROP_MAX = 100     -- what is taken off ready lists and not given out, a call
 local REPLY_MAX = 4194304 -- bytes of records in one reply, and one step more
+local INPUTS_MAX = 1048576 -- bytes of parents' results of one job
 local LISTPACK_CLAIM = 8 -- claims a call from which `leased` is no listpack
 local NO_LISTPACK = string.rep('-', 65) -- longer than zset-max-listpack-value
 local PURGE_EVERY = 120000 -- an idle worker comes back for retention at most
 local NEXT_MAX = 86400000 -- and after a day in any case
+local SAMPLE_EVERY, SAMPLES_MAX = 10000, 90
 
 local call, sub, byte, find = redis.call, string.sub, string.byte, string.find
+local match = string.match
+local base = sub(jobs, 1, -5)
 -- include: clock
 local ended_now = ' ' .. now_text .. '\n'
 local want = tonumber(ARGV[1])
 
+-- Functions that a call with plain jobs alone never needs are made when one is: to
+-- make them for nothing costs as much as ten jobs.
+local made = {}
+local function options()
+    if made.options then
+        return made.options
+    end
+-- include: ends
+-- include: rate
+    made.options = {
+        of = options_of, has_end = has_end, limit_of = limit_of,
+        make_ready = make_ready, run_ended = run_ended, unlock = unlock,
+        forget_locks = forget_locks, job_ended = job_ended, rate_of = rate_of,
+        rate_wait = rate_wait, rate_start = rate_start, rate_keep = rate_keep,
+    }
+    return made.options
+end
+
 -- Nothing to finish and nothing there: the cheap way out of an idle worker.
 if #ARGV == 6 then
-    local busy = call('EXISTS', due, leased, unpack(KEYS, 15, 25))
+    local busy = call('EXISTS', due, leased, outbox,
+                      unpack(KEYS, 15, 25))
     if busy == 0 then
-        local oldest = call('ZRANGE', done, 0, 0, 'WITHSCORES')[2]
+        if call('EXISTS', unlocks) == 1 then
+            options().forget_locks(10)
+        end
+        local oldest = call('ZRANGE', done, '0', '0', 'WITHSCORES')[2]
         if not oldest then
             call('DEL', wake)
             return {now, -1, 0, 0}
@@ -76,8 +113,9 @@ if #ARGV == 6 then
     end
 end
 
--- Reads of every key that may be written: a wrong type ends the script here.
-for _, key in ipairs({jobs, state, stats}) do
+-- Reads of every key that a job without options may write: a wrong type ends the
+-- script here.
+for _, key in ipairs({jobs, state}) do
     call('HLEN', key)
 end
 local results_len = call('HLEN', results)
@@ -85,82 +123,73 @@ local progress_len = call('HLEN', progress)
 for _, key in ipairs({dead, gone, quarantined}) do
     call('ZCARD', key)
 end
--- When something falls due (a job, a retry, a lease), or nil.
-local function next_due()
-    local soonest
-    for _, key in ipairs({due, retrying, leased}) do
-        local at = tonumber(call('ZRANGE', key, 0, 0, 'WITHSCORES')[2])
-        if at and (not soonest or at < soonest) then
-            soonest = at
-        end
-    end
-    return soonest
+-- When the first of a set is due, or nil.
+local function head_of(set)
+    return tonumber(call('ZRANGE', set, '0', '0', 'WITHSCORES')[2])
 end
-local due_before = next_due()
+local function sooner(a, b)
+    return a and b and math.min(a, b) or a or b
+end
+local due_head, retrying_head, leased_head =
+    head_of(due), head_of(retrying), head_of(leased)
+local due_before = sooner(sooner(due_head, retrying_head), leased_head)
 for k = 15, 24 do
     call('LLEN', KEYS[k])
 end
 local token_there = call('LLEN', wake)
 local waited = call('HLEN', waits) > 0
 local done_groups = call('ZCARD', done)
-local done_len = tonumber(call('HGET', stats, 'kept')) or 0
-local set = call('HMGET', meta, 'paused', 'done_max', 'dead_max', 'dead_ms')
+local sampled = tonumber(match(call('LINDEX', samples, '0') or '0', '^%d+'))
+local totals = call('HMGET', stats, 'kept', 'keyed', 'bytes')
+local done_len = tonumber(totals[1]) or 0
+local keyed = totals[2] -- jobs with a limit key were enqueued
+local bytes_waiting = tonumber(totals[3])
+local set = call('HMGET', meta, 'paused', 'done_max', 'dead_max', 'dead_ms',
+                 'concurrency', 'rate', 'watched')
 local paused = set[1] == '1'
 local done_max = tonumber(set[2]) or 100000
 local dead_max = tonumber(set[3]) or 10000
 local dead_ms = tonumber(set[4]) or 2592000000 -- 30 days
+local concurrency = tonumber(set[5])
+local watched = (tonumber(set[7]) or 0) > now
 
 local counted = {}
 local function count(name, n)
     counted[name] = (counted[name] or 0) + n
 end
 
-local function ready_list(entry)
+-- A table that need not grow while it is filled: growing costs more than filling.
+local NONE = {}
+local function room(n)
+    return {unpack(NONE, 1, n)}
+end
+
+local notes, notes_len = {}, 0
+local function note(id, code, attempt)
+    notes[notes_len + 1] = id
+    notes[notes_len + 2] = code
+    notes[notes_len + 3] = attempt .. '\n'
+    notes_len = notes_len + 3
+end
+
+local function is_entry(entry)
     local digit = byte(entry)
-    return digit and digit >= 48 and digit <= 57 and KEYS[72 - digit]
+    return digit and digit >= 48 and digit <= 57
 end
 
--- The state's first line is
---   code token attempt retries crashes lost worker started[ ended]
--- and each line after it one ended attempt:
---   number outcome started ended worker message
-local function parse(text)
-    local token, attempt, retries, crashes, lost, worker, started = string.match(
-        text, '^%u (%S+) (%d+) (%d+) (%d+) (%d+) (%S+) (%d+)')
-    if not token then
-        return nil
-    end
-    return {token = token, attempt = tonumber(attempt),
-            retries = tonumber(retries), crashes = tonumber(crashes),
-            lost = tonumber(lost), worker = worker, started = started,
-            history = sub(text, (find(text, '\n', 1, true) or #text) + 1)}
-end
-
-local function format(code, s, ended)
-    return code .. ' ' .. s.token .. ' ' .. s.attempt .. ' ' .. s.retries ..
-        ' ' .. s.crashes .. ' ' .. s.lost .. ' ' .. s.worker .. ' ' ..
-        s.started .. (ended and ' ' .. now_text or '') .. '\n' .. s.history
-end
-
-local function remember(s, outcome, message)
-    local _, lines = string.gsub(s.history, '\n', '')
-    if lines >= HISTORY_MAX then
-        s.history = sub(s.history, find(s.history, '\n', 1, true) + 1)
-    end
-    s.history = s.history .. s.attempt .. ' ' .. outcome .. ' ' .. s.started ..
-        ' ' .. now_text .. ' ' .. s.worker .. ' ' .. message .. '\n'
-end
-
-local states, endings = {}, {} -- HSET state; ids that ended, for waiters
+-- include: states
+local endings = {}             -- ids that ended, for waiters
 local kept, forgotten = {}, {} -- keep in ms -> ids; ids that are dropped
-local unleased = {}
 local stale = {}
+local states, states_len = room(2 * (#ARGV > 16 and 64 or 2)), 0 -- HSET state
 
-local states_len = 0
-local function put(id, text)
+local function put(id, code, s, ended)
     states[states_len + 1] = id
-    states[states_len + 2] = text
+    states[states_len + 2] = format(code, s, ended)
     states_len = states_len + 2
+    if watched then
+        note(id, code, s.attempt)
+    end
 end
 
 local function keep(id, ms)
@@ -179,121 +208,139 @@ local function keep(id, ms)
     ids[#ids + 1] = id
 end
 
-local function quarantine(id, s)
-    call('ZADD', quarantined, now, id)
-    put(id, format('Q', s, true))
-    endings[#endings + 1] = id
-    count('quarantined', 1)
-end
-
-local function again(entry, id, s)
-    call('LPUSH', ready_list(entry) or KEYS[19], entry)
-    put(id, format('W', s))
-end
-
--- Everything but success, which is the short way in the loop below.
-local function finish(how, entry, id, s, keep_ms, message, delay)
-    if how == 'f' or how == 't' then
-        count(how == 'f' and 'failed' or 'timeout', 1)
-        remember(s, how, message)
-        if delay < 0 then
-            call('ZADD', dead, now, id)
-            put(id, format('D', s, true))
-            endings[#endings + 1] = id
-            count('dead', 1)
-        else
-            s.retries = s.retries + 1
-            call('ZADD', retrying, now + delay, entry)
-            put(id, format('W', s))
-            count('retried', 1)
-        end
-    elseif how == 'c' then
-        count('crashed', 1)
-        remember(s, how, message)
-        s.crashes = s.crashes + 1
-        if s.crashes >= tonumber(ARGV[5]) then
-            quarantine(id, s)
-        else
-            again(entry, id, s)
-        end
-    elseif how == 'x' then
-        count('cancelled', 1)
-        remember(s, how, message)
-        put(id, format('C', s, true))
-        keep(id, keep_ms)
-    else -- 'r'
-        count('released', 1)
-        s.attempt = s.attempt - 1
-        again(entry, id, s)
+-- How attempts end that do not simply succeed.
+local function failures()
+    if made.failures then
+        return made.failures
     end
+-- include: work_failures
+    made.failures = {finish = finish, look_up = look_up,
+                     quarantine = quarantine, again = again, cancel = cancel}
+    return made.failures
 end
 
--- 1. Finishes. Two passes: the states of all, then each by its token.
-local ids, entries, tokens, hows, at = {}, {}, {}, {}, {}
-local seen = {} -- ids whose attempt was ended by this call
+-- 1. Finishes: id, where its words stand, keep time of a plain success; all others
+-- have their letter instead.
+local finishes = #ARGV > 6 and (#ARGV - 6) / 2 or 0
+local ids, keeps, at, letters = room(finishes), room(finishes), room(finishes), {}
+local finishes_len = 0
 do
     local a, n = 7, 0
-    local function add(how, first)
-        n = n + 1
-        hows[n], at[n] = how, first
-        entries[n], tokens[n] = ARGV[first], ARGV[first + 1]
-        ids[n] = sub(entries[n], 2)
-    end
     while a <= #ARGV do
         local how = ARGV[a]
         if how == 's' then
+            local keep_ms = ARGV[a + 1]
             local last = a + 1 + 2 * tonumber(ARGV[a + 2])
             for first = a + 3, last, 2 do
-                add(ARGV[a + 1], first)
+                n = n + 1
+                ids[n] = sub(ARGV[first], 2)
+                keeps[n] = keep_ms
+                at[n] = first
             end
             a = last + 2
         else
-            add(how, a + 1)
+            n = n + 1
+            ids[n], letters[n], at[n] = sub(ARGV[a + 1], 2), how, a + 1
+            keeps[n] = ARGV[a + 3]
             a = a + ((how == 'f' or how == 't') and 6 or 5)
         end
     end
+    finishes_len = n
 end
-if #ids > 0 then
-    local texts = call('HMGET', state, unpack(ids))
-    local produced, succeeded, ended = {}, 0, 0
-    for i = 1, #ids do -- ipairs() is a call of C for each
-        local id, text, token, how = ids[i], texts[i], tokens[i], hows[i]
-        local line = text and find(text, '\n', 1, true)
-        local plain = byte(how) <= 57 -- a keep time: succeeded
-        local success = plain or how == 'S'
-        local s = line and not success and parse(text)
-        if seen[id] or not line or byte(text) ~= 82 or
-            find(text, token, 3, true) ~= 3 or
-            byte(text, #token + 3) ~= 32 or not (s or success) then
-            stale[#stale + 1] = token
-        else
-            seen[id] = true
+if finishes_len > 0 then
+    local texts = call('HMGET', state, unpack(ids, 1, finishes_len))
+    local good, unleased, ended = room(finishes_len), room(finishes_len), 0
+    -- What stands behind the token is the same for all that were claimed in one
+    -- call and have no history: then there is nothing to take apart.
+    local tails, tail, ended_tail = room(finishes_len), '\n', nil
+    for i = 1, finishes_len do
+        local text, first = texts[i], at[i]
+        local token = ARGV[first + 1]
+        local behind = #token + 3
+        local code = text and byte(text)
+        -- 'R' or 'r', then exactly this token.
+        local good_one = (code == 82 or code == 114) and
+            find(text, token, 3, true) == 3
+        if good_one and find(text, tail, behind, true) ~= behind then
+            good_one = match(text, '^ [^\n]*\n', behind)
+            tail = good_one or tail
+        end
+        if good_one and (not letters[i] or letters[i] == 'S' or parse(text)) then
             ended = ended + 1
-            unleased[ended] = entries[i]
-            if success then
-                if line == #text then
-                    put(id, 'S' .. sub(text, 2, -2) .. ended_now)
-                else
-                    put(id, 'S' .. sub(text, 2, line - 1) .. ended_now ..
-                        sub(text, line + 1))
-                end
-                keep(id, plain and how or ARGV[at[i] + 2])
-                if not plain then
-                    produced[#produced + 1] = id
-                    produced[#produced + 1] = ARGV[at[i] + 3]
-                end
-                succeeded = succeeded + 1
+            good[ended] = i
+            tails[i] = tail
+            unleased[ended] = ARGV[first]
+        else
+            texts[i] = false
+        end
+    end
+    if ended > 0 and
+        call('ZREM', leased, unpack(unleased, 1, ended)) < ended then
+        -- The same finish twice in one call: the second is stale. Only looked
+        -- for when fewer leases went than finishes were good.
+        local seen, once = {}, {}
+        for n = 1, ended do
+            local i = good[n]
+            if seen[ids[i]] then
+                texts[i] = false
             else
-                finish(how, entries[i], id, s, ARGV[at[i] + 2],
-                       ARGV[at[i] + 3], tonumber(ARGV[at[i] + 4]))
+                seen[ids[i]] = true
+                once[#once + 1] = i
+            end
+        end
+        good, ended = once, #once
+    end
+    tail = nil
+    local produced, succeeded = {}, 0
+    local one_keep, one_ids = nil, nil -- the list in kept of the last keep time
+    for n = 1, ended do
+        local i = good[n]
+        local id, text, letter, keep_ms = ids[i], texts[i], letters[i], keeps[i]
+        local job = byte(text) == 114 and failures().look_up(id, text)
+        if not letter or letter == 'S' then
+            local token = ARGV[at[i] + 1]
+            local own_tail = tails[i]
+            if own_tail ~= tail then
+                tail = own_tail
+                ended_tail = sub(tail, 1, -2) .. ended_now
+            end
+            states[states_len + 1] = id
+            states[states_len + 2] = 'S ' .. token .. ended_tail ..
+                sub(text, #token + 3 + #tail)
+            states_len = states_len + 2
+            if letter then
+                produced[#produced + 1] = id
+                produced[#produced + 1] = ARGV[at[i] + 3]
+            end
+            if keep_ms == one_keep and not waited then
+                one_ids[#one_ids + 1] = id
+            else
+                keep(id, keep_ms)
+                one_ids = kept[keep_ms]
+                one_keep = one_ids and keep_ms
+            end
+            succeeded = succeeded + 1
+            if watched then
+                note(id, 'S', match(text, '^%a %S+ (%d+)') or 0)
+            end
+            if job then
+                options().job_ended(id, 'S', job.record, job.options, text,
+                          letter and ARGV[at[i] + 3] or '', '')
+            end
+        else
+            failures().finish(letter, ARGV[at[i]], id, parse(text), keep_ms,
+                   ARGV[at[i] + 3], tonumber(ARGV[at[i] + 4]), job)
+        end
+    end
+    if ended < finishes_len then
+        for i = 1, finishes_len do
+            if not texts[i] then
+                stale[#stale + 1] = ARGV[at[i] + 1]
             end
         end
     end
     if succeeded > 0 then
         count('succeeded', succeeded)
-    end
-    if ended > 0 then
-        call('ZREM', leased, unpack(unleased))
     end
     if #produced > 0 then
         call('HSET', results, unpack(produced))
@@ -301,152 +348,243 @@ if #ids > 0 then
     end
 end
 
--- 2. Leases that ran out: their worker is gone or too late.
-local lapsed = call('ZRANGEBYSCORE', leased, '-inf', now, 'LIMIT', 0, REAP_MAX)
-for _, entry in ipairs(lapsed) do
-    local id = sub(entry, 2)
-    local text = call('HGET', state, id)
-    local s = text and byte(text) == 82 and ready_list(entry) and
-        not seen[id] and parse(text)
-    if s and call('HEXISTS', jobs, id) == 1 then
-        seen[id] = true
-        count('lost', 1)
-        remember(s, 'l', '')
-        s.lost = s.lost + 1
-        if s.lost >= tonumber(ARGV[6]) then
-            quarantine(id, s)
-        else
-            again(entry, id, s)
-        end
-    else
-        count('rubbish', 1)
+local function flush_states()
+    if states_len > 0 then
+        call('HSET', state, unpack(states, 1, states_len))
+        states_len = 0
     end
-end
-if #lapsed > 0 then
-    call('ZREM', leased, unpack(lapsed))
 end
 
--- 3. What is due becomes ready, in the order in which it fell due.
-local function promote(set)
-    local fallen =
-        call('ZRANGEBYSCORE', set, '-inf', now_text, 'LIMIT', 0, PROMOTE_MAX)
-    if #fallen == 0 then
-        return
-    end
-    local by_list = {}
-    for _, entry in ipairs(fallen) do
-        local list = ready_list(entry)
-        if list then
-            by_list[list] = by_list[list] or {}
-            table.insert(by_list[list], entry)
+-- 2. Leases that ran out: their worker is gone or too late.
+if leased_head and leased_head <= now then
+    local lapsed =
+        call('ZRANGEBYSCORE', leased, '-inf', now_text, 'LIMIT', '0', REAP_MAX)
+    flush_states()
+    local seen = {}
+    for _, entry in ipairs(lapsed) do
+        local id = sub(entry, 2)
+        local text = not seen[id] and call('HGET', state, id)
+        seen[id] = true
+        local code = text and byte(text)
+        local s = (code == 82 or code == 114) and is_entry(entry) and
+            parse(text)
+        local record = s and call('HGET', jobs, id)
+        if record then
+            local job = code == 114 and failures().look_up(id, text)
+            count('lost', 1)
+            s.lost = s.lost + 1
+            if job and job.cancelled then
+                local keep_ms = job.options.k or '3600000'
+                failures().cancel(id, s, keep_ms, '"lost while it was being cancelled"',
+                       job)
+            else
+                remember(s, 'l', '')
+                if s.lost >= tonumber(ARGV[6]) then
+                    failures().quarantine(id, s, job and job.options)
+                else
+                    failures().again(entry, id, s, job and job.options)
+                end
+            end
         else
             count('rubbish', 1)
         end
     end
-    for list, entries in pairs(by_list) do
-        call('RPUSH', list, unpack(entries))
+    if #lapsed > 0 then
+        call('ZREM', leased, unpack(lapsed))
     end
-    call('ZREM', set, unpack(fallen))
-end
-promote(due)
-promote(retrying)
-
-if states_len > 0 then
-    call('HSET', state, unpack(states))
-    states, states_len = {}, 0
 end
 
--- 4. Claims, highest priority first.
-local answer = {now, -1, 0, #stale, unpack(stale)} -- 2 and 3 are set last
-local answer_len = #answer
-local claimed, leases, bytes = 0, {}, 0
-local taken, dropped = {}, 0 -- ids met in this call; how many do not run
-local token_number = tonumber(ARGV[4])
-local lease_until = string.format('%d', now + tonumber(ARGV[2]))
-
-local token_stem = ARGV[3] .. '.'
-local first_stem = 'R ' .. token_stem
-local first_claim = ' 1 0 0 0 ' .. ARGV[3] .. ' ' .. now_text .. '\n'
-
-local function claim(entry, id, record, text)
-    taken[id] = true
-    if byte(record, 3) == 43 then -- '+': has options that are looked at here
-        local expires = string.match(record, '^[^\n]- e(%d+)')
-        if expires and tonumber(expires) <= now then
-            local keep_ms = string.match(record, '^[^\n]- k(%d+)')
-            local s = text and parse(text) or
-                {token = '-', attempt = 0, retries = 0, crashes = 0, lost = 0,
-                 worker = '-', started = 0, history = ''}
-            put(id, format('X', s, true))
-            keep(id, keep_ms or '3600000')
-            count('expired', 1)
-            dropped = dropped + 1
-            return
+-- 3. What is due becomes ready, in the order in which it fell due.
+if (due_head and due_head <= now) or
+    (retrying_head and retrying_head <= now) then
+    -- A limit key's marker comes back; its jobs stand in the key's list.
+    local function promote_marker(entry)
+        local name = sub(entry, 1, 1) .. sub(entry, 3)
+        if call('HGET', base .. 'turns', name) == 'd' then
+            call('HSET', base .. 'turns', name, 'r')
+            count('held', -1)
+            return true
         end
     end
-    local s = text and parse(text)
-    local before = false
-    if s then
-        s.attempt = s.attempt + 1
-        s.token = token_stem .. token_number
-        s.worker, s.started = ARGV[3], now_text
-        before = s.attempt .. ' ' .. s.retries .. ' ' .. s.crashes
-        put(id, format('R', s))
-    else
-        -- Lua's own number to text is %.14g, through big numbers.
-        put(id, string.format('%s%d%s', first_stem, token_number, first_claim))
+    local function promote(set)
+        local fallen =
+            call('ZRANGEBYSCORE', set, '-inf', now_text, 'LIMIT', '0', PROMOTE_MAX)
+        if #fallen == 0 then
+            return
+        end
+        local records = {}
+        if keyed then
+            local names = {}
+            for i, entry in ipairs(fallen) do
+                names[i] = sub(entry, 2)
+            end
+            records = call('HMGET', jobs, unpack(names))
+        end
+        local by_list = {}
+        for i, entry in ipairs(fallen) do
+            local list = is_entry(entry) and KEYS[72 - byte(entry)]
+            local asked = records[i] and byte(records[i], 3) == 43 and
+                options().of(records[i])
+            if not list then
+                count('rubbish', 1)
+            elseif asked and asked.l then
+                options().make_ready(entry, asked)
+            elseif byte(entry, 2) ~= 61 or promote_marker(entry) then
+                by_list[list] = by_list[list] or {}
+                table.insert(by_list[list], entry)
+            end
+        end
+        for list, entries in pairs(by_list) do
+            call('RPUSH', list, unpack(entries))
+        end
+        call('ZREM', set, unpack(fallen))
     end
-    leases[2 * claimed + 1] = lease_until
-    leases[2 * claimed + 2] = entry
-    answer[answer_len + 1] = entry
-    answer[answer_len + 2] = record
-    answer[answer_len + 3] = before
-    answer_len = answer_len + 3
-    token_number = token_number + 1
-    claimed = claimed + 1
-    bytes = bytes + #record
+    promote(due)
+    due_head = head_of(due)
+    promote(retrying)
+    retrying_head = head_of(retrying)
 end
 
-local left = want == 0 -- whether to look for what was left
-if want > 0 and not paused then
+flush_states()
+
+-- 4. Claims, highest priority first, as many as the queue's own limits allow.
+local may = want -- how many
+local open = not paused -- is there anything that this queue may start?
+local queue_rate, rate_next
+if concurrency and open then
+    may = math.min(may, concurrency - call('ZCARD', leased))
+    open = call('ZCARD', leased) < concurrency
+end
+if set[6] and open then
+    local n, period = match(set[6], '^(%d+)/(%d+)$')
+    queue_rate = n and tonumber(n) > 0 and options().rate_of(' ', n, period)
+end
+
+local answer, answer_start = room(4 + #stale + 3 * may), 4 + #stale
+answer[1], answer[2], answer[3], answer[4] = now, -1, 0, #stale
+for i = 1, #stale do
+    answer[4 + i] = stale[i]
+end
+local answer_len = answer_start
+local claimed, bytes = 0, 0
+local bytes_again = 0 -- of jobs that had left the count of what waits before
+local leases = room(2 * may)
+-- Ids that took the detour; how many were dropped; whether an entry's digit was
+-- not its record's: then the same job may stand in two lists, by hand.
+local taken, dropped, odd = {}, 0, false
+local token_number = tonumber(ARGV[4])
+local lease_until = string.format('%d', now + tonumber(ARGV[2]))
+local token_stem = ARGV[3] .. '.'
+local first_claim = ' 1 0 0 0 ' .. ARGV[3] .. ' ' .. now_text .. '\n'
+states = room(2 * may)
+
+-- The last two digits of numbers above 99. Lua's own number to text goes through
+-- printf, which costs more than all else that is done for a claim.
+local PAIRS
+local function pairs_of_digits()
+    return {
+        '00', '01', '02', '03', '04', '05', '06', '07', '08', '09',
+        '10', '11', '12', '13', '14', '15', '16', '17', '18', '19',
+        '20', '21', '22', '23', '24', '25', '26', '27', '28', '29',
+        '30', '31', '32', '33', '34', '35', '36', '37', '38', '39',
+        '40', '41', '42', '43', '44', '45', '46', '47', '48', '49',
+        '50', '51', '52', '53', '54', '55', '56', '57', '58', '59',
+        '60', '61', '62', '63', '64', '65', '66', '67', '68', '69',
+        '70', '71', '72', '73', '74', '75', '76', '77', '78', '79',
+        '80', '81', '82', '83', '84', '85', '86', '87', '88', '89',
+        '90', '91', '92', '93', '94', '95', '96', '97', '98', '99',
+    }
+end
+
+-- The text of a token's number.
+local hundreds, hundreds_text
+local function number_text(number)
+    if number < 100 then
+        return string.format('%d', number)
+    end
+    PAIRS = PAIRS or pairs_of_digits()
+    local low = number % 100
+    if hundreds ~= number - low then
+        hundreds = number - low
+        hundreds_text = string.format('%d', hundreds / 100)
+    end
+    return hundreds_text .. PAIRS[low + 1]
+end
+
+local stale_there = call('EXISTS', stale_set) == 1
+-- How a job is claimed that is not plain, or did run before.
+local function detour()
+    if made.detour then
+        return made.detour
+    end
+-- include: work_detours
+    made.detour = {claim = claim, drop_doubles = drop_doubles}
+    return made.detour
+end
+
+local left = want == 0 or may <= 0 -- whether to look for what was left
+if may > 0 and open then
     for k = 15, 24 do
-        while claimed < want and bytes < REPLY_MAX and dropped < DROP_MAX do
+        local list, digit = KEYS[k], 72 - k
+        local plain = (24 - k) .. '-' -- priority and flag of a plain job
+        while claimed < may and bytes < REPLY_MAX and dropped < DROP_MAX do
+            if queue_rate and options().rate_wait(queue_rate) > 0 then
+                break
+            end
             -- Small steps until the records' size is known, and while they are
-            -- large, so that no reply grows huge.
-            local step = want - claimed
-            if bytes > 65536 then
+            -- large, so that no reply grows huge; one by one where each start
+            -- may be the last.
+            local step = may - claimed
+            if queue_rate then
+                step = 1
+            elseif bytes > 65536 then
                 step = math.min(step, 4)
             elseif claimed == 0 then
                 step = math.min(step, 8)
             end
-            local popped = call('LPOP', KEYS[k], step)
-            if not popped or #popped == 0 then
+            local popped = call('LPOP', list, step)
+            local n = popped and #popped or 0
+            if n == 0 then
                 break
             end
-            local names = {}
-            for i = 1, #popped do
+            local names = room(n)
+            for i = 1, n do
                 names[i] = sub(popped[i], 2)
             end
-            local records = call('HMGET', jobs, unpack(names))
-            local texts = call('HMGET', state, unpack(names))
-            for i = 1, #popped do
-                local entry, id = popped[i], names[i]
-                local code = texts[i] and byte(texts[i])
-                if not records[i] then
-                    -- A deleted job leaves its entry behind; the rest is rubbish.
-                    count('skipped', 1)
-                    dropped = dropped + 1
-                elseif taken[id] or (code and code ~= 87) or
-                    not ready_list(entry) then
-                    -- Only 'W' waits here, once, behind its priority's digit.
-                    count('rubbish', 1)
-                    dropped = dropped + 1
+            local records = call('HMGET', jobs, unpack(names, 1, n))
+            local texts = call('HMGET', state, unpack(names, 1, n))
+            for i = 1, n do
+                local entry, record = popped[i], records[i]
+                if record and not texts[i] and
+                    find(record, plain, 2, true) == 2 and
+                    byte(entry) == digit and
+                    not (stale_there or watched or queue_rate or odd) then
+                    -- A plain job that never ran, without any detour.
+                    local low = token_number % 100
+                    states[states_len + 1] = names[i]
+                    if token_number - low == hundreds then
+                        states[states_len + 2] = 'R ' .. token_stem ..
+                            hundreds_text .. PAIRS[low + 1] .. first_claim
+                    else
+                        states[states_len + 2] = 'R ' .. token_stem ..
+                            number_text(token_number) .. first_claim
+                    end
+                    states_len = states_len + 2
+                    leases[2 * claimed + 1] = lease_until
+                    leases[2 * claimed + 2] = entry
+                    answer[answer_len + 1] = entry
+                    answer[answer_len + 2] = record
+                    answer[answer_len + 3] = false
+                    answer_len = answer_len + 3
+                    token_number = token_number + 1
+                    claimed = claimed + 1
+                    bytes = bytes + #record
                 else
-                    claim(entry, id, records[i], texts[i])
+                    detour().claim(entry, names[i], record, texts[i])
                 end
             end
         end
-        left = claimed >= want or bytes >= REPLY_MAX or dropped >= DROP_MAX
+        left = claimed >= may or bytes >= REPLY_MAX or dropped >= DROP_MAX
         if left then
             break
         end
@@ -460,78 +598,27 @@ if claimed > 0 then
     if small then
         call('ZADD', leased, lease_until, NO_LISTPACK)
     end
-    call('ZADD', leased, unpack(leases))
+    if call('ZADD', leased, unpack(leases, 1, 2 * claimed)) < claimed then
+        detour().drop_doubles()
+    end
     if small then
         call('ZREM', leased, NO_LISTPACK)
     end
 end
-if states_len > 0 then
-    call('HSET', state, unpack(states))
+flush_states()
+if queue_rate then
+    if claimed > 0 then
+        options().rate_keep(queue_rate)
+    end
+    rate_next = options().rate_wait(queue_rate)
+    open = rate_next == 0
+end
+if concurrency and open then
+    open = call('ZCARD', leased) < concurrency
 end
 
--- 5. Retention: by age, then by count.
--- A set that was removed by hand is counted anew.
-local kept_change = done_groups == 0 and -done_len or 0
-for ms, ids in pairs(kept) do
-    call('ZADD', done, string.format('%d', now + tonumber(ms)),
-         table.concat(ids, ' '))
-    kept_change = kept_change + #ids
-end
-local function forget(groups)
-    for _, group in ipairs(groups) do
-        if #forgotten >= PURGE_JOBS_MAX then
-            break
-        end
-        call('ZREM', done, group)
-        for id in string.gmatch(group, '%S+') do
-            forgotten[#forgotten + 1] = id
-            kept_change = kept_change - 1
-        end
-    end
-end
-forget(call('ZRANGEBYSCORE', done, '-inf', now_text, 'LIMIT', 0, PURGE_MAX))
-while done_len + kept_change > done_max and #forgotten < PURGE_JOBS_MAX do
-    local oldest = call('ZRANGE', done, 0, 0)
-    if #oldest == 0 then
-        kept_change = -done_len
-        break
-    end
-    forget(oldest)
-end
-if kept_change ~= 0 then
-    count('kept', kept_change)
-end
-if counted.dead then
-    local old = call('ZRANGEBYSCORE', dead, '-inf', now - dead_ms, 'LIMIT', 0,
-                     PURGE_JOBS_MAX)
-    local over = call('ZCARD', dead) - dead_max
-    if #old == 0 and over > 0 then
-        old = call('ZRANGE', dead, 0, math.min(over, PURGE_JOBS_MAX) - 1)
-    end
-    if #old > 0 then
-        call('ZREM', dead, unpack(old))
-        for _, id in ipairs(old) do
-            forgotten[#forgotten + 1] = id
-        end
-    end
-end
-if #forgotten > 0 then
-    call('HDEL', jobs, unpack(forgotten))
-    call('HDEL', state, unpack(forgotten))
-    if results_len > 0 then
-        call('HDEL', results, unpack(forgotten))
-    end
-    if progress_len > 0 then
-        call('HDEL', progress, unpack(forgotten))
-    end
-    local marks = {}
-    for i, id in ipairs(forgotten) do
-        marks[2 * i - 1] = now_text
-        marks[2 * i] = id
-    end
-    call('ZADD', gone, unpack(marks))
-    call('ZREMRANGEBYRANK', gone, 0, -GONE_MAX - 1)
-end
+-- 5. Retention.
+-- include: work_retention
 
 -- 6. Who waits for an end hears of it.
 if waited and #endings > 0 then
@@ -546,15 +633,40 @@ if waited and #endings > 0 then
     end
 end
 
+if bytes_waiting then
+    local wait = call('EXISTS', blocked, due, unpack(KEYS, 15, 25)) > 0
+    count('bytes', bytes_again - bytes)
+    if not wait or bytes_waiting + counted.bytes <= 0 then
+        call('HDEL', stats, 'bytes')
+        counted.bytes = nil
+    end
+end
 for name, n in pairs(counted) do
     call('HINCRBY', stats, name, n)
+end
+if notes_len > 0 then
+    call('XADD', events, 'MAXLEN', '~', '1000', '*', 'e',
+         (string.gsub(table.concat(notes, ' '), '\n ', '\n')))
+end
+-- What happened in the last 10 s, for rates.
+if now - sampled >= SAMPLE_EVERY and next(counted) then
+    local names = {'enqueued', 'succeeded', 'failed', 'dead', 'cancelled',
+                   'expired', 'timeout', 'crashed', 'lost'}
+    local words = call('HMGET', stats, unpack(names))
+    for i = 1, #names do
+        words[i] = words[i] or '0'
+    end
+    call('LPUSH', samples, now_text .. ' ' .. table.concat(words, ' '))
+    call('LTRIM', samples, 0, SAMPLES_MAX - 1)
 end
 
 -- 7. The wake token, and when to come back. Whoever sleeps has a timer for what
 -- fell due next when it last asked: only an earlier time is news, and one of the
 -- others must hear of it, since this caller may die before that time.
-left = left and not paused and call('EXISTS', unpack(KEYS, 15, 24)) > 0
-local due_next = next_due()
+local ready_left = (left or rate_next) and
+    call('EXISTS', unpack(KEYS, 15, 24)) > 0
+left = left and open and ready_left
+local due_next = sooner(sooner(due_head, retrying_head), head_of(leased))
 if left or (due_next and (not due_before or due_next < due_before)) then
     if token_there == 0 then
         call('RPUSH', wake, '1')
@@ -564,11 +676,15 @@ elseif token_there > 0 and not due_next then
 end
 
 local wait = due_next and math.max(due_next - now, 0) or -1
-local oldest = tonumber(call('ZRANGE', done, 0, 0, 'WITHSCORES')[2])
+if ready_left and rate_next and rate_next > 0 then
+    wait = wait < 0 and rate_next or math.min(wait, rate_next)
+end
+local oldest = head_of(done)
 if oldest then
     local purge = oldest <= now and 0 or math.max(oldest - now, PURGE_EVERY)
     wait = wait < 0 and purge or math.min(wait, purge)
 end
 
-answer[2], answer[3] = math.min(wait, NEXT_MAX), left and 1 or 0
+answer[2] = math.min(wait, NEXT_MAX)
+answer[3] = (left and 1 or 0) + 2 * call('EXISTS', outbox)
 return answer

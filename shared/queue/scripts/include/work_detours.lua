@@ -1,0 +1,220 @@
+-- work_detours: how a job is claimed that is not plain or did run before. A part of
+-- work.lua, whose locals it uses.
+local function inputs_of(id)
+    local found = call('HGETALL', base .. 'in:' .. id)
+    local parts, size = {}, 0
+    for i = 1, #found, 2 do
+        local result = sub(found[i + 1], 2)
+        size = size + #result
+        if result == '' or size > INPUTS_MAX then
+            result = 'null'
+        end
+        parts[#parts + 1] = '"' .. found[i] .. '":' .. result
+    end
+    return '\n{' .. table.concat(parts, ',') .. '}'
+end
+
+-- Gives a job to the caller.
+local function give(entry, id, record, text, asked)
+    local s = text and parse(text) or
+        {attempt = 0, retries = 0, crashes = 0, lost = 0, history = ''}
+    local before = false
+    s.attempt = s.attempt + 1
+    s.token = token_stem .. number_text(token_number)
+    s.worker, s.started = ARGV[3], now_text
+    if text or (asked and asked.n) then
+        before = s.attempt .. ' ' .. s.retries .. ' ' .. s.crashes ..
+            (asked and asked.n and inputs_of(id) or '')
+    end
+    -- A cancel or a child that was attached while it waited is looked at, too.
+    local looked_at = asked and (options().has_end(asked) or
+        call('HEXISTS', base .. 'children', id) == 1)
+    put(id, looked_at and 'r' or 'R', s)
+    if asked and asked.u and byte(asked.u) == 119 then -- 'w'
+        options().unlock(id, asked)
+    end
+    leases[2 * claimed + 1] = lease_until
+    leases[2 * claimed + 2] = entry
+    answer[answer_len + 1] = entry
+    answer[answer_len + 2] = record
+    answer[answer_len + 3] = before
+    answer_len = answer_len + 3
+    token_number = token_number + 1
+    claimed = claimed + 1
+    bytes = bytes + #record + (before and #before or 0)
+    if text then
+        bytes_again = bytes_again + #record
+    end
+    if queue_rate then
+        options().rate_start(queue_rate)
+    end
+end
+
+-- One that may not start any more.
+local function expire(id, record, text, asked)
+    local s = text and parse(text) or
+        {token = '-', attempt = 0, retries = 0, crashes = 0, lost = 0,
+         worker = '-', started = 0, history = ''}
+    put(id, 'X', s, true)
+    keep(id, asked.k or '3600000')
+    options().job_ended(id, 'X', record, asked, text or '', '', '')
+    count('expired', 1)
+    bytes_again = bytes_again - (text and 0 or #record)
+    dropped = dropped + 1
+end
+
+local function was_given(id)
+    odd = true
+    for i = 1, states_len, 2 do
+        if states[i] == id then
+            return true
+        end
+    end
+    return false
+end
+
+-- Is what was popped a job that waits, once?
+local function waits_here(entry, id, record, text)
+    if not record then
+        -- A deleted job leaves its entry behind; the rest is rubbish.
+        count('skipped', 1)
+    elseif taken[id] or (text and byte(text) ~= 87) or not is_entry(entry) or
+        (byte(entry) ~= byte(record, 2) and was_given(id)) then
+        count('rubbish', 1)
+    else
+        return true
+    end
+    dropped = dropped + 1
+    return false
+end
+
+-- How often this entry, taken off a list, counts no more: 1 is now used up.
+local function is_stale(entry)
+    local n = stale_there and tonumber(call('HGET', stale_set, entry) or nil)
+    if not n then
+        return false
+    end
+    if n > 1 then
+        call('HINCRBY', stale_set, entry, -1)
+    else
+        call('HDEL', stale_set, entry)
+    end
+    dropped = dropped + 1
+    return true
+end
+
+-- The turn of a limit key: its marker was popped. Starts one job at most, and says
+-- what becomes of the marker.
+local function turn(marker)
+    local digit, key = sub(marker, 1, 1), sub(marker, 3)
+    local list, name = base .. 'key:' .. digit .. key, digit .. key
+    while dropped < DROP_MAX do
+        local entry = call('LINDEX', list, 0)
+        if not entry then
+            call('HDEL', base .. 'turns', name)
+            return
+        end
+        local id = sub(entry, 2)
+        local record, text = call('HGET', jobs, id), call('HGET', state, id)
+        local asked = record and options().of(record) or {}
+        if is_stale(entry) or not waits_here(entry, id, record, text) then
+            call('LPOP', list)
+        elseif tonumber(asked.e or now + 1) <= now then
+            call('LPOP', list)
+            taken[id] = true
+            expire(id, record, text, asked)
+        elseif select(4, options().limit_of(asked)) ~= key then -- it was changed
+            call('LPOP', list)
+            options().make_ready(entry, asked)
+            dropped = dropped + 1
+        else
+            local most, n, period = options().limit_of(asked)
+            local rate = n and n > 0 and options().rate_of(key, n, period)
+            local wait = rate and options().rate_wait(rate) or 0
+            if most > 0 and most <= tonumber(
+                call('HGET', base .. 'running', key) or 0) then
+                call('HSET', base .. 'turns', name, 'b')
+                return
+            elseif wait > 0 then
+                call('HSET', base .. 'turns', name, 'd')
+                call('ZADD', due, string.format('%d', now + wait), marker)
+                due_head = sooner(due_head, now + wait)
+                count('held', 1)
+                return
+            end
+            call('LPOP', list)
+            taken[id] = true
+            call('HINCRBY', base .. 'running', key, 1)
+            if rate then
+                options().rate_start(rate)
+                options().rate_keep(rate)
+            end
+            give(entry, id, record, text, asked)
+            break
+        end
+    end
+    if call('EXISTS', list) == 1 then
+        call('RPUSH', base .. 'ready:' .. digit, marker)
+    else
+        call('HDEL', base .. 'turns', name)
+    end
+end
+
+-- Everything but a plain job that never ran.
+local function claim(entry, id, record, text)
+    if byte(entry, 2) == 61 then
+        return turn(entry)
+    elseif is_stale(entry) or not waits_here(entry, id, record, text) then
+        return
+    end
+    local asked = byte(record, 3) == 43 and options().of(record) -- '+'
+    if asked and asked.l then -- it waits in its key's list
+        options().make_ready(entry, asked)
+        dropped = dropped + 1
+        return
+    end
+    taken[id] = true
+    if asked and tonumber(asked.e or now + 1) <= now then
+        expire(id, record, text, asked)
+    else
+        give(entry, id, record, text, asked)
+    end
+end
+
+-- An entry stood there twice, by hand: the second of each is taken back. Tokens
+-- go by the place in the reply.
+local function drop_doubles()
+    local seen, n = {}, 0
+    local first = tonumber(ARGV[4])
+    local texts = {}
+    for i = 1, states_len, 2 do
+        texts[states[i]] = texts[states[i]] or states[i + 1]
+    end
+    states, states_len = {}, 0
+    for a = answer_start + 1, answer_len, 3 do
+        local id = sub(answer[a], 2)
+        if seen[id] then
+            count('rubbish', 1)
+        else
+            seen[id] = true
+            for w = 0, 2 do
+                answer[answer_start + 3 * n + 1 + w] = answer[a + w]
+            end
+            local code, rest = match(texts[id], '^(%a) %S+(.*)$')
+            states[states_len + 1] = id
+            states[states_len + 2] = code .. ' ' .. token_stem ..
+                number_text(first + n) .. rest
+            states_len = states_len + 2
+            texts[id] = nil
+            n = n + 1
+        end
+    end
+    for id, text in pairs(texts) do -- expired ones
+        states[states_len + 1], states[states_len + 2] = id, text
+        states_len = states_len + 2
+    end
+    for a = answer_start + 3 * n + 1, answer_len do
+        answer[a] = nil
+    end
+    claimed, answer_len = n, answer_start + 3 * n
+end
