@@ -24,10 +24,18 @@ configure_file(cmake/pitmaster.pc.in ${CMAKE_BINARY_DIR}/pitmaster.pc @ONLY)
 install(FILES ${CMAKE_BINARY_DIR}/pitmaster.pc
   DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
+# What applications' tests link.
+install(TARGETS pit_test LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+configure_file(cmake/pitmaster-test.pc.in
+  ${CMAKE_BINARY_DIR}/pitmaster-test.pc @ONLY)
+install(FILES ${CMAKE_BINARY_DIR}/pitmaster-test.pc
+  DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+
 configure_package_config_file(cmake/pitmasterConfig.cmake.in
   ${CMAKE_BINARY_DIR}/pitmasterConfig.cmake
   INSTALL_DESTINATION ${PIT_PACKAGE_DIR}
-  PATH_VARS CMAKE_INSTALL_INCLUDEDIR CMAKE_INSTALL_BINDIR)
+  PATH_VARS CMAKE_INSTALL_INCLUDEDIR CMAKE_INSTALL_BINDIR
+    CMAKE_INSTALL_LIBDIR)
 write_basic_package_version_file(
   ${CMAKE_BINARY_DIR}/pitmasterConfigVersion.cmake
   COMPATIBILITY SameMinorVersion)

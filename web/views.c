@@ -23,8 +23,6 @@ read_body(struct co *co, struct pit_request *req, int64_t max)
 {
     struct http_exchange *exchange = LIST_ENTRY(req, struct http_exchange, req);
 
-    if (req->body) /* a middleware asked for it */
-        return ST_OK;
     exchange_body_max(exchange, max);
     return exchange_read_all(co, exchange);
 }

@@ -1,22 +1,77 @@
 /* Public fetch: pit/fetch.h on top of async/fetch. The answer belongs to a
  * struct fetch on the heap, since the public struct's size is fixed. */
+#include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 
 #include "app/co_public.h"
+#include "app/outside.h"
 #include "async/fetch.h"
 #include "base/log.h"
 #include "pit/fetch.h"
 
-enum pit_status
-pit_fetch(struct pit_co *co, struct pit_fetch *public)
+enum { HEADERS_MAX = 64, LINE_SIZE = 128 };
+
+/* What the request, or the job, came with goes along: its trace, and its id. */
+struct headers {
+    const char *lines[HEADERS_MAX + 3];
+    char trace[LINE_SIZE];
+    char id[LINE_SIZE];
+};
+
+static bool
+has_header(const char *const *lines, size_t n, const char *name)
 {
+    size_t len = strlen(name);
+
+    for (size_t i = 0; i < n; i++)
+        if (strncasecmp(lines[i], name, len) == 0 && lines[i][len] == ':')
+            return true;
+    return false;
+}
+
+static enum status
+add_context(struct co *co, const struct pit_fetch *public, struct headers *ret,
+            struct error *err)
+{
+    struct str trace = co_trace(co), id = co_tag(co);
+    size_t n = 0;
+
+    while (public->headers && public->headers[n]) {
+        if (n == HEADERS_MAX)
+            return error_set(err, ST_INVALID,
+                             "fetch: more than %d header lines", HEADERS_MAX);
+        ret->lines[n] = public->headers[n];
+        n++;
+    }
+    size_t own = n;
+    if (trace.n > 0 && !has_header(ret->lines, own, "traceparent")) {
+        snprintf(ret->trace, sizeof ret->trace, "traceparent: %.*s",
+                 STR_ARG(trace));
+        ret->lines[n++] = ret->trace;
+    }
+    if (id.n > 0 && !has_header(ret->lines, own, "X-Request-Id")) {
+        snprintf(ret->id, sizeof ret->id, "X-Request-Id: %.*s", STR_ARG(id));
+        ret->lines[n++] = ret->id;
+    }
+    ret->lines[n] = NULL;
+    return ST_OK;
+}
+
+enum pit_status
+pit_fetch(struct pit_co *public_co, struct pit_fetch *public)
+{
+    struct co *co = co_public_core(public_co);
+    struct headers headers;
+
     pit_fetch_clear(public);
     struct fetch *fetch = xcalloc(1, sizeof *fetch);
     static const struct address_rules nobody;
     const struct fetch_options options = {
         .url = public->url ? public->url : "",
         .method = public->method,
-        .headers = public->headers,
+        /* An address that a user chose is told nothing of ours. */
+        .headers = public->public_only ? public->headers : headers.lines,
         .body = public->body,
         .body_len = public->body_len,
         .timeout_ms = public->timeout_ms,
@@ -25,7 +80,12 @@ pit_fetch(struct pit_co *co, struct pit_fetch *public)
     };
 
     public->private_ = fetch;
-    enum status status = fetch_await(co_public_core(co), fetch, &options);
+    enum status status = add_context(co, public, &headers, &fetch->err);
+    if (status == ST_OK)
+        status =
+            outside_script(co)
+                ? (enum status)outside_script(co)->fetch(co, fetch, &options)
+                : fetch_await(co, fetch, &options);
     public->code = fetch->code;
     public->error = fetch->err.msg;
     if (status == ST_OK) {

@@ -31,7 +31,7 @@ send(struct co *co, struct pit_mail *mail, struct error *err)
     enum status st = mail_message_check(&message, err);
     if (st != ST_OK)
         return st;
-    if (outside->script && outside->script->mail)
+    if (outside->script)
         return (enum status)outside->script->mail(co, mail);
     if (!server)
         return error_set(err, ST_UNAVAILABLE,

@@ -9,26 +9,33 @@
 
 #include "async/co.h"
 #include "async/rds.h"
-#include "pit/fetch.h"
 #include "pit/mail.h"
 #include "pit/queue.h"
 #include "pit/redis.h"
 
+struct fetch;
+struct fetch_options;
 struct mail_server;
 
 struct outside {
-    struct rds *rds;                /* NULL: none */
-    const struct mail_server *mail; /* async/mail.h; NULL: none */
-    /* In place of the real ones; NULL: not. Each is the whole of the public
-     * call after clearing its answer, and may suspend. */
-    const struct outside_script *script;
+    struct rds *rds;                     /* NULL: none */
+    const struct mail_server *mail;      /* async/mail.h; NULL: none */
+    const struct outside_script *script; /* NULL: the real ones */
 };
 
+/* All of them are set; each may suspend. */
 struct outside_script {
-    enum pit_status (*fetch)(struct co *co, struct pit_fetch *fetch);
+    /* As fetch_await(), into an empty @fetch. */
+    enum pit_status (*fetch)(struct co *co, struct fetch *fetch,
+                             const struct fetch_options *options);
+    /* @mail was checked. */
     enum pit_status (*mail)(struct co *co, struct pit_mail *mail);
-    enum pit_status (*redis)(struct co *co, struct pit_redis *ret, size_t n,
-                             const char *const *words, const size_t *lens);
+    /* The value is lent for longer than the reply lives; NULL for a failure. */
+    const struct pit_redis_value *(*redis)(struct co *co, size_t n,
+                                           const char *const *words,
+                                           const size_t *lens,
+                                           enum pit_status *ret_status,
+                                           struct error *err);
     enum pit_status (*enqueue)(struct co *co, const char *task, json_t *args,
                                const struct pit_enqueue *options);
 };

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "app/co_public.h"
+#include "app/outside.h"
 #include "base/jsontext.h"
 #include "base/log.h"
 
@@ -191,6 +192,8 @@ pit_enqueue(struct pit_co *public, const char *task, json_t *args,
     struct error err = {.msg = ""};
     struct buf text;
 
+    if (outside_script(co))
+        return outside_script(co)->enqueue(co, task, args, options);
     buf_init(&text, JOB_ARGS_MAX);
     enum status st = queue_public_args(args, &text, &err);
     if (st == ST_OK && !catalog)

@@ -111,6 +111,31 @@ convert(const redisReply *reply, int depth, struct pit_redis_value *ret)
     return ok;
 }
 
+/* A value of somebody else's, so that it can be freed like one of ours. */
+static bool
+copy_value(const struct pit_redis_value *from, int depth,
+           struct pit_redis_value *ret)
+{
+    bool ok = depth < DEPTH_MAX;
+
+    *ret = *from;
+    ret->text = from->text ? from->text : "";
+    ret->items = NULL;
+    ret->items_len = 0;
+    if (from->type != PIT_REDIS_ARRAY)
+        return true;
+    struct pit_redis_value *items =
+        ok ? calloc(from->items_len + 1, sizeof *items) : NULL;
+    if (!items)
+        return false;
+    ret->items = items;
+    for (size_t i = 0; i < from->items_len && ok; i++) {
+        ok = copy_value(&from->items[i], depth + 1, &items[i]);
+        ret->items_len = i + 1;
+    }
+    return ok;
+}
+
 void
 pit_redis_clear(struct pit_redis *public)
 {
@@ -128,8 +153,30 @@ pit_redis_clear(struct pit_redis *public)
 /* ---- the call ---- */
 
 static enum status
-ask(struct co *co, struct reply *reply, size_t n, const char *const *words,
-    const size_t *lens)
+too_deep(struct reply *reply)
+{
+    return error_set(&reply->err, ST_INVALID,
+                     "the reply nests deeper than %d, or is too large",
+                     DEPTH_MAX);
+}
+
+static enum status
+play(struct co *co, const struct outside_script *script, struct reply *reply,
+     struct pit_redis *ret, size_t n, const char *const *words,
+     const size_t *lens)
+{
+    enum pit_status st = PIT_OK;
+    const struct pit_redis_value *value =
+        script->redis(co, n, words, lens, &st, &reply->err);
+
+    if (st == PIT_OK && !copy_value(value, 0, &ret->value))
+        return too_deep(reply);
+    return (enum status)st;
+}
+
+static enum status
+ask(struct co *co, struct reply *reply, struct pit_redis *ret, size_t n,
+    const char *const *words, const size_t *lens)
 {
     struct rds *rds = outside_of(co_loop(co))->rds;
     enum status st = co_cancelled(co);
@@ -142,7 +189,8 @@ ask(struct co *co, struct reply *reply, size_t n, const char *const *words,
     rds_send(rds, &reply->call, (int)n, words, lens, NULL, NULL);
     st = co_await(co, &reply->call.op);
     if (st == ST_OK)
-        return st;
+        return convert(reply->call.reply, 0, &ret->value) ? st
+                                                          : too_deep(reply);
     reply->err = reply->call.err;
     return st == ST_BUG ? ST_FAILED : st; /* an error that Redis replied */
 }
@@ -166,15 +214,9 @@ pit_redis_words(struct pit_co *public, struct pit_redis *ret, size_t n,
             all[i] = strlen(words[i]);
         lens = all;
     }
-    if (st == ST_OK && script && script->redis)
-        st = (enum status)script->redis(co, ret, n, words, lens);
-    else if (st == ST_OK)
-        st = ask(co, reply, n, words, lens);
-    if (st == ST_OK && reply->call.reply &&
-        !convert(reply->call.reply, 0, &ret->value))
-        st = error_set(&reply->err, ST_INVALID,
-                       "the reply nests deeper than %d, or is too large",
-                       DEPTH_MAX);
+    if (st == ST_OK)
+        st = script ? play(co, script, reply, ret, n, words, lens)
+                    : ask(co, reply, ret, n, words, lens);
     if (all != measured)
         free(all);
     if (st != ST_OK && !*ret->error)

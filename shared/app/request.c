@@ -14,6 +14,7 @@ request_init(struct pit_request *req, struct arena *arena)
     req->arena = arena;
     req->err = NULL;
     req->site_host = NULL;
+    req->body_max = 0;
     req->route = NULL;
     req->json = NULL;
     req->form = NULL;

@@ -43,6 +43,7 @@ struct pit_request {
     struct error *err;   /* words for the client, should the handler fail; of
                             the exchange; NULL: nobody wants them */
     const struct site_host *site_host; /* site.h; NULL: none */
+    int64_t body_max;                  /* of the view; 0: none is known */
     const char *route;           /* the pattern that led here; NULL: none */
     json_t *json;                /* the body, once it was parsed */
     struct request_form *form;   /* the same for a form */

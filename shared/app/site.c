@@ -51,6 +51,15 @@ set_words(struct pit_request *req, enum status status, const char *fmt, ...)
     return error_set(req->err, status, "%s", words);
 }
 
+enum pit_status
+pit_request_read(struct pit_co *co, struct pit_request *req)
+{
+    if (req->body || req->body_max == 0 || !req->site_host)
+        return PIT_OK;
+    return (enum pit_status)req->site_host->read_body(co_public_core(co), req,
+                                                      req->body_max);
+}
+
 struct sync_call {
     pit_sync_view_fn *fn;
     struct pit_request *req;
@@ -83,10 +92,8 @@ run_view(struct co *co, const struct site_view *view, struct pit_request *req,
          struct pit_response *res)
 {
     const struct pit_view *table = view->table;
-    enum status st = ST_OK;
+    enum status st = (enum status)pit_request_read(co_public_of(co), req);
 
-    if (req->site_host)
-        st = req->site_host->read_body(co, req, view->body_max);
     if (st != ST_OK)
         return st;
     co_deadline_ms(co, view->timeout_ms);
@@ -237,6 +244,7 @@ site_run(struct co *co, const struct site_view *view, struct pit_request *req,
 {
     trace(co, req);
     co_name_set(co, view->label);
+    req->body_max = view->body_max;
     return enter(co,
                  (struct pit_next){.site = view->site,
                                    .view = view,

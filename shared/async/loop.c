@@ -186,7 +186,9 @@ arm_timer(struct loop *loop)
 {
     if (!loop->timers.root)
         return;
-    int64_t due_us = loop->timers.root->due_us;
+    int64_t due_us = loop->timers.root->due_us - clock_skipped_us();
+    if (due_us < 1) /* long past: zero would disarm it */
+        due_us = 1;
     if (loop->armed_us != 0 && loop->armed_us <= due_us)
         return;
     const struct itimerspec at = {
@@ -267,7 +269,8 @@ loop_coarse_us(void)
     struct timespec now;
 
     clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000 +
+           clock_skipped_us();
 }
 
 static void
@@ -478,6 +481,19 @@ loop_attached(const struct loop *loop, const void *key)
         if (loop->objects[i].key == key)
             return loop->objects[i].object;
     return NULL;
+}
+
+enum loop_idle
+loop_idle(const struct loop *loop, int64_t *ret_due_us)
+{
+    if (!list_empty(&loop->ready) || !list_empty(&loop->next))
+        return LOOP_BUSY;
+    if (threads_busy(loop->threads))
+        return LOOP_THREADS;
+    if (!loop->timers.root)
+        return LOOP_NOTHING;
+    *ret_due_us = loop->timers.root->due_us;
+    return LOOP_TIMER;
 }
 
 int64_t

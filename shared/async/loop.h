@@ -45,6 +45,13 @@ void loop_stop(struct loop *loop);
 /* One turn that waits at most @timeout_ms (< 0: for ever, 0: not at all). */
 void loop_turn(struct loop *loop, int64_t timeout_ms);
 
+/* What can happen next, if nothing comes from outside: for tests that move the
+ * clock instead of waiting (clock_skip()). LOOP_BUSY: another turn has work.
+ * LOOP_THREADS: only a thread's function that ends. LOOP_TIMER: the timer that
+ * is due at *ret_due_us of clock_mono_us(). LOOP_NOTHING. */
+enum loop_idle { LOOP_BUSY, LOOP_THREADS, LOOP_TIMER, LOOP_NOTHING };
+enum loop_idle loop_idle(const struct loop *loop, int64_t *ret_due_us);
+
 /* For libevent's own API (struct event). Borrowed. */
 struct event_base *loop_base(struct loop *loop);
 /* Monotonic milliseconds, read once a turn: cheap, never for deciding whether a

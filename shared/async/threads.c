@@ -155,6 +155,12 @@ threads_call_new(struct threads *t, threads_fn *fn, void *arg,
     return call;
 }
 
+bool
+threads_busy(const struct threads *t)
+{
+    return t->calls > 0;
+}
+
 struct threads *
 threads_new(struct loop *loop, uint32_t threads_max, uint32_t queue_max)
 {

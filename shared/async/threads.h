@@ -25,6 +25,9 @@ struct threads *threads_new(struct loop *loop, uint32_t threads_max,
 /* Waits for the calls that run, drops those that wait. NULL is fine. */
 void threads_free(struct threads *threads);
 
+/* Whether a call has been made that has not ended, or not been told yet. */
+bool threads_busy(const struct threads *threads);
+
 /* A function to run; on the heap, since it may outlive who awaits it. */
 struct threads_call {
     struct list link; /* in the queue, until a thread takes it */

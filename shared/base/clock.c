@@ -3,6 +3,7 @@
 #include "base/clock.h"
 
 #include <assert.h>
+#include <stdatomic.h>
 #include <time.h>
 
 #include "base/civil.h"
@@ -12,6 +13,9 @@ enum { DAY_S = CIVIL_DAY_S };
 /* 9999-12-31T23:59:59.999Z */
 static const int64_t last_ms = INT64_C(253402300799999);
 
+/* Threads read the clock too. Never changes outside of tests. */
+static _Atomic int64_t skipped_us;
+
 static int64_t
 read_us(clockid_t id)
 {
@@ -20,7 +24,21 @@ read_us(clockid_t id)
 
     assert(!failed);
     (void)failed;
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000 +
+           clock_skipped_us();
+}
+
+void
+clock_skip(int64_t us)
+{
+    if (us > 0)
+        atomic_fetch_add_explicit(&skipped_us, us, memory_order_relaxed);
+}
+
+int64_t
+clock_skipped_us(void)
+{
+    return atomic_load_explicit(&skipped_us, memory_order_relaxed);
 }
 
 int64_t

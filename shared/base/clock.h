@@ -15,6 +15,11 @@ enum { CLOCK_TIME_LEN = 24 }; /* "2026-11-23T09:00:00.000Z" */
 
 int64_t clock_mono_us(void);
 int64_t clock_mono_ms(void);
+/* Moves both clocks of this process ahead by @us >= 0, for tests: whoever reads
+ * them later sees that so much time has passed. */
+void clock_skip(int64_t us);
+/* How much was skipped so far. */
+int64_t clock_skipped_us(void);
 /* Milliseconds since the epoch. */
 int64_t clock_wall_ms(void);
 /* RFC 3339 UTC with milliseconds and a final NUL. @ms: 0 .. year 9999. */

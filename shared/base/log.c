@@ -12,6 +12,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +31,9 @@ static struct {
 /* Threads read it while the first loop of a process sets it. */
 static const char *(*_Atomic tag_of)(void);
 enum { TAG_MAX = 64 };
+
+static void (*_Atomic diverted)(enum log_level level, const char *message);
+static pthread_mutex_t divert_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
 
@@ -57,6 +61,14 @@ log_tag_from(const char *(*tag)(void))
 {
     if (atomic_load_explicit(&tag_of, memory_order_relaxed) != tag)
         atomic_store_explicit(&tag_of, tag, memory_order_relaxed);
+}
+
+void
+log_divert(void (*line)(enum log_level level, const char *message))
+{
+    pthread_mutex_lock(&divert_lock);
+    atomic_store_explicit(&diverted, line, memory_order_release);
+    pthread_mutex_unlock(&divert_lock);
 }
 
 bool
@@ -169,6 +181,19 @@ write_line(const struct line *line)
     }
 }
 
+static bool
+divert_line(enum log_level level, const char *message)
+{
+    if (!atomic_load_explicit(&diverted, memory_order_acquire))
+        return false;
+    pthread_mutex_lock(&divert_lock);
+    void (*to)(enum log_level, const char *) = diverted;
+    if (to)
+        to(level, message);
+    pthread_mutex_unlock(&divert_lock);
+    return to != NULL;
+}
+
 PRINTF(2, 0)
 static void
 log_va(enum log_level level, const char *fmt, va_list ap)
@@ -185,10 +210,12 @@ log_va(enum log_level level, const char *fmt, va_list ap)
     bool cut = len >= sizeof message;
     if (cut)
         len = utf8_floor(message, sizeof message - 1);
-    if (!add_escaped(&line, message, len) || cut)
-        add(&line, "%s", cut_mark);
-    add(&line, "%s\n", settings.json ? json_tail : "");
-    write_line(&line);
+    if (!divert_line(level, message)) {
+        if (!add_escaped(&line, message, len) || cut)
+            add(&line, "%s", cut_mark);
+        add(&line, "%s\n", settings.json ? json_tail : "");
+        write_line(&line);
+    }
     errno = saved;
 }
 

@@ -27,6 +27,9 @@ void log_init(const char *name, enum log_level least, bool json);
 /* @tag says whose work is under way ("" for nobody's): it is put in front of
  * each message, as {"request": ...} in JSON. Lent for the line. */
 void log_tag_from(const char *(*tag)(void));
+/* For tests: messages go to @line instead of standard error, whatever thread
+ * they come from, one at a time. NULL: no more. */
+void log_divert(void (*line)(enum log_level level, const char *message));
 bool log_enabled(enum log_level level);
 PRINTF(2, 3) void log_line(enum log_level level, const char *fmt, ...);
 PRINTF(2, 0)

@@ -104,6 +104,21 @@ class Install(unittest.TestCase):
     def test_application_by_pkg_config(self):
         self.expect_app(self.by_pkg_config())
 
+    def test_tests_by_pkg_config(self):
+        path = os.path.join(self.folder.name, "tiny-test")
+        env = dict(os.environ, PKG_CONFIG_PATH=self.pc_dir)
+        flags = run("pkg-config", "--cflags", "--libs", "pitmaster-test",
+                    env=env).split()
+        run("cc", "-Wall", "-Wextra", "-Werror",
+            os.path.join(HERE, "app/tiny.c"),
+            os.path.join(HERE, "app/tiny_test.c"), "-o", path, *flags)
+        run(path)
+
+    def test_tests_by_find_package(self):
+        build = os.path.dirname(self.by_find_package())
+        run("ctest", "--test-dir", build, "--no-tests=error",
+            "--output-on-failure")
+
     def test_application_by_find_package(self):
         self.expect_app(self.by_find_package())
 

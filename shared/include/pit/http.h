@@ -79,6 +79,11 @@ const char *pit_request_route(const struct pit_request *req);
 
 /* The whole body; *ret_len its bytes. Followed by a NUL that is not counted. */
 const char *pit_request_body(const struct pit_request *req, size_t *ret_len);
+/* For middleware: reads the body now, which is otherwise read when the request
+ * has passed all middleware. Suspends. Errors: as a view would answer them
+ * (PIT_TOO_LARGE, PIT_INVALID, PIT_TIMEOUT). Where no view takes the request
+ * there is none, and this is PIT_OK. */
+enum pit_status pit_request_read(struct pit_co *co, struct pit_request *req);
 /* The body as JSON, parsed at the first call. Borrowed: do not decref. Errors,
  * in words: PIT_INVALID for another Content-Type than JSON, for what is not
  * strict JSON (RFC 8259, UTF-8), for nesting deeper than 64, and for a key that

@@ -18,8 +18,6 @@ double_it(struct pit_job *job)
 
 PIT_EXPORT const struct pit_app pit_app = {
     PIT_APP("tiny"),
-    .views =
-        (const struct pit_view[]){
-            {.method = PIT_GET, .route = "/", .view = index_view}, {0}},
+    .views = (const struct pit_view[]){{PIT_GET, "/", .view = index_view}, {0}},
     .tasks = (const struct pit_task[]){{"tiny.double", .run = double_it}, {0}},
 };
