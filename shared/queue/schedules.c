@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "queue/outbox.h"
 #include "queue/queue_private.h"
 #include "queue/schedules_private.h"
 
@@ -89,7 +90,7 @@ schedules_fire_name(int what)
     case 'm':
         return "missed";
     case 'c':
-        return "closed";
+        return "refused";
     default:
         return "unknown";
     }
@@ -455,9 +456,9 @@ schedules_delete(struct co *co, struct queues *queues,
 
 /* ---- triggering ---- */
 
-enum status
-schedules_register(struct co *co, struct queues *queues, struct str queue,
-                   struct error *err)
+static enum status
+register_queue(struct co *co, struct queues *queues, struct str queue,
+               struct error *err)
 {
     struct rds_call call = {0};
     char key[KEYS_MAX_LEN];
@@ -468,6 +469,20 @@ schedules_register(struct co *co, struct queues *queues, struct str queue,
     if (st != ST_OK && err)
         *err = call.err;
     rds_call_clear(&call);
+    return st;
+}
+
+enum status
+schedules_stored(struct co *co, struct queues *queues, struct str queue,
+                 int64_t flags, enum status st, struct error *err)
+{
+    enum { FIRST = 1, OUTBOX = 2 };
+
+    if (st == ST_OK && (flags & FIRST))
+        st = register_queue(co, queues, queue, err);
+    /* What is left there is delivered by whoever sees it next. */
+    if (st == ST_OK && (flags & OUTBOX))
+        st = outbox_deliver(co, queues, queue, NULL, err);
     return st;
 }
 
@@ -488,10 +503,9 @@ schedules_trigger(struct co *co, struct queues *queues,
     schedules_add(&words, str_c(local));
     enum status st = schedules_call(co, queues, &call, &script_schedule_trigger,
                                     &words, err);
-    int64_t stored = 0;
-    bool first = false;
+    int64_t stored = 0, flags = 0;
     if (st == ST_OK) {
-        first = call.reply->element[1]->integer == 1;
+        flags = call.reply->element[1]->integer;
         stored = call.reply->element[call.reply->elements - 1]->integer;
     }
     rds_call_clear(&call);
@@ -500,9 +514,7 @@ schedules_trigger(struct co *co, struct queues *queues,
             error_set(err, ST_NOT_FOUND, "there is no schedule %s", view->name);
     if (st == ST_OK && stored < 0)
         st = error_set(err, ST_LIMIT,
-                       "the queue %s takes no jobs now: open it again first",
+                       "the queue %s takes no jobs now: it is closed, or full",
                        view->queue);
-    if (st == ST_OK && first)
-        st = schedules_register(co, queues, queue, err);
-    return st;
+    return schedules_stored(co, queues, queue, flags, st, err);
 }

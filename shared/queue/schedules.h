@@ -98,7 +98,7 @@ CHECK enum status schedules_apply(struct co *co, struct queues *queues,
                                   const struct schedules_declared *declared,
                                   size_t n, struct error *err);
 
-/* "enqueued", "triggered", "skipped", "missed", "closed". */
+/* "enqueued", "triggered", "skipped", "missed", "refused". */
 const char *schedules_fire_name(int what);
 
 #endif

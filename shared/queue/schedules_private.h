@@ -36,8 +36,11 @@ struct str schedules_text(const redisReply *reply);
 CHECK enum status schedules_drop(struct co *co, struct queues *queues,
                                  struct str queue, struct str name,
                                  struct error *err);
-/* The queue's name into the set of all queues. */
-CHECK enum status schedules_register(struct co *co, struct queues *queues,
-                                     struct str queue, struct error *err);
+/* What follows a script that stored jobs, by the flags of its answer: the
+ * queue's name into the set of all queues, its outbox delivered. Returns @st
+ * unless it is ST_OK. */
+CHECK enum status schedules_stored(struct co *co, struct queues *queues,
+                                   struct str queue, int64_t flags,
+                                   enum status st, struct error *err);
 
 #endif

@@ -119,13 +119,12 @@ batch_fire(struct co *co, struct queues *queues, struct batch *batch,
     enum status st = co_await(co, &call.op);
     if (st != ST_OK && err)
         *err = call.err;
-    bool first = st == ST_OK && call.reply->type == REDIS_REPLY_ARRAY &&
-                 call.reply->elements > 1 &&
-                 call.reply->element[1]->integer == 1;
+    int64_t flags = st == ST_OK && call.reply->type == REDIS_REPLY_ARRAY &&
+                            call.reply->elements > 1
+                        ? call.reply->element[1]->integer
+                        : 0;
     rds_call_clear(&call);
-    if (first)
-        st = schedules_register(co, queues, batch->queue, err);
-    return st;
+    return schedules_stored(co, queues, batch->queue, flags, st, err);
 }
 
 /* ---- what is due ---- */

@@ -148,6 +148,34 @@ class TestFire(SchedulesCase):
         self.assertEqual(self.job_ids(), [])
         self.assertEqual(self.schedules.outcomes("s"), "c")
 
+    def test_a_full_queue_takes_none(self):
+        for limit, value in (("len_max", 2), ("bytes_max", 60)):
+            self.client.flushall()
+            self.client.hset(self.queue.key("meta"), limit, value)
+            version, nominal = self.put(late=5000)
+            self.assertEqual(self.schedules.fire(self.schedules.item(
+                "s", version, nominal, None,
+                [nominal + n for n in range(3)])), (1, [2]))
+            self.assertEqual(self.schedules.outcomes("s"), "eec")
+
+    def test_a_job_with_options_goes_through_the_outbox(self):
+        record = "15+ 0 noop ur,0,key\nnull"
+        version, nominal = self.put(record=record, overlap="skip")
+        self.assertEqual(self.schedules.fire(self.schedules.item(
+            "s", version, nominal, nominal + 1, [nominal])), (2, [1]))
+        self.assertEqual(self.job_ids(), [])
+        (_, message), = self.client.xrange(self.queue.key("outbox"))
+        local = self.schedules.fired("s").last
+        self.assertEqual((message["kind"], message["job"]),
+                         ("enqueue", f"q.{local}"))
+        self.assertRegex(message["record"], r"^15\+ \d{13} noop ur,0,key")
+        self.assertEqual(self.wake(), 1)
+        # On its way, it counts as under way.
+        self.assertEqual(self.schedules.fire(self.schedules.item(
+            "s", version, nominal + 1, None, [nominal + 1])), (0, [0]))
+        self.assertEqual(self.schedules.outcomes("s"), "es")
+        self.client.delete(self.queue.key("outbox"))
+
     def test_a_lost_history_is_begun_anew(self):
         version, nominal = self.put()
         self.client.delete(self.queue.key("fired"))

@@ -25,10 +25,10 @@
 --   t triggered   by hand, the same
 --   s skipped     the job before had not ended; word "-"
 --   m missed      word is how many times, from nominal on
---   c closed      the queue takes no jobs; word "-"
+--   c refused     the queue is closed, or full; word "-"
 --
--- Returns {now, first, n, ...}: first is 1 when these are the queue's first jobs
--- ever; n per schedule: how many jobs were stored, or -1: it has changed, somebody
+-- Returns {now, flags, n, ...}: flags is 1 when these are the queue's first jobs
+-- ever, and 2 more when the outbox has something to be delivered; n per schedule: how many jobs were stored, or -1: it has changed, somebody
 -- else was faster, or it is not due yet. Nothing of that schedule was changed
 -- then: a fire is a compare-and-set on version and nominal time, judged by this
 -- server's clock. The job's id follows from schedule and nominal time.
@@ -46,12 +46,12 @@ for _, key in ipairs({jobs, state, stats}) do
 end
 call('ZCARD', gone)
 local token = call('LLEN', wake)
-local closed = call('HGET', meta, 'closed') == '1'
+call('HLEN', meta)
 for k = 10, 19 do
     call('LLEN', KEYS[k])
 end
 
-local stored, waiting = 0, false
+local stored, waiting, outbox = 0, false, false
 -- include: schedule_job
 
 -- What the text of one schedule says, and what becomes of it.
@@ -73,7 +73,7 @@ local function remember(s, nominal, what, word)
 end
 
 local function enqueue(name, s, definition, nominal)
-    if closed then
+    if not schedule_job_room(definition.record) then
         remember(s, nominal, 'c', '-')
         return 0
     end
@@ -85,7 +85,7 @@ local function enqueue(name, s, definition, nominal)
 end
 
 local function step(name, s, definition, nominal)
-    if definition.overlap == 'allow' or not schedule_job_active(s.last) then
+    if definition.overlap == 'allow' or not schedule_job_active(s.last, s.lines) then
         return enqueue(name, s, definition, nominal)
     end
     if definition.overlap == 'buffer' and s.buffered == 0 then
@@ -117,7 +117,7 @@ local function fire(a)
     end
     local definition = cjson.decode(text)
     local n = 0
-    if s.buffered > 0 and not schedule_job_active(s.last) then
+    if s.buffered > 0 and not schedule_job_active(s.last, s.lines) then
         local nominal = string.format('%d', s.buffered)
         s.buffered = 0
         n = n + enqueue(name, s, definition, nominal)
@@ -159,5 +159,8 @@ if waiting and token == 0 then
 end
 if stored > 0 and call('HINCRBY', stats, 'enqueued', stored) == stored then
     answer[2] = 1
+end
+if outbox then
+    answer[2] = answer[2] + 2
 end
 return answer

@@ -5,8 +5,9 @@
 -- KEYS    as for schedule_fire
 -- ARGV[1] name   ARGV[2] the job's local id, new
 --
--- Returns {now, first, stored}: stored is 1; 0 when there is no such schedule;
--- -1 when the queue takes no jobs. Times and what is buffered stay as they are.
+-- Returns {now, flags, stored}: flags as schedule_fire has them; stored is 1; 0
+-- when there is no such schedule; -1 when the queue is closed or full. Times and
+-- what is buffered stay as they are.
 -- include: clock
 local schedules, fired = KEYS[1], KEYS[3]
 local jobs, state, gone, stats = KEYS[4], KEYS[5], KEYS[6], KEYS[7]
@@ -18,6 +19,7 @@ for _, key in ipairs({jobs, state, stats}) do
     call('HLEN', key)
 end
 call('ZCARD', gone)
+call('HLEN', meta)
 local token = call('LLEN', wake)
 for k = 10, 19 do
     call('LLEN', KEYS[k])
@@ -28,13 +30,13 @@ local nominal, buffered, lines = match(call('HGET', fired, ARGV[1]) or '',
 if not text or not nominal then
     return {now, 0, 0}
 end
-if call('HGET', meta, 'closed') == '1' then
+local stored, waiting, outbox = 0, false, false
+-- include: schedule_job
+local record = cjson.decode(text).record
+if not schedule_job_room(record) then
     return {now, 0, -1}
 end
-
-local stored, waiting = 0, false
--- include: schedule_job
-schedule_job_store(ARGV[2], cjson.decode(text).record)
+schedule_job_store(ARGV[2], record)
 local _, n = string.gsub(lines, '\n', '')
 if n >= HISTORY_MAX then
     lines = match(lines, '^[^\n]*\n(.*)$')
@@ -45,5 +47,8 @@ call('HSET', fired, ARGV[1],
 if waiting and token == 0 then
     call('RPUSH', wake, '1')
 end
-local total = stored > 0 and call('HINCRBY', stats, 'enqueued', stored)
-return {now, total == stored and 1 or 0, 1}
+local flags = outbox and 2 or 0
+if stored > 0 and call('HINCRBY', stats, 'enqueued', stored) == stored then
+    flags = flags + 1
+end
+return {now, flags, 1}
