@@ -27,11 +27,20 @@ static const struct command *const commands[] = {
     &cmd_schedules,
     &cmd_tasks,
     &cmd_workers,
+    &cmd_watch,
     &cmd_doctor,
     &cmd_health,
     &cmd_bench,
+    &cmd_completion,
+    &cmd_man,
 };
 /* clang-format on */
+
+const struct command *
+command_at(size_t index)
+{
+    return index < ARRAY_LEN(commands) ? commands[index] : NULL;
+}
 
 int
 command_fail(const struct command *command, int exit, const char *fmt, ...)
@@ -67,7 +76,7 @@ print_help(FILE *out)
           "Redis.\n\nCommands:\n",
           out);
     for (size_t i = 0; i < ARRAY_LEN(commands); i++)
-        fprintf(out, "  %-10s%s\n", commands[i]->name, commands[i]->about);
+        fprintf(out, "  %-11s%s\n", commands[i]->name, commands[i]->about);
     fputs("\n`pit COMMAND --help` lists the options of one; each can be set in "
           "the\nenvironment and in a file as well. Exit status: 0 done, 1 "
           "failed, 2 bad use.\n",

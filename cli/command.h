@@ -44,9 +44,15 @@ extern const struct command cmd_logs;
 extern const struct command cmd_schedules;
 extern const struct command cmd_tasks;
 extern const struct command cmd_workers;
+extern const struct command cmd_watch;
 extern const struct command cmd_doctor;
 extern const struct command cmd_health;
 extern const struct command cmd_bench;
+extern const struct command cmd_completion;
+extern const struct command cmd_man;
+
+/* The commands in the order of pit --help; NULL behind the last. */
+const struct command *command_at(size_t index);
 
 /* "pit <command>: <text>" on standard error; returns @exit, so that a command
  * ends in `return command_fail(...)`. */

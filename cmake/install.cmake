@@ -13,6 +13,27 @@ endforeach()
 install(DIRECTORY shared/include/pit DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
   FILES_MATCHING PATTERN "*.h")
 
+# Manual pages and completions, made by the programs from their own tables.
+if(TARGET pit AND TARGET pit-web AND TARGET pit-worker)
+  set(MADE ${CMAKE_BINARY_DIR}/share)
+  add_custom_command(OUTPUT ${MADE}/made.stamp VERBATIM
+    COMMAND ${CMAKE_COMMAND} -E rm -rf ${MADE}
+    COMMAND ${CMAKE_COMMAND} -E make_directory ${MADE}/man
+    COMMAND pit man ${MADE}/man
+    COMMAND pit-web --man > ${MADE}/man/pit-web.1
+    COMMAND pit-worker --man > ${MADE}/man/pit-worker.1
+    COMMAND pit completion bash > ${MADE}/pit.bash
+    COMMAND pit completion zsh > ${MADE}/_pit
+    COMMAND ${CMAKE_COMMAND} -E touch ${MADE}/made.stamp
+    DEPENDS pit pit-web pit-worker)
+  add_custom_target(pages ALL DEPENDS ${MADE}/made.stamp)
+  install(DIRECTORY ${MADE}/man/ DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+  install(FILES ${MADE}/pit.bash RENAME pit
+    DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
+  install(FILES ${MADE}/_pit
+    DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
+endif()
+
 # The queue's scripts, assembled, for clients in other languages.
 install(DIRECTORY ${CMAKE_BINARY_DIR}/scripts
   DESTINATION ${CMAKE_INSTALL_DATADIR}/pitmaster)

@@ -5,12 +5,11 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/log.h"
-#include "base/str.h"
+#include "base/process.h"
 
 enum {
     PLACES = 1024, /* two generations of SETTINGS_PROCESSES_MAX, and room */
@@ -78,26 +77,6 @@ take_place(void)
     return NULL;
 }
 
-/* The second number of statm is the resident set, in pages. */
-static int64_t
-resident_bytes(void)
-{
-    char line[128] = "";
-    struct str rest;
-    int64_t pages = 0;
-    FILE *file = fopen("/proc/self/statm", "re");
-
-    if (!file)
-        return 0;
-    if (fgets(line, sizeof line, file)) {
-        (void)str_cut(str_c(line), ' ', &rest);
-        if (!str_to_i64(str_cut(rest, ' ', &rest), &pages))
-            pages = 0;
-    }
-    fclose(file);
-    return pages * sysconf(_SC_PAGESIZE);
-}
-
 static void
 look(void)
 {
@@ -121,7 +100,7 @@ on_timer(struct loop_timer *timer)
 {
     look();
     if (own.place)
-        atomic_store(&own.place->resident_bytes, resident_bytes());
+        atomic_store(&own.place->resident_bytes, process_rss_bytes(getpid()));
     loop_timer_start(own.loop, timer, LOOK_EVERY_MS, on_timer);
 }
 

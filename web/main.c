@@ -1,6 +1,7 @@
 /* pit-web: keeps its command line and becomes the supervisor. */
 #include <stdio.h>
 
+#include "base/config_man.h"
 #include "base/log.h"
 #include "base/process.h"
 #include "server.h"
@@ -14,6 +15,10 @@ main(int argc, char **argv)
     log_init("pit-web", LOG_LEVEL_INFO, false);
     if (config_wants(argc, argv, "--help")) {
         config_help(&settings_program, stdout);
+        return SERVER_EXIT_OK;
+    }
+    if (config_wants(argc, argv, "--man")) { /* for the build */
+        config_man(&settings_program, PIT_VERSION, NULL, stdout);
         return SERVER_EXIT_OK;
     }
     if (config_wants(argc, argv, "--version")) {

@@ -7,6 +7,7 @@
 
 #include "async/mail.h"
 #include "base/config.h"
+#include "base/config_man.h"
 #include "base/log.h"
 #include "base/process.h"
 #include "board.h"
@@ -133,6 +134,10 @@ main(int argc, char **argv)
     log_init("pit-worker", LOG_LEVEL_INFO, false);
     if (config_wants(argc, argv, "--help")) {
         config_help(&program, stdout);
+        return 0;
+    }
+    if (config_wants(argc, argv, "--man")) { /* for the build */
+        config_man(&program, PIT_VERSION, NULL, stdout);
         return 0;
     }
     if (config_wants(argc, argv, "--version")) {

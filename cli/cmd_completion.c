@@ -1,0 +1,174 @@
+/* pit completion - what a shell needs to complete pit's words, made from the
+ * same tables that --help is made of. */
+#include <string.h>
+
+#include "command.h"
+
+struct completion_options {
+    bool unused; /* a struct needs a member */
+};
+
+static const struct config_option option_table[] = {{0}};
+
+static const struct config_program program = {
+    .name = "pit completion",
+    .synopsis = "pit completion bash|zsh",
+    .about = "Prints a script that completes commands and options: source "
+             "<(pit completion bash), or put it where the shell looks for "
+             "them.",
+    .options = option_table,
+};
+
+/* Words that follow an option. */
+static const char *
+choices_of(const struct config_option *option)
+{
+    if (strcmp(option->name, "state") == 0)
+        return "ready scheduled retrying blocked running dead quarantined "
+               "ended succeeded cancelled expired";
+    return NULL;
+}
+
+static bool
+takes_value(const struct config_option *option)
+{
+    return option->kind != CONFIG_BOOL;
+}
+
+/* --- bash --------------------------------------------------------------------
+ */
+
+static void
+print_bash_command(const struct command *command)
+{
+    printf("    %s)\n        options=\"--help --config", command->name);
+    for (const struct config_option *o = command->program->options; o->name;
+         o++)
+        printf(" --%s", o->name);
+    puts("\"\n        ;;");
+}
+
+static void
+print_bash(void)
+{
+    fputs("# bash completion of pit, made by `pit completion bash`.\n"
+          "_pit()\n{\n"
+          "    local word=${COMP_WORDS[COMP_CWORD]}\n"
+          "    local before=${COMP_WORDS[COMP_CWORD-1]} options=\n"
+          "    if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
+          "        mapfile -t COMPREPLY < <(compgen -W \"--help --version",
+          stdout);
+    for (size_t i = 0; command_at(i); i++)
+        printf(" %s", command_at(i)->name);
+    fputs("\" -- \"$word\")\n        return\n    fi\n"
+          "    case $before in\n"
+          "    --state)\n"
+          "        mapfile -t COMPREPLY < <(compgen -W \"",
+          stdout);
+    fputs(choices_of(&(struct config_option){.name = "state"}), stdout);
+    fputs("\" -- \"$word\")\n        return\n        ;;\n"
+          "    --app|--config)\n"
+          "        mapfile -t COMPREPLY < <(compgen -f -- \"$word\")\n"
+          "        return\n        ;;\n"
+          "    esac\n"
+          "    case ${COMP_WORDS[1]} in\n",
+          stdout);
+    for (size_t i = 0; command_at(i); i++)
+        if (command_at(i) != &cmd_completion)
+            print_bash_command(command_at(i));
+    fputs("    completion)\n        options=\"bash zsh\"\n        ;;\n"
+          "    esac\n"
+          "    mapfile -t COMPREPLY < <(compgen -W \"$options\" -- \"$word\")\n"
+          "}\n"
+          "complete -F _pit pit\n",
+          stdout);
+}
+
+/* --- zsh ---------------------------------------------------------------------
+ */
+
+/* Within single quotes, and within the brackets of _arguments. */
+static void
+print_quoted(const char *text)
+{
+    for (const char *c = text; *c; c++) {
+        if (*c == '\'')
+            fputs("'\\''", stdout);
+        else if (*c == '[' || *c == ']' || *c == ':' || *c == '\\')
+            printf("\\%c", *c);
+        else
+            putchar(*c);
+    }
+}
+
+static void
+print_zsh_command(const struct command *command)
+{
+    printf("    %s)\n        _arguments", command->name);
+    for (const struct config_option *o = command->program->options; o->name;
+         o++) {
+        printf(" \\\n            '--%s%s[", o->name, takes_value(o) ? "=" : "");
+        print_quoted(o->help);
+        putchar(']');
+        if (takes_value(o)) {
+            putchar(':');
+            print_quoted(o->value_name ? o->value_name : "value");
+            putchar(':');
+            if (choices_of(o))
+                printf("(%s)", choices_of(o));
+        }
+        putchar('\'');
+    }
+    puts(" \\\n            '--help[show help]' '*:word:'\n        ;;");
+}
+
+static void
+print_zsh(void)
+{
+    fputs("#compdef pit\n# zsh completion of pit, made by `pit completion zsh`."
+          "\n_pit()\n{\n    local -a commands=(\n",
+          stdout);
+    for (size_t i = 0; command_at(i); i++) {
+        printf("        '%s:", command_at(i)->name);
+        print_quoted(command_at(i)->about);
+        puts("'");
+    }
+    fputs("    )\n"
+          "    if (( CURRENT == 2 )); then\n"
+          "        _describe command commands\n"
+          "        return\n    fi\n"
+          "    local command=$words[2]\n"
+          "    shift words\n    (( CURRENT-- ))\n"
+          "    case $command in\n",
+          stdout);
+    for (size_t i = 0; command_at(i); i++)
+        if (command_at(i) != &cmd_completion)
+            print_zsh_command(command_at(i));
+    fputs("    completion)\n        _arguments '1:shell:(bash zsh)'\n"
+          "        ;;\n    esac\n}\n"
+          "if [ \"$funcstack[1]\" = _pit ]; then\n    _pit \"$@\"\nelse\n"
+          "    compdef _pit pit\nfi\n",
+          stdout);
+}
+
+static int
+run(const void *values, int words_len, char *const *words)
+{
+    (void)values;
+    if (words_len == 1 && strcmp(words[0], "bash") == 0)
+        print_bash();
+    else if (words_len == 1 && strcmp(words[0], "zsh") == 0)
+        print_zsh();
+    else
+        return command_fail(&cmd_completion, COMMAND_USAGE,
+                            "name a shell: bash or zsh");
+    return COMMAND_OK;
+}
+
+const struct command cmd_completion = {
+    .name = "completion",
+    .about = "print a script that completes words in bash or zsh",
+    .program = &program,
+    .options_size = sizeof(struct completion_options),
+    .run = run,
+};
