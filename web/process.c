@@ -10,6 +10,7 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "access.h"
@@ -38,8 +39,9 @@ enum {
     DRAIN_LOOK_MS = 20,     /* between two looks whether all is done */
     CANCEL_GRACE_MS = 1000, /* for cancelled handlers to unwind */
     INTRODUCE_AGAIN_MS = 1000,
-    COUNT_MS = 250,       /* between two looks at --recycle-after */
-    REDIS_FIRST_MS = 500, /* to wait for Redis before the first accept */
+    OTHER_DESCRIPTORS = 256, /* than connections: Redis, fetches, files */
+    COUNT_MS = 250,          /* between two looks at --recycle-after */
+    REDIS_FIRST_MS = 500,    /* to wait for Redis before the first accept */
 };
 
 struct process {
@@ -437,6 +439,26 @@ serve(struct process *process, const struct process_options *options)
     loop_run(process->loop);
 }
 
+/* A connection is a descriptor. The soft limit is for programs that would trip
+ * over many of them; the hard one is what the operator allows. */
+static void
+raise_descriptors(const struct settings *settings, bool say)
+{
+    rlim_t wanted = (rlim_t)settings->max_connections + OTHER_DESCRIPTORS;
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
+        return;
+    limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted) {
+        if (say)
+            log_warn("%llu descriptors are allowed (ulimit -n): too few for "
+                     "--max-connections %lld",
+                     (unsigned long long)limit.rlim_cur,
+                     (long long)settings->max_connections);
+    }
+}
+
 int
 process_run(const struct process_options *options)
 {
@@ -450,6 +472,7 @@ process_run(const struct process_options *options)
     signal(SIGTTOU, SIG_IGN);
     signal(SIGPIPE, SIG_IGN);
     process->settings = options->settings;
+    raise_descriptors(options->settings, options->index == 0);
     process->sockets = options->sockets;
     process->index = options->index;
     process->ticket_key = options->ticket_key;

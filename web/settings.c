@@ -54,7 +54,7 @@ static const struct config_option options[] = {
      PARSER_FIELDS_MAX, false, "header fields of a request"},
     {"max-requests", "N", CONFIG_INT, FIELD(max_requests), "10000", 1,
      INT32_MAX, false, "requests of one connection"},
-    {"max-in-flight", "N", CONFIG_INT, FIELD(max_in_flight), "4096", 1, 65536,
+    {"max-in-flight", "N", CONFIG_INT, FIELD(max_in_flight), "8192", 1, 65536,
      false, "requests under way in one process; above it 503"},
     {"max-connections", "N", CONFIG_INT, FIELD(max_connections), "10000", 1,
      1000000, false, "connections of one process; above it none is accepted"},

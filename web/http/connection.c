@@ -430,7 +430,12 @@ connection_expired(struct connection *c, enum deadline_kind kind)
             exchange_beat(c->exchange);
         break;
     default:
+        if (connection_is_read(c)) {
+            connection_watch_output(c);
+            break;
+        }
         c->front->stats.timed_out++;
+        connection_drop_output(c);
         connection_vanish(c);
         break;
     }

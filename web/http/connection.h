@@ -134,6 +134,7 @@ struct connection {
     struct buf out;
     size_t out_sent;
     struct str tail; /* goes after out; lent by the exchange */
+    int queued;      /* bytes in the kernel when `writing` was started */
 
     struct exchange *exchange;
     uint32_t requests;
@@ -223,6 +224,14 @@ bool connection_flush(struct connection *connection);
 size_t connection_pending(const struct connection *connection);
 /* True when the peer has closed both directions, or reset. */
 bool connection_is_hung_up(const struct connection *connection);
+/* (Re)starts the deadline for output that the client does not take. */
+void connection_watch_output(struct connection *connection);
+/* True when the client has taken enough of it since then: nobody is told by an
+ * event before a third of the socket's buffer is free. */
+bool connection_is_read(const struct connection *connection);
+/* Lets the close that follows reset the connection: what the client does not
+ * read would stay in the kernel's memory for minutes. */
+void connection_drop_output(struct connection *connection);
 /* Socket options, and who the peer is. */
 void connection_prepare(struct connection *connection);
 

@@ -8,9 +8,11 @@
  * until EAGAIN. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -151,6 +153,32 @@ sent(struct connection *c, size_t n)
     buf_reset(&c->out);
 }
 
+/* Sent and not acknowledged, or not sent yet; 0 where nobody can say. */
+static int
+queued(const struct connection *c)
+{
+    int n = 0;
+
+    return ioctl(c->fd, SIOCOUTQ, &n) == 0 ? n : 0;
+}
+
+void
+connection_watch_output(struct connection *c)
+{
+    c->queued = queued(c);
+    front_deadline(c->front, &c->writing, DEADLINE_WRITE);
+}
+
+bool
+connection_is_read(const struct connection *c)
+{
+    const struct front_options *options = &c->front->options;
+    int64_t wanted = options->write_rate * options->write_timeout_ms / 1000;
+    int64_t taken = c->queued - queued(c);
+
+    return taken > 0 && taken >= wanted;
+}
+
 bool
 connection_flush(struct connection *c)
 {
@@ -176,7 +204,7 @@ connection_flush(struct connection *c)
         front_deadline_stop(&c->writing);
         front_out_give(c->front, &c->out);
     } else if (pending < before || list_empty(&c->writing.link)) {
-        front_deadline(c->front, &c->writing, DEADLINE_WRITE);
+        connection_watch_output(c);
     }
     if (c->exchange)
         exchange_on_output(c->exchange);
@@ -225,6 +253,14 @@ set_options(int fd)
     /* Neither is fatal, and a local socket knows neither. */
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+}
+
+void
+connection_drop_output(struct connection *c)
+{
+    const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+
+    (void)setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
 }
 
 void

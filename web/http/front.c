@@ -283,11 +283,12 @@ set_defaults(struct front_options *o)
     DEFAULT(o->body_rate, 1024);
     DEFAULT(o->idle_timeout_ms, 15000);
     DEFAULT(o->write_timeout_ms, 30000);
+    DEFAULT(o->write_rate, 1024);
     DEFAULT(o->drain_timeout_ms, 2000);
     DEFAULT(o->probe_ms, 250);
     DEFAULT(o->sse_heartbeat_ms, 15000);
     DEFAULT(o->requests_max, 10000);
-    DEFAULT(o->in_flight_max, 4096);
+    DEFAULT(o->in_flight_max, 8192);
     DEFAULT(o->connections_max, 10000);
     DEFAULT(o->output_max, 256 * 1024);
 #undef DEFAULT

@@ -36,12 +36,13 @@ struct front_options {
     int64_t body_rate;         /* bytes/s after the grace [1,024]; 408 */
     int64_t idle_timeout_ms;   /* between requests [15,000] */
     int64_t write_timeout_ms;  /* no progress [30,000]; closes */
+    int64_t write_rate;        /* bytes/s that are progress [1,024] */
     int64_t drain_timeout_ms;  /* reading on after a refusal [2,000] */
     int64_t probe_ms;          /* after a FIN, before we look whether the
                                   client is gone [250]; < 0: never */
     int64_t sse_heartbeat_ms;  /* of a stream of events [15,000] */
     uint32_t requests_max;     /* of a connection [10,000] */
-    uint32_t in_flight_max;    /* requests of the process [4,096]; 503 */
+    uint32_t in_flight_max;    /* requests of the process [8,192]; 503 */
     uint32_t connections_max;  /* of the process [10,000]; accept pauses */
     size_t output_max;         /* unread bytes that pause a producer
                                   [256 KiB] */
