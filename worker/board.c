@@ -13,6 +13,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -58,11 +59,9 @@ struct place {
     _Atomic uint64_t progress_text[RING_PROGRESS_TEXT / 8];
 };
 
-struct board {
+struct memory {
     /* written by the dispatcher */
     _Alignas(CACHE_LINE) _Atomic uint32_t inbox_sent;
-    uint32_t places_len;
-    size_t size;
     _Atomic uint64_t inbox[INBOX]; /* generation << 32 | kind << 16 | place */
     /* written by the child */
     _Alignas(CACHE_LINE) _Atomic uint32_t attached;
@@ -75,14 +74,21 @@ struct board {
     _Alignas(PAGE) char areas[];
 };
 
+/* What must not be written over is not in the mapping. */
+struct board {
+    struct memory *memory;
+    size_t size;
+    uint32_t places_len;
+};
+
 static char *
-job_area(struct board *board, uint32_t place)
+job_area(struct memory *board, uint32_t place)
 {
     return board->areas + (size_t)place * (JOB_SPAN + RESULT_SPAN);
 }
 
 static char *
-result_area(struct board *board, uint32_t place)
+result_area(struct memory *board, uint32_t place)
 {
     return job_area(board, place) + JOB_SPAN;
 }
@@ -105,18 +111,18 @@ board_new(uint32_t places, struct board **ret, struct error *err)
 {
     assert(places >= 1 && places <= BOARD_PLACES_MAX);
     size_t size =
-        sizeof(struct board) + (size_t)places * (JOB_SPAN + RESULT_SPAN);
-    struct board *board =
+        sizeof(struct memory) + (size_t)places * (JOB_SPAN + RESULT_SPAN);
+    struct memory *memory =
         mmap(NULL, size, PROT_READ | PROT_WRITE,
              MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-    if (board == MAP_FAILED)
+    if (memory == MAP_FAILED)
         return error_set_sys(err, ST_LIMIT, errno,
                              "no %zu bytes of address space for async tasks: "
                              "lower --async",
                              size);
-    board->size = size;
-    board->places_len = places;
+    struct board *board = xcalloc(1, sizeof *board);
+    *board = (struct board){memory, size, places};
     *ret = board;
     return ST_OK;
 }
@@ -124,20 +130,22 @@ board_new(uint32_t places, struct board **ret, struct error *err)
 void
 board_free(struct board *board)
 {
-    if (board)
-        munmap(board, board->size);
+    if (!board)
+        return;
+    munmap(board->memory, board->size);
+    free(board);
 }
 
 bool
 board_attached(const struct board *board)
 {
-    return atomic_load(&board->attached) != 0;
+    return atomic_load(&board->memory->attached) != 0;
 }
 
 struct lines *
 board_lines(struct board *board)
 {
-    return &board->lines;
+    return &board->memory->lines;
 }
 
 /* --- the dispatcher's side ------------------------------------------------ */
@@ -146,6 +154,7 @@ void
 board_sender_init(struct board_sender *sender, struct board *board,
                   const struct ring_bell *bell)
 {
+    struct memory *memory = board->memory;
     uint32_t places = board->places_len;
 
     assert(places >= 1 && places <= BOARD_PLACES_MAX);
@@ -158,25 +167,26 @@ board_sender_init(struct board_sender *sender, struct board *board,
         sender->free[sender->free_len++] = (uint16_t)i;
         sender->busy[i] = sender->reported[i] = false;
         sender->touched[i] = 0;
-        atomic_store(&board->places[i].state, FREE);
-        atomic_store(&board->places[i].version, 0);
+        atomic_store(&memory->places[i].state, FREE);
+        atomic_store(&memory->places[i].version, 0);
     }
-    atomic_store(&board->inbox_sent, 0);
-    atomic_store(&board->inbox_taken, 0);
-    atomic_store(&board->outbox_sent, 0);
-    atomic_store(&board->attached, 0);
+    atomic_store(&memory->inbox_sent, 0);
+    atomic_store(&memory->inbox_taken, 0);
+    atomic_store(&memory->outbox_sent, 0);
+    atomic_store(&memory->attached, 0);
 }
 
 static bool
 inbox_room(const struct board_sender *sender)
 {
-    return sender->sent - atomic_load(&sender->board->inbox_taken) < INBOX;
+    return sender->sent - atomic_load(&sender->board->memory->inbox_taken) <
+           INBOX;
 }
 
 static void
 inbox_put(struct board_sender *sender, uint64_t word)
 {
-    struct board *board = sender->board;
+    struct memory *board = sender->board->memory;
 
     atomic_store_explicit(&board->inbox[sender->sent % INBOX], word,
                           memory_order_relaxed);
@@ -198,7 +208,7 @@ bool
 board_push(struct board_sender *sender, const struct ring_job *job,
            uint32_t *ret_place)
 {
-    struct board *board = sender->board;
+    struct memory *board = sender->board->memory;
     size_t need = job->id.n + job->task.n + job->args.n + job->inputs.n + 4;
 
     if (sender->free_len == 0 || need > JOB_SPAN || !inbox_room(sender))
@@ -234,14 +244,14 @@ bool
 board_ready(const struct board_sender *sender)
 {
     return sender->used > 0 &&
-           atomic_load(&sender->board->outbox_sent) != sender->taken;
+           atomic_load(&sender->board->memory->outbox_sent) != sender->taken;
 }
 
 bool
 board_collect(struct board_sender *sender, struct ring_result *ret,
               bool *ret_bad)
 {
-    struct board *board = sender->board;
+    struct memory *board = sender->board->memory;
 
     *ret_bad = false;
     if (!board_ready(sender))
@@ -282,7 +292,7 @@ board_collect(struct board_sender *sender, struct ring_result *ret,
 void
 board_release(struct board_sender *sender, uint32_t place)
 {
-    struct board *board = sender->board;
+    struct memory *board = sender->board->memory;
 
     assert(place < sender->places && sender->busy[place]);
     atomic_store(&board->places[place].state, FREE);
@@ -304,15 +314,15 @@ board_take_back(struct board_sender *sender, uint32_t place)
     /* Not FREE yet: that comes with the release, and the word about it in the
      * inbox is of an old generation then. */
     return sender->busy[place] && !sender->reported[place] &&
-           atomic_compare_exchange_strong(&sender->board->places[place].state,
-                                          &expected, FREE);
+           atomic_compare_exchange_strong(
+               &sender->board->memory->places[place].state, &expected, FREE);
 }
 
 bool
 board_running(const struct board_sender *sender, uint32_t place,
               int64_t *ret_since_us, bool *ret_bad)
 {
-    const struct place *shared = &sender->board->places[place];
+    const struct place *shared = &sender->board->memory->places[place];
     uint32_t state = atomic_load(&shared->state);
 
     *ret_bad = state == FREE || state > DONE;
@@ -329,7 +339,8 @@ board_cancel(struct board_sender *sender, uint32_t place,
     assert(sender->busy[place] && reason != RING_RUN_ON);
     if (!inbox_room(sender))
         return false;
-    atomic_store(&sender->board->places[place].cancel, (uint32_t)reason);
+    atomic_store(&sender->board->memory->places[place].cancel,
+                 (uint32_t)reason);
     inbox_put(sender,
               word_of(place, sender->generation[place], (uint32_t)reason));
     return true;
@@ -339,7 +350,7 @@ bool
 board_progress_read(const struct board_sender *sender, uint32_t place,
                     struct ring_progress *ret)
 {
-    struct place *shared = &sender->board->places[place];
+    struct place *shared = &sender->board->memory->places[place];
     uint64_t text[RING_PROGRESS_TEXT / 8];
     uint32_t version = atomic_load(&shared->version);
 
@@ -378,22 +389,22 @@ board_runner_init(struct board_runner *runner, struct board *board,
                   const struct ring_bell *bell)
 {
     *runner = (struct board_runner){.board = board, .bell = bell};
-    atomic_store(&board->attached, 1);
+    atomic_store(&board->memory->attached, 1);
     ring_bell_ring(bell);
 }
 
 bool
 board_pending(const struct board_runner *runner)
 {
-    return atomic_load(&runner->board->inbox_sent) != runner->taken;
+    return atomic_load(&runner->board->memory->inbox_sent) != runner->taken;
 }
 
 static bool
 begin(struct board_runner *runner, uint32_t at, uint32_t generation,
       struct ring_job *ret)
 {
-    struct place *place = &runner->board->places[at];
-    const char *p = job_area(runner->board, at);
+    struct place *place = &runner->board->memory->places[at];
+    const char *p = job_area(runner->board->memory, at);
     uint32_t expected = QUEUED;
 
     if ((place->generation & 0xffff) != (generation & 0xffff))
@@ -420,7 +431,7 @@ enum board_word
 board_next(struct board_runner *runner, uint32_t *ret_place,
            uint32_t *ret_owner, struct ring_job *ret_job)
 {
-    struct board *board = runner->board;
+    struct memory *board = runner->board->memory;
 
     while (board_pending(runner)) {
         uint64_t word = atomic_load_explicit(
@@ -443,7 +454,7 @@ void
 board_done(struct board_runner *runner, uint32_t at, enum status status,
            struct str result, struct str message)
 {
-    struct board *board = runner->board;
+    struct memory *board = runner->board->memory;
     struct place *place = &board->places[at];
     char *area = result_area(board, at);
 
@@ -468,21 +479,21 @@ board_done(struct board_runner *runner, uint32_t at, enum status status,
 void
 board_retry_after(struct board_runner *runner, uint32_t place, int64_t ms)
 {
-    runner->board->places[place].retry_ms = ms;
+    runner->board->memory->places[place].retry_ms = ms;
 }
 
 enum ring_cancel
 board_cancelled(const struct board_runner *runner, uint32_t place)
 {
     return (enum ring_cancel)atomic_load_explicit(
-        &runner->board->places[place].cancel, memory_order_relaxed);
+        &runner->board->memory->places[place].cancel, memory_order_relaxed);
 }
 
 void
 board_progress_write(struct board_runner *runner, uint32_t at, int64_t done,
                      int64_t total, struct str text)
 {
-    struct place *place = &runner->board->places[at];
+    struct place *place = &runner->board->memory->places[at];
     uint64_t words[RING_PROGRESS_TEXT / 8] = {0};
 
     if (text.n > RING_PROGRESS_TEXT)

@@ -101,6 +101,31 @@ class Children(FaultCase):
         crashes = sum(self.queue.state(job).crashes for job in jobs)
         self.assertEqual(crashes, self.queue.stat("crashed"))
 
+    def check_scribble(self, queue, task, other):
+        """Nobody but the culprit suffers, and no job is held for ever."""
+        warm = queue.enqueue_many(other, 300, {"seconds": 0})
+        queue.wait_code(warm[-1], "S")
+        for byte in (0, 1, 3, 255):
+            for seconds in (0, 0.3):
+                bad = queue.enqueue(task, {"byte": byte, "seconds": seconds},
+                                    timeout_ms=3000, retries=0)
+                jobs = queue.enqueue_many(other, 40, {"seconds": 0})
+                for local in jobs:
+                    queue.wait_code(local, "SQ", 10)
+                queue.wait_code(bad, "SQD", 10)
+                wait_until(lambda: queue.leased() == 0, 5, "no lease left")
+        fresh = queue.enqueue(other, {"seconds": 0})
+        self.assertEqual(queue.wait_code(fresh, "S", 5).attempt, 1)
+
+    def test_task_that_writes_over_its_ring(self):
+        self.start(slots=1, flags=["--kill-grace", "300ms"])
+        self.check_scribble(self.queue, "scribble", "pid")
+
+    def test_task_that_writes_over_the_board(self):
+        self.start(slots=1, flags=["--kill-grace", "300ms"])
+        self.check_scribble(Queue(self.client, "async"), "async.scribble",
+                            "async.nap")
+
     def test_killed_dispatcher_takes_its_slots_along(self):
         worker = self.start(slots=2, flags=["--lease", "1s"])
         local = self.deaf(0.5)
