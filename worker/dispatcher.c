@@ -504,8 +504,10 @@ connect_all(struct dispatcher *d, struct error *err)
         return st;
     d->queues = queues_new(d->rds, d->loop, NULL);
     add_sources(d, queues, n);
-    d->scheduler = scheduler_new(d);
-    return orders_connect(d, err);
+    st = orders_connect(d, err);
+    if (st == ST_OK)
+        d->scheduler = scheduler_new(d);
+    return st;
 }
 
 static void

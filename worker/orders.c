@@ -52,12 +52,25 @@ message_cb(struct rds *rds, struct str payload, void *arg)
                  payload.n > 200 ? 200 : (int)payload.n, payload.p);
 }
 
+/* What was published while it was away is lost. */
+static void
+state_cb(struct rds *rds, bool up, void *arg)
+{
+    struct dispatcher *d = arg;
+
+    (void)rds;
+    if (up && d->scheduler)
+        scheduler_look(d->scheduler);
+}
+
 enum status
 orders_connect(struct dispatcher *d, struct error *err)
 {
     const struct rds_options options = {
         .url = d->options->redis,
         .client_name = "pit-worker-orders",
+        .on_state = state_cb,
+        .arg = d,
     };
     char what[16 + QUEUE_WORKER_MAX], channel[KEYS_MAX_LEN];
 

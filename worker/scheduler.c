@@ -22,7 +22,6 @@ struct place {
 
 struct scheduler {
     struct dispatcher *d;
-    struct rds *ears;
     struct loop_timer backstop;
     bool ticking;
     bool stopped;
@@ -169,15 +168,6 @@ message_cb(struct rds *rds, struct str payload, void *arg)
     run(scheduler);
 }
 
-/* What was published while it was away is lost. */
-static void
-state_cb(struct rds *rds, bool up, void *arg)
-{
-    (void)rds;
-    if (up)
-        scheduler_look(arg);
-}
-
 static void
 backstop_cb(struct loop_timer *timer)
 {
@@ -193,14 +183,7 @@ struct scheduler *
 scheduler_new(struct dispatcher *d)
 {
     struct scheduler *scheduler = xcalloc(1, sizeof *scheduler);
-    const struct rds_options options = {
-        .url = d->options->redis,
-        .client_name = "pit-worker-schedules",
-        .on_state = state_cb,
-        .arg = scheduler,
-    };
     char channel[KEYS_MAX_LEN];
-    struct error err;
 
     scheduler->d = d;
     scheduler->len = d->sources_len;
@@ -208,12 +191,8 @@ scheduler_new(struct dispatcher *d)
         scheduler->places[i].scheduler = scheduler;
         scheduler->places[i].queue = d->sources[i].name;
     }
-    /* The URL is one that the work connection has taken. */
-    if (rds_new(d->loop, &options, &scheduler->ears, &err) == ST_OK) {
-        schedules_channel(d->queues, channel);
-        rds_subscribe(scheduler->ears, channel, message_cb, scheduler);
-    } else
-        log_error("schedules: %s", err.msg);
+    schedules_channel(d->queues, channel);
+    rds_subscribe(d->orders, channel, message_cb, scheduler);
     loop_timer_start(d->loop, &scheduler->backstop, BACKSTOP_MS, backstop_cb);
     return scheduler;
 }
@@ -227,8 +206,6 @@ scheduler_stop(struct scheduler *scheduler)
     loop_timer_stop(&scheduler->backstop);
     for (size_t i = 0; i < scheduler->len; i++)
         loop_timer_stop(&scheduler->places[i].timer);
-    rds_free(scheduler->ears);
-    scheduler->ears = NULL;
 }
 
 bool

@@ -16,7 +16,7 @@
 struct dispatcher;
 struct scheduler;
 
-/* Connects its own connection (for Pub/Sub). Never NULL. */
+/* Listens on the connection that hears orders. Never NULL. */
 struct scheduler *scheduler_new(struct dispatcher *d);
 /* Ends what is under way; a coroutine of it may have to run to its end:
  * scheduler_busy(). NULL is fine. */

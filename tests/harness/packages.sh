@@ -6,7 +6,7 @@
 # To build the programs.
 # shellcheck disable=SC2034
 PACKAGES_BUILD=(gcc libc6-dev cmake ninja-build pkg-config libevent-dev
-    libhiredis-dev libjansson-dev libcurl4-openssl-dev libssl-dev
+    libhiredis-dev libjansson-dev libcurl4-openssl-dev libssl-dev tzdata
     libsqlite3-dev)
 # To test them.
 # shellcheck disable=SC2034
