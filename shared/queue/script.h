@@ -29,6 +29,7 @@ extern const struct rds_script script_schedule_put;
 extern const struct rds_script script_schedule_trigger;
 extern const struct rds_script script_settings;
 extern const struct rds_script script_wait;
+extern const struct rds_script script_watch;
 extern const struct rds_script script_work;
 
 #endif

@@ -12,11 +12,6 @@
 #include "api/health.h"
 #include "api/openapi.h"
 
-struct api_waiter {
-    struct list link;
-    struct co *co;
-};
-
 static const struct {
     enum pit_method method;
     const char *pattern;
@@ -49,6 +44,8 @@ static const struct {
     {PIT_PATCH, "/v1/queues/{queue}", queues_edit},
     {PIT_POST, "/v1/queues/{queue}:pause", queues_pause},
     {PIT_POST, "/v1/queues/{queue}:resume", queues_resume},
+    {PIT_GET, "/v1/events", sse_all},
+    {PIT_GET, "/v1/jobs/{id}/events", sse_job},
     {PIT_POST, "/v1/leases", leases_post},
     {PIT_POST, "/v1/leases:finish", leases_finish},
     {PIT_POST, "/v1/jobs/{id}:extend", leases_extend},
@@ -92,6 +89,7 @@ api_init(struct api *api, struct loop *loop, struct rds *rds,
         .settings = settings,
         .health = health_new(),
         .pull = pull_new(loop, queues, settings->redis),
+        .changes = changes_new(loop, queues, settings->redis),
     };
     list_init(&api->waiters);
     task_catalog_init(&api->catalog, queues, app);
@@ -104,6 +102,7 @@ api_clear(struct api *api)
     task_catalog_clear(&api->catalog);
     health_free(api->health);
     pull_free(api->pull);
+    changes_free(api->changes);
     api->health = NULL;
 }
 
@@ -233,16 +232,33 @@ api_refuse_key(struct http_exchange *exchange, bool reused)
 /* ---- waiting ---- */
 
 enum status
+api_hold(struct co *co, struct api *api, struct api_waiter *waiter,
+         struct error *err)
+{
+    *waiter = (struct api_waiter){.co = co};
+    list_init(&waiter->link);
+    if (api->draining)
+        return error_set(err, ST_TIMEOUT, "the server is shutting down");
+    list_append(&api->waiters, &waiter->link);
+    return ST_OK;
+}
+
+void
+api_unhold(struct api_waiter *waiter)
+{
+    list_remove(&waiter->link);
+}
+
+enum status
 api_wait(struct co *co, struct api *api, struct job_id id, int64_t wait_ms,
          struct error *err)
 {
-    struct api_waiter waiter = {.co = co};
+    struct api_waiter waiter;
 
-    if (api->draining)
-        return error_set(err, ST_TIMEOUT, "the server is shutting down");
-    list_append(&api->waiters, &waiter.link);
-    enum status st = queue_wait(co, api->queues, id, wait_ms, err);
-    list_remove(&waiter.link);
+    enum status st = api_hold(co, api, &waiter, err);
+    if (st == ST_OK)
+        st = queue_wait(co, api->queues, id, wait_ms, err);
+    api_unhold(&waiter);
     return st;
 }
 
@@ -250,12 +266,11 @@ enum status
 api_claim(struct co *co, struct api *api, const struct pull_wish *wish,
           struct pull_batch **ret, struct error *err)
 {
-    struct api_waiter waiter = {.co = co};
+    struct api_waiter waiter;
 
-    if (api->draining)
-        return error_set(err, ST_TIMEOUT, "the server is shutting down");
-    list_append(&api->waiters, &waiter.link);
-    enum status st = pull_claim(co, api->pull, wish, ret, err);
-    list_remove(&waiter.link);
+    enum status st = api_hold(co, api, &waiter, err);
+    if (st == ST_OK)
+        st = pull_claim(co, api->pull, wish, ret, err);
+    api_unhold(&waiter);
     return st;
 }

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "api/catalog.h"
+#include "api/changes.h"
 #include "api/pull.h"
 #include "app/app.h"
 #include "app/problem.h"
@@ -37,6 +38,7 @@ struct api {
     struct task_catalog catalog;
     struct health *health;
     struct pull *pull;
+    struct changes *changes;
     bool draining;
     bool foreign;        /* Redis holds another schema: enqueue nothing */
     unsigned batches;    /* under way */
@@ -87,6 +89,18 @@ CHECK enum status api_store(const struct api *api, struct error *err);
  * request is under way (409). */
 CHECK enum status api_refuse_key(struct http_exchange *exchange, bool reused);
 
+/* Whoever holds a connection open for something to happen: draining cancels it
+ * with ST_TIMEOUT, and then it answers from what is known; nothing can be
+ * awaited any more. In the handler's storage. */
+struct api_waiter {
+    struct list link;
+    struct co *co;
+};
+/* Errors: ST_TIMEOUT the process drains already. api_unhold() in any case. */
+CHECK enum status api_hold(struct co *co, struct api *api,
+                           struct api_waiter *waiter, struct error *err);
+void api_unhold(struct api_waiter *waiter);
+
 /* Suspends until the job has ended (ST_OK), at most @wait_ms; ST_TIMEOUT when
  * the time is up or the process drains. After the latter nothing can be awaited
  * any more: answer from what is known. Errors: as queue_wait(). */
@@ -125,6 +139,8 @@ http_handler queues_show;           /* GET /v1/queues/{queue} */
 http_handler queues_edit;           /* PATCH /v1/queues/{queue} */
 http_handler queues_pause;          /* POST /v1/queues/{queue}:pause */
 http_handler queues_resume;         /* POST /v1/queues/{queue}:resume */
+http_handler sse_all;               /* GET /v1/events */
+http_handler sse_job;               /* GET /v1/jobs/{id}/events */
 http_handler leases_post;           /* POST /v1/leases */
 http_handler leases_finish;         /* POST /v1/leases:finish */
 http_handler leases_extend;         /* POST /v1/jobs/{id}:extend */

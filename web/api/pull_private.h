@@ -4,6 +4,7 @@
 #define WEB_API_PULL_PRIVATE_H
 
 #include "api/pull.h"
+#include "async/rds_blocker.h"
 #include "base/list.h"
 #include "queue/keys.h"
 
@@ -14,15 +15,9 @@ struct pull {
     char stem[11];   /* hex, of this process */
     uint64_t tokens; /* the next one that was never used */
     /* pull_wait.c */
-    struct rds *sleeper; /* NULL until somebody waits */
-    int64_t sleeper_id;  /* CLIENT ID; 0: not known */
-    struct rds_call sleep;
-    struct rds_call unblock;
-    struct rds_call name;
-    struct loop_timer pause; /* after a failure */
-    bool sleeping;
+    struct rds_blocker sleeper; /* zero until somebody waits */
+    struct loop_timer pause;    /* after a failure */
     bool changed;        /* somebody waits for a queue that is not slept on */
-    bool unblocking;     /* asked to be woken for that */
     struct list pollers; /* struct poller, longest waiting first */
     struct list sources; /* struct source: what they wait for */
     size_t sources_len;

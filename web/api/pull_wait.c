@@ -1,10 +1,10 @@
 /* Pull, waiting: one BLPOP for everybody.
  *
  * The connection sleeps on the wake keys of all queues that somebody waits for.
- * When a queue joins that is not among them it is woken by CLIENT UNBLOCK from
- * the process' other connection, and sleeps again on all. Sleeps are bounded by
- * the protocol's 15 s; after one without a token whoever has waited longest
- * looks once, and so does everybody when the connection is new. */
+ * When a queue joins that is not among them it is woken, and sleeps again on
+ * all. Sleeps are bounded by the protocol's 15 s; after one without a token
+ * whoever has waited longest looks once, and so does everybody when the
+ * connection is new. */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,8 +14,7 @@
 #include "queue/outbox.h"
 
 enum {
-    SLEEP_S = 15, /* docs/protocol.md */
-    SLEEP_ROOM_MS = 5000,
+    SLEEP_S = 15,   /* docs/protocol.md */
     PAUSE_MS = 500, /* after a failure */
 };
 
@@ -138,23 +137,24 @@ wake_longest(struct pull *pull)
 static void
 returned_cb(struct op *op)
 {
-    struct work *work = op->arg;
+    struct rds_call *call = op->arg;
 
-    rds_call_clear(&work->call);
-    free(work);
+    rds_call_clear(call);
+    free(call);
 }
 
-/* Nobody is here to look: the script puts a token back if there are jobs. */
+/* Nobody is here to look, so it must not stay here: others may sleep on it. Two
+ * tokens in a list do no harm. */
 static void
 return_token(struct pull *pull, struct str queue)
 {
-    struct work *work = xcalloc(1, sizeof *work);
+    struct rds_call *call = xcalloc(1, sizeof *call);
+    char key[KEYS_MAX_LEN];
 
-    work->queue = queue; /* copied by the call */
-    work->lease_ms = 1000;
-    work->worker = pull->stem;
-    work->token_first = pull->tokens;
-    queue_work(pull->queues, work, NULL, 0, returned_cb, work);
+    queue_wake_key(pull->queues, queue, key);
+    const char *argv[] = {"RPUSH", key, "1"};
+    const size_t len[] = {5, strlen(key), 1};
+    rds_send(queues_rds(pull->queues), call, 3, argv, len, returned_cb, call);
 }
 
 static void
@@ -211,20 +211,18 @@ pause_cb(struct loop_timer *timer)
 static void
 slept_cb(struct op *op)
 {
-    struct pull *pull = op->arg;
-    const redisReply *reply = pull->sleep.reply;
+    struct rds_blocker *sleeper = op->arg;
+    struct pull *pull = sleeper->arg;
+    const redisReply *reply = sleeper->call.reply;
 
-    pull->sleeping = false;
     if (op->status == ST_OK && reply->type == REDIS_REPLY_ARRAY &&
         reply->elements == 2)
         woken_by(pull,
                  str_from(reply->element[0]->str, reply->element[0]->len));
     else if (op->status == ST_OK && !pull->changed)
         wake_longest(pull);
-    bool failed = op->status != ST_OK;
-    rds_call_clear(&pull->sleep);
     forget_unused(pull);
-    if (failed)
+    if (op->status != ST_OK)
         loop_timer_start(pull->loop, &pull->pause, PAUSE_MS, pause_cb);
     else
         fall_asleep(pull);
@@ -238,8 +236,8 @@ fall_asleep(struct pull *pull)
     char seconds[8];
     int n = 1;
 
-    if (pull->sleeping || loop_timer_active(&pull->pause) ||
-        !pull->sleeper_id || list_empty(&pull->sources))
+    if (!rds_blocker_ready(&pull->sleeper) || loop_timer_active(&pull->pause) ||
+        list_empty(&pull->sources))
         return;
     LIST_FOREACH (link, &pull->sources) {
         struct source *source = LIST_ENTRY(link, struct source, link);
@@ -249,79 +247,38 @@ fall_asleep(struct pull *pull)
     }
     len[n] = (size_t)snprintf(seconds, sizeof seconds, "%d", SLEEP_S);
     argv[n++] = seconds;
-    pull->sleeping = true;
     pull->changed = false;
-    pull->sleep.timeout_ms = SLEEP_S * 1000 + SLEEP_ROOM_MS;
-    rds_send(pull->sleeper, &pull->sleep, n, argv, len, slept_cb, pull);
-}
-
-static void
-unblocked_cb(struct op *op)
-{
-    struct pull *pull = op->arg;
-
-    pull->unblocking = false;
-    rds_call_clear(&pull->unblock);
+    rds_blocker_send(&pull->sleeper, n, argv, len, SLEEP_S * 1000, slept_cb);
 }
 
 /* Makes the connection sleep on all that is waited for. */
 static void
 sleep_anew(struct pull *pull)
 {
-    char id[24];
-
-    if (!pull->sleeping) {
+    if (rds_blocker_ready(&pull->sleeper))
         fall_asleep(pull);
-        return;
-    }
-    if (!pull->changed || pull->unblocking)
-        return;
-    int n = snprintf(id, sizeof id, "%lld", (long long)pull->sleeper_id);
-    const char *argv[] = {"CLIENT", "UNBLOCK", id};
-    const size_t len[] = {6, 7, (size_t)n};
-    pull->unblocking = true;
-    rds_send(queues_rds(pull->queues), &pull->unblock, 3, argv, len,
-             unblocked_cb, pull);
-}
-
-static void
-named_cb(struct op *op)
-{
-    struct pull *pull = op->arg;
-
-    if (op->status == ST_OK && pull->name.reply->type == REDIS_REPLY_INTEGER)
-        pull->sleeper_id = pull->name.reply->integer;
-    rds_call_clear(&pull->name);
-    fall_asleep(pull);
+    else if (pull->changed)
+        rds_blocker_interrupt(&pull->sleeper);
 }
 
 /* Tokens may have come while it was away: everybody looks. */
 static void
-state_cb(struct rds *rds, bool up, void *arg)
+ready_cb(struct rds_blocker *sleeper)
 {
-    struct pull *pull = arg;
-    const char *argv[] = {"CLIENT", "ID"};
-    const size_t len[] = {6, 2};
+    struct pull *pull = sleeper->arg;
 
-    pull->sleeper_id = 0;
-    if (!up)
-        return;
     wake_all(pull);
-    rds_send(rds, &pull->name, 2, argv, len, named_cb, pull);
+    fall_asleep(pull);
 }
 
 static enum status
 connect_sleeper(struct pull *pull, struct error *err)
 {
-    const struct rds_options options = {
-        .url = pull->redis_url,
-        .client_name = "pit-web-pull",
-        .on_state = state_cb,
-        .arg = pull,
-    };
-
-    return pull->sleeper ? ST_OK
-                         : rds_new(pull->loop, &options, &pull->sleeper, err);
+    if (pull->sleeper.rds)
+        return ST_OK;
+    return rds_blocker_init(&pull->sleeper, pull->loop, pull->redis_url,
+                            "pit-web-pull", queues_rds(pull->queues), ready_cb,
+                            pull, err);
 }
 
 /* ---- waiting ---- */
@@ -377,11 +334,7 @@ pull_wait_clear(struct pull *pull)
 {
     assert(list_empty(&pull->pollers));
     loop_timer_stop(&pull->pause);
-    rds_call_clear(&pull->sleep);
-    rds_call_clear(&pull->name);
-    rds_call_clear(&pull->unblock);
-    rds_free(pull->sleeper);
-    pull->sleeping = false;
+    rds_blocker_clear(&pull->sleeper);
     forget_unused(pull);
 }
 
