@@ -4,7 +4,6 @@ import http.client
 import json
 import unittest
 
-import pitlua
 from pitharness import PitTestCase, wait_until
 
 
@@ -152,8 +151,6 @@ class OneJob(EventsTestCase):
         self.front.assert_exit(0)
 
 
-@unittest.skipUnless("'watched'" in pitlua.text("work"),
-                     "the scripts write no events yet")
 class All(EventsTestCase):
     def test_counters_and_states(self):
         full = self.enqueue()

@@ -18,18 +18,20 @@
 -- nothing the second time. allow-oom, so that a full server can be drained.
 -- include: clock
 local KEEP_UNKNOWN = 86400000 -- ms
-local GONE_MAX = 10000
 
-local call, sub, match = redis.call, string.sub, string.match
+local call, sub, match, find = redis.call, string.sub, string.match, string.find
 local base = sub(KEYS[1], 1, -5)
-local queue = match(base, '{(.*)}:$')
-local jobs, blocked, gone = KEYS[1], base .. 'blocked', base .. 'gone'
-local meta, wake, due = base .. 'meta', base .. 'wake', base .. 'due'
+local jobs, state = KEYS[1], base .. 'state'
+local blocked, gone = base .. 'blocked', base .. 'gone'
+local wake, due = base .. 'wake', base .. 'due'
+-- include: ends
+-- include: states
+-- include: cancel_waiting
 local changed = 0
 
 -- Reads first: a key of the wrong type is an error before the first write.
 for _, name in ipairs({'jobs', 'state', 'stats', 'waits', 'unique', 'children',
-                       'turns'}) do
+                       'turns', 'cancels'}) do
     call('HLEN', base .. name)
 end
 for _, key in ipairs({blocked, gone, due, base .. 'done', base .. 'unlocks'}) do
@@ -40,7 +42,7 @@ for priority = 0, 9 do
 end
 local token_there = call('LLEN', wake)
 call('XLEN', base .. 'outbox')
-local watched = tonumber(call('HGET', meta, 'watched') or 0) > now
+local watched = tonumber(call('HGET', base .. 'meta', 'watched') or 0) > now
 
 local notes = ''
 local function note(id, letter)
@@ -49,99 +51,29 @@ local function note(id, letter)
     end
 end
 
-local function wake_one()
-    if token_there == 0 then
-        call('RPUSH', wake, '1')
-        token_there = 1
-    end
-end
-
-local function option(record, letter)
-    local head = match(record, '^[^\n]*')
-    return match(head, ' ' .. letter .. '(%S*)', #match(head, '^%S+ %S+ %S+'))
-end
-
--- To the end of its priority's list, or of its limit key's.
-local function make_ready(entry, record)
-    local digit = sub(entry, 1, 1)
-    local limit = match(option(record, 'l') or '', '^%d+,%d+,%d+,(.*)$')
-    if limit then
-        call('RPUSH', base .. 'key:' .. digit .. limit, entry)
-        if not call('HGET', base .. 'turns', digit .. limit) then
-            call('HSET', base .. 'turns', digit .. limit, 'r')
-            call('RPUSH', base .. 'ready:' .. digit, digit .. '=' .. limit)
-        end
-    else
-        call('RPUSH', base .. 'ready:' .. digit, entry)
-    end
-    wake_one()
-end
-
 -- All that it waited for is there. A delay counts from now.
 local function go_on(entry, id, record)
-    local delay = tonumber(option(record, 'd') or nil)
-    local at = tonumber(option(record, 'a') or nil)
+    local options = options_of(record)
+    local delay, at = tonumber(options.d or nil), tonumber(options.a or nil)
     changed = changed + 1
     call('ZREM', blocked, entry)
     if delay or (at and at > now) then
-        call('ZADD', due, delay and now + delay or at, entry)
-        wake_one() -- the worker's timer may be for a later time
+        call('ZADD', due, string.format('%d', delay and now + delay or at),
+             entry)
+        ends_woke = true -- the worker's timer may be for a later time
         note(id, 'N+')
     else
-        make_ready(entry, record)
+        make_ready(entry, options)
         note(id, 'N')
-    end
-end
-
-local function tell_others(id, record)
-    local full = queue .. '.' .. id
-    local children = string.gsub(option(record, 'o') or '', ',', ' ') .. ' ' ..
-        (call('HGET', base .. 'children', id) or '')
-    for child in string.gmatch(children, '%S+') do
-        call('XADD', base .. 'outbox', '*', 'kind', 'end', 'to', child, 'from',
-             full, 'code', 'C', 'result', '')
-        wake_one() -- a worker sees the outbox
-    end
-    call('HDEL', base .. 'children', id)
-    for channel in string.gmatch(call('HGET', base .. 'waits', id) or '', '%S+') do
-        call('PUBLISH', channel, id)
-    end
-    call('HDEL', base .. 'waits', id)
-end
-
-local function unlock(id, record)
-    local hold, ttl, key = match(option(record, 'u') or '', '^(%a),(%d+),(.*)$')
-    if not key or call('HGET', base .. 'unique', key) ~= id then
-        return
-    end
-    if hold == 'e' then
-        call('ZADD', base .. 'unlocks', now + ttl, key)
-    else
-        call('HDEL', base .. 'unique', key)
-        call('ZREM', base .. 'unlocks', key)
     end
 end
 
 -- It never will run: a parent did not succeed.
 local function cancel(entry, id, record, parent)
-    local keep = tonumber(option(record, 'k') or 3600000)
     changed = changed + 1
-    call('ZREM', blocked, entry)
-    call('DEL', base .. 'in:' .. id)
-    if keep == 0 then
-        call('HDEL', jobs, id)
-        call('ZADD', gone, now_text, id)
-        call('ZREMRANGEBYRANK', gone, 0, -GONE_MAX - 1)
-    else
-        call('HSET', base .. 'state', id, 'C - 0 0 0 0 - 0 ' .. now_text ..
-             '\n0 x ' .. now_text .. ' ' .. now_text .. ' - "' .. parent ..
-             ' did not succeed"\n')
-        call('ZADD', base .. 'done', string.format('%d', now + keep), id)
-        call('HINCRBY', base .. 'stats', 'kept', 1)
-    end
-    call('HINCRBY', base .. 'stats', 'cancelled', 1)
-    unlock(id, record)
-    tell_others(id, record)
+    withdraw(entry)
+    cancel_waiting(id, record, options_of(record),
+                   '"' .. parent .. ' did not succeed"')
     note(id, 'C')
 end
 
@@ -187,7 +119,7 @@ local function deliver(id, from, code, result)
         return -- it has gone on, or has ended
     end
     local inputs, stop_key = base .. 'in:' .. id, base .. 'stop:' .. id
-    local count, policy = match(option(record, 'n') or '', '^(%d+),([sg])')
+    local count, policy = match(options_of(record).n or '', '^(%d+),([sg])')
     if code ~= '' then
         call('HSETNX', inputs, from, code .. result)
     end
@@ -204,6 +136,9 @@ end
 
 for a = 1, #ARGV, 4 do
     deliver(ARGV[a], ARGV[a + 1], ARGV[a + 2], ARGV[a + 3])
+end
+if ends_woke and token_there == 0 then
+    call('RPUSH', wake, '1')
 end
 if notes ~= '' then
     call('XADD', base .. 'events', 'MAXLEN', '~', 1000, '*', 'e', notes)

@@ -10,6 +10,7 @@
 --
 -- Returns 1, or 0 when the lease is not the caller's any more (nothing changed).
 -- Not allow-oom: log lines are the first thing to go without.
+-- include: said
 local LINES_MAX = 1000
 local base = string.sub(KEYS[1], 1, -5)
 local id = ARGV[1]
@@ -26,5 +27,6 @@ for i = 3, #ARGV do
 end
 if #ARGV > 2 then
     redis.call('HINCRBY', base .. 'logged', id, #ARGV - 2)
+    said(base, id, 'L', attempt)
 end
 return 1
