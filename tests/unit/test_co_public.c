@@ -153,6 +153,76 @@ test_too_many_children_are_a_limit(void **state)
     loop_free(loop);
 }
 
+/* ---- any ---- */
+
+static enum status
+any_view(struct co *core, void *arg)
+{
+    struct view *v = arg;
+    struct pit_co *co = co_public_of(core);
+    size_t index = 99;
+
+    v->co = core;
+    if (v->deadline_ms)
+        pit_deadline(co, v->deadline_ms);
+    if (v->n == 3)
+        v->status = pit_await_any(co, &index, part, &v->parts[0], part,
+                                  &v->parts[1], part, &v->parts[2]);
+    else
+        v->status = pit_await_any(co, NULL, part, &v->parts[0]);
+    v->n = (int)index;
+    return ST_OK;
+}
+
+static void
+test_the_first_to_end_decides(void **state)
+{
+    struct view v = {
+        .n = 3,
+        .parts = {{.ms = 60000}, {.ms = 5, .result = PIT_GONE}, {.ms = 60000}}};
+
+    assert_int_equal(co_run(*state, "view", any_view, &v), ST_OK);
+    assert_int_equal(v.status, PIT_GONE); /* a failure ends it too */
+    assert_int_equal(v.n, 1);
+    assert_int_equal(v.parts[0].slept, PIT_CANCELLED);
+    assert_int_equal(v.parts[2].slept, PIT_CANCELLED);
+    assert_int_equal(v.parts[0].ended + v.parts[2].ended, 2);
+
+    v = (struct view){.n = 1, .parts = {{.ms = 1}}};
+    assert_int_equal(co_run(*state, "view", any_view, &v), ST_OK);
+    assert_int_equal(v.status, PIT_OK);
+}
+
+static void
+test_nobody_decides_after_the_end(void **state)
+{
+    const struct loop_options options = {.coroutines_max = 2};
+    struct view v = {.n = 3,
+                     .deadline_ms = 10,
+                     .parts = {{.ms = 60000}, {.ms = 60000}, {.ms = 60000}}};
+
+    assert_int_equal(co_run(*state, "view", any_view, &v), ST_OK);
+    assert_int_equal(v.status, PIT_TIMEOUT);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(v.parts[i].ended, 1);
+
+    v = (struct view){.n = 3, .parts = {{.ms = 60000}, {.ms = 60000}}};
+    assert_int_equal(co_spawn(*state, "view", any_view, &v, NULL), ST_OK);
+    co_cancel(v.co, ST_CANCELLED);
+    loop_turn(*state, 0);
+    assert_int_equal(co_count(*state), 0);
+    assert_int_equal(v.status, PIT_CANCELLED);
+    assert_int_equal(v.parts[0].slept, PIT_CANCELLED);
+
+    struct loop *small = loop_new(&options);
+    v = (struct view){.n = 3, .parts = {{.ms = 60000}}};
+    assert_int_equal(co_run(small, "view", any_view, &v), ST_OK);
+    assert_int_equal(v.status, PIT_LIMIT);
+    assert_int_equal(v.n, 99);
+    assert_int_equal(v.parts[0].slept, PIT_CANCELLED);
+    loop_free(small);
+}
+
 /* ---- threads ---- */
 
 static enum pit_status
@@ -263,6 +333,8 @@ main(void)
         TEST(test_children_share_the_deadline),
         TEST(test_a_cancelled_parent_takes_its_children_along),
         TEST(test_too_many_children_are_a_limit),
+        TEST(test_the_first_to_end_decides),
+        TEST(test_nobody_decides_after_the_end),
         TEST(test_threads_for_the_application),
         TEST(test_detached_work_goes_on_and_is_drained),
         TEST(test_a_drain_cancels_what_takes_too_long),
