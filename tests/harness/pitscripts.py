@@ -18,6 +18,7 @@ import unittest
 import redis as redislib
 
 import pitlua
+import pitoptions
 from pitharness import Redis, wait_until
 
 READY = [f"ready:{priority}" for priority in range(9, -1, -1)]
@@ -32,10 +33,11 @@ HASHES = {"jobs", "state", "results", "progress", "stats", "waits", "meta",
           "stale", "logged"}
 # Beside them, in the order of shared/queue/keys.h.
 OTHER_KEYS = ["flows", "schedules", "fires", "fired"]
-CODES = {"ready": "W", "due": "", "retrying": "W", "leased": "R", "dead": "D",
-         "done": "SCX", "quarantined": "Q"}
+CODES = {"ready": "W", "due": "", "retrying": "W", "leased": "Rr", "dead": "D",
+         "done": "SCX", "quarantined": "Q", "blocked": "W"}
 
-Job = collections.namedtuple("Job", "id priority record where")
+Job = collections.namedtuple("Job", "id priority record where conflict",
+                             defaults=["r"])
 Work = collections.namedtuple("Work", "now next more stale claimed")
 Claimed = collections.namedtuple("Claimed", "entry id token record again")
 Counts = collections.namedtuple(
@@ -46,10 +48,11 @@ View = collections.namedtuple(
 
 
 def job(local, priority=5, args="{}", options="", where=None, flag="-",
-        created=1700000000000):
-    """@where: None for ready, else "+ms" or "@ms"; @options: " k0 r1"."""
+        created=1700000000000, conflict="r"):
+    """@where: None for ready, else "+ms" or "@ms"; @options: " k0 r1", those that
+    need it with flag="+"; @conflict: what if its unique key is held."""
     record = f"1{priority}{flag} {created} noop{options}\n{args}"
-    return Job(local, priority, record, where)
+    return Job(local, priority, record, where, conflict)
 
 
 def done(claimed, keep=60000, result=None):
@@ -100,6 +103,9 @@ class Queue:
                 if name not in lists:
                     lists.append(name)
                 where = lists.index(name) + 1
+            if "u" in pitoptions.options_of(one.record) and (
+                    one.record[2] == "+"):
+                where = f"{one.conflict}{where}"
             args += [one.id, one.priority, one.record, where]
         return self._call("enqueue",
                           ["jobs", "gone", "due", "stats", "wake", "meta",
@@ -240,7 +246,7 @@ def _read(queue):
     return dict(zip(KEYS, pipe.execute()))
 
 
-def _places(data):
+def _places(data, lists):
     """id -> (place, entry or None); each id must have one place."""
     found = {}
 
@@ -253,13 +259,25 @@ def _places(data):
     for name in READY:
         for entry in data[name]:
             _expect(entry[:1] == name[-1:], f"{entry!r} is in {name}")
+            if pitoptions.is_marker(entry):
+                continue
             if stale.get(entry):  # its first occurrences count no more
                 stale[entry] -= 1
                 continue
             put(entry[1:], "ready", entry)
-    for place in ("due", "retrying", "leased"):
+    for name, entries in lists.items():
+        for entry in entries:
+            _expect(entry[:1] == name[:1], f"{entry!r} is in {name}")
+            if stale.get(entry):
+                stale[entry] -= 1
+                continue
+            put(entry[1:], "ready", entry)
+            _expect(pitoptions.limit_key(data["jobs"].get(entry[1:], "")) ==
+                    name[1:], f"{entry!r} is in the list of {name}")
+    for place in ("due", "retrying", "leased", "blocked"):
         for entry, _ in data[place]:
-            put(entry[1:], place, entry)
+            if not pitoptions.is_marker(entry):
+                put(entry[1:], place, entry)
     for place in ("dead", "quarantined"):
         for local, _ in data[place]:
             put(local, place)
@@ -272,13 +290,14 @@ def _places(data):
 
 
 STATE_HEAD = re.compile(
-    r"[RWSDCXQ] \S+ \d+ \d+ \d+ \d+ \S+ \d+(?: \d+)?")
+    r"[RrWSDCXQ] \S+ \d+ \d+ \d+ \d+ \S+ \d+(?: \d+)?")
 STATE_LINE = re.compile(r"\d+ [sftclrxe] \d+ \d+ \S+ .*")
 
 
 def _check_state(local, place, text):
     if text is None:
-        _expect(place in ("ready", "due"), f"{local} in {place} has no state")
+        _expect(place in ("ready", "due", "blocked"),
+                f"{local} in {place} has no state")
         return
     _expect(text[0] in CODES[place], f"{local} in {place} has state {text!r}")
     lines = text.split("\n")
@@ -295,13 +314,14 @@ def check(queue, token=True):
     """Raises Broken when an invariant does not hold; id -> place.
 
     Every id that has a record is in exactly one of ready, due, retrying,
-    leased, dead, done and quarantined, and nothing else is there; the state's
-    code fits the place; what is kept beside a job goes with it. With @token, a
+    leased, blocked, dead, done and quarantined, and nothing else is there; the
+    state's code fits the place; what is kept beside a job goes with it. With @token, a
     ready list that is not empty has a token in wake (nobody holds it), unless
     paused.
     """
     data = _read(queue)
-    places = _places(data)
+    lists = pitoptions.read_key_lists(queue)
+    places = _places(data, lists)
     _expect(set(places) == set(data["jobs"]),
             f"records without a place: {_some(set(data['jobs']) - set(places))}"
             f"; places without a record: "
@@ -317,7 +337,8 @@ def check(queue, token=True):
     for local in data["results"]:
         _expect(data["state"][local][0] == "S", f"{local} has a result")
     for local in data["waits"]:
-        _expect(places[local][0] in ("ready", "due", "retrying", "leased"),
+        _expect(places[local][0] in ("ready", "due", "retrying", "leased",
+                                     "blocked"),
                 f"somebody waits for {local}, which has ended")
     both = {local for local, _ in data["gone"]} & set(places)
     _expect(not both, f"gone and there: {_some(both)}")
@@ -327,8 +348,9 @@ def check(queue, token=True):
             f"{kept} are in done, kept is {data['stats'].get('kept')}")
     _expect(len(data["wake"]) <= 1, f"{len(data['wake'])} wake tokens")
     if token and data["meta"].get("paused") != "1":
-        waiting = any(place == "ready" for place, _ in places.values())
+        waiting = any(data[name] for name in READY)
         _expect(data["wake"] or not waiting, "ready jobs without a token")
+    pitoptions.check(data, places, lists, queue.now(), _expect)
     return {local: place for local, (place, _) in places.items()}
 
 

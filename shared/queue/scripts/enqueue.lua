@@ -141,6 +141,8 @@ local function store_asked(id, record, where, asked)
         return
     elseif is_time(where) then
         schedule(entry, where)
+        call('ZADD', due, unpack(due_words))
+        due_words = {}
     else
         options().make_ready(entry, asked)
         waiting = true
@@ -306,7 +308,7 @@ end
 if records_len > 0 then
     call('HSET', jobs, unpack(records))
 end
-if soonest then
+if #due_words > 0 then
     call('ZADD', due, unpack(due_words))
 end
 for list, entries in pairs(ready) do

@@ -649,7 +649,7 @@ if notes_len > 0 then
          (string.gsub(table.concat(notes, ' '), '\n ', '\n')))
 end
 -- What happened in the last 10 s, for rates.
-if now - sampled >= SAMPLE_EVERY and next(counted) then
+if now - sampled >= SAMPLE_EVERY and (claimed > 0 or next(counted)) then
     local names = {'enqueued', 'succeeded', 'failed', 'dead', 'cancelled',
                    'expired', 'timeout', 'crashed', 'lost'}
     local words = call('HMGET', stats, unpack(names))

@@ -41,10 +41,9 @@ local function give(entry, id, record, text, asked)
     answer_len = answer_len + 3
     token_number = token_number + 1
     claimed = claimed + 1
-    bytes = bytes + #record + (before and #before or 0)
-    if text then
-        bytes_again = bytes_again + #record
-    end
+    local beside = before and #before or 0
+    bytes = bytes + #record + beside
+    bytes_again = bytes_again + beside + (text and #record or 0)
     if queue_rate then
         options().rate_start(queue_rate)
     end
