@@ -31,6 +31,7 @@ static const struct command *const commands[] = {
     &cmd_doctor,
     &cmd_health,
     &cmd_bench,
+    &cmd_new,
     &cmd_completion,
     &cmd_man,
 };

@@ -48,6 +48,7 @@ extern const struct command cmd_watch;
 extern const struct command cmd_doctor;
 extern const struct command cmd_health;
 extern const struct command cmd_bench;
+extern const struct command cmd_new;
 extern const struct command cmd_completion;
 extern const struct command cmd_man;
 

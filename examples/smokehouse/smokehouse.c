@@ -73,6 +73,10 @@ static const struct pit_schedule schedules[] = {
     {"reports.packages", "30 2 * * *", "Europe/Berlin", "reports.packages",
      .misfire = PIT_MISFIRE_ONCE, .overlap = PIT_OVERLAP_SKIP,
      .note = "what is installed, each night"},
+#ifdef SMOKEHOUSE_ORDERS
+    {"orders.purge", "0 3 * * *", "Europe/Berlin", "orders.purge",
+     .misfire = PIT_MISFIRE_ONCE, .note = "orders older than 30 days"},
+#endif
     {0},
 };
 

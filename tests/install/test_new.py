@@ -1,0 +1,146 @@
+#!/usr/bin/python3
+"""What `pit new` writes builds against an installed Pitmaster, passes its own
+tests, and runs.
+
+    test_new.py BUILD_DIR
+"""
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+FOLDER = None  # all of it, made in main()
+PREFIX = None  # the installation in it
+
+
+def run(*argv, code=0, env=None, **keys):
+    full = {name: value for name, value in os.environ.items()
+            if not name.startswith("PIT_")}
+    full.update(env or {})
+    done = subprocess.run(argv, capture_output=True, text=True, check=False,
+                          timeout=120, env=full, **keys)
+    if done.returncode != code:
+        raise AssertionError(f"{' '.join(argv)} ended with {done.returncode}:"
+                             f"\n{done.stdout}{done.stderr}")
+    return done.stdout + done.stderr
+
+
+def pit(*words, **keys):
+    return run(os.path.join(PREFIX, "bin", "pit"), *words, **keys)
+
+
+def pkg_config_path():
+    for folder, _, names in os.walk(PREFIX):
+        if "pitmaster.pc" in names:
+            return folder
+    raise AssertionError("no pitmaster.pc was installed")
+
+
+class New(unittest.TestCase):
+    def setUp(self):
+        self.dir = tempfile.mkdtemp(dir=FOLDER)
+        self.addCleanup(shutil.rmtree, self.dir, True)
+
+    def new(self, name):
+        out = pit("new", name, "--dir", self.dir)
+        root = os.path.join(self.dir, name)
+        self.assertIn(f"cd {root}", out)
+        return root
+
+    def test_nothing_is_left_to_fill_in(self):
+        root = self.new("grill")
+        names = sorted(os.listdir(root))
+        self.assertEqual(names, [".gitignore", "CMakeLists.txt", "Makefile",
+                                 "README.md", "app.c", "test_app.c"])
+        for name in names:
+            with open(os.path.join(root, name), encoding="utf-8") as file:
+                self.assertNotIn("@NAME@", file.read(), name)
+
+    def test_builds_tests_and_runs(self):
+        """By find_package(); then served and worked on by the programs."""
+        root = self.new("grill")
+        build = os.path.join(root, "build")
+        run("cmake", "-S", root, "-B", build, "-DCMAKE_C_FLAGS=-Werror",
+            f"-DCMAKE_PREFIX_PATH={PREFIX}")
+        run("cmake", "--build", build)
+        out = run("ctest", "--test-dir", build, "--output-on-failure",
+                  "--no-tests=error")
+        self.assertIn("100% tests passed", out)
+        self.serve(os.path.join(build, "grill.so"))
+
+    def serve(self, app):
+        with pitharness.Redis(aof="no") as redis:
+            web = pitharness.Web(redis.url, self.dir, app=app, ready="/readyz")
+            self.addCleanup(web.close)
+            worker = pitharness.Worker(redis.url, self.dir, app=app, slots=1)
+            self.addCleanup(worker.close)
+            worker.wait_for_line("ready: worker")
+            answer = web.http.get("/?name=Ada")
+            self.assertEqual((answer.status, answer.text()),
+                             (200, "Hello, Ada!\n"))
+            answer = web.http.post("/count", {"text": "low and slow"})
+            self.assertEqual(answer.status, 202, answer)
+            done = web.http.get(answer.json()["url"] + "?wait=10").json()
+            self.assertEqual(done["result"], {"words": 3}, done)
+            answer = web.http.post("/count", {"txt": 1})
+            self.assertEqual(answer.status, 400, answer)
+            out = pit("schedules", env={"PIT_REDIS": redis.url})
+            self.assertIn("grill.nightly", out)
+            for program in (worker, web):
+                program.terminate()
+                program.assert_exit(0, 20)
+
+    def test_builds_by_pkg_config(self):
+        root = self.new("pit_stop2")
+        env = {"PKG_CONFIG_PATH": pkg_config_path(), "CFLAGS": "-Werror"}
+        run("make", "-C", root, env=env)
+        self.assertTrue(os.path.exists(os.path.join(root,
+                                                    "build/pit_stop2.so")))
+        self.assertIn("all passed", run("make", "-C", root, "test", env=env))
+
+    def test_refusals(self):
+        root = self.new("grill")
+        with open(os.path.join(root, "app.c"), "a", encoding="utf-8") as file:
+            file.write("/* mine */\n")
+        out = pit("new", "grill", "--dir", self.dir, code=1)
+        self.assertIn("is there already", out)
+        with open(os.path.join(root, "app.c"), encoding="utf-8") as file:
+            self.assertIn("/* mine */", file.read())
+        for name in ("", "Grill", "1grill", "../grill", "gri ll", "a" * 33,
+                     "grill;ls", "test"):
+            with self.subTest(name=name):
+                out = pit("new", name, "--dir", self.dir, code=2)
+                self.assertEqual(len(out.splitlines()), 1)
+        self.assertEqual(len(pit("new", code=2).splitlines()), 1)
+        out = pit("new", "grill", "--dir", os.path.join(self.dir, "no"),
+                  code=1)
+        self.assertIn("No such file", out)
+        self.assertEqual(os.listdir(self.dir), ["grill"])
+
+
+def main():
+    global FOLDER, PREFIX, pitharness
+    build = os.path.abspath(sys.argv.pop(1))
+    FOLDER = tempfile.mkdtemp(prefix="pit-new-")
+    try:
+        # Moved after the install: nothing may have the prefix written in it.
+        first = os.path.join(FOLDER, "first")
+        run("cmake", "--install", build, "--prefix", first)
+        PREFIX = os.path.join(FOLDER, "moved")
+        os.rename(first, PREFIX)
+        # The harness then starts the installed programs.
+        os.environ["PIT_BUILD_DIR"] = PREFIX
+        sys.path.insert(0, os.path.join(os.path.dirname(HERE), "harness"))
+        import pitharness
+        unittest.main(argv=sys.argv)
+    finally:
+        shutil.rmtree(FOLDER, True)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    main()
