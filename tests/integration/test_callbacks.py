@@ -165,6 +165,36 @@ class Sending(CallbackCase):
             self.assertRegex(self.failure(job), "pit.callback takes")
 
 
+class EndToEnd(CallbackCase):
+    def enqueue(self, task, args, letters, url, retries=0):
+        record = (f"15+ {int(time.time() * 1000)} {task} r{retries} "
+                  f"c{letters},{url}\n{json.dumps(args)}")
+        queue = Queue(self.client, "default")
+        queue.record = lambda *_, **__: record
+        return queue.enqueue(task)
+
+    def test_jobs_tell_how_they_ended(self):
+        upstream = self.upstream()
+        self.start()
+        good = self.enqueue("echo", {"x": 1}, "SD", upstream.url)
+        bad = self.enqueue("fail", {"message": "no wood"}, "D", upstream.url)
+        self.enqueue("echo", {"x": 2}, "D", upstream.url)
+        upstream.wait_requests(2)
+        events = {json.loads(r.body)["id"]: (json.loads(r.body), r)
+                  for r in upstream.requests}
+        event, request = events[f"default.{good}"]
+        self.assertEqual((event["type"], event["task"], event["queue"],
+                          event["state"], event["result"]),
+                         ("job.succeeded", "echo", "default", "succeeded",
+                          {"x": 1}))
+        self.assertEqual(request.headers["webhook-signature"],
+                         signature(NEW, request))
+        event, request = events[f"default.{bad}"]
+        self.assertEqual((event["type"], event["state"]), ("job.dead", "dead"))
+        self.assertIn("no wood", json.dumps(event["error"]))
+        self.assertEqual(len(events), 2)
+
+
 class Targets(CallbackCase):
     def test_private_addresses_are_refused(self):
         upstream = self.upstream()

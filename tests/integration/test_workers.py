@@ -140,6 +140,92 @@ class Orders(WorkersCase):
         self.queue.wait_code(self.queue.enqueue("pid"), "S")
 
 
+class Cancelling(WorkersCase):
+    def cancel(self, queue, local, grace=None):
+        body = {"grace": grace} if grace else None
+        answer = self.front.http.post(f"/v1/jobs/{queue.name}.{local}:cancel",
+                                      body)
+        self.assertIn(answer.status, (200, 202), answer)
+
+    def test_task_that_listens(self):
+        self.start()
+        job = self.queue.enqueue("listen", {"path": self.notes})
+        wait_until(lambda: self.notes_with("start") == 1, 5)
+        begin = time.monotonic()
+        self.cancel(self.queue, job)
+        state = self.queue.wait_code(job, "C", 5)
+        self.assertLess(time.monotonic() - begin, 1 * SLOWNESS)
+        self.assertEqual(state.history[-1].outcome, "x")
+        self.assertEqual(self.notes_with("stop"), 1)
+        self.queue.wait_code(self.queue.enqueue("pid"), "S")
+
+    def test_task_that_does_not_is_killed_after_the_grace(self):
+        worker = self.start()
+        (slot,) = [pid for pid in children_of(worker.pid)
+                   if process_name(pid) == "pit-slot"]
+        job = self.queue.enqueue("deaf", {"seconds": 30, "path": self.notes})
+        wait_until(lambda: self.notes_with("start") == 1, 5)
+        self.cancel(self.queue, job, "300ms")
+        state = self.queue.wait_code(job, "C", 5)
+        self.assertFalse(is_running(slot))
+        self.assertEqual((state.crashes, state.retries), (0, 0))
+        self.assertEqual(self.queue.stat("crashed"), 0)
+
+    def test_async_task(self):
+        self.start()
+        args = {"seconds": 30, "path": self.notes}
+        other, job = self.async_queue.enqueue_many("async.nap", 2, args)
+        wait_until(lambda: self.notes_with("start") == 2, 5)
+        self.cancel(self.async_queue, job)
+        self.async_queue.wait_code(job, "C", 2)
+        self.assertIn(self.async_queue.state(other).code, "Rr")
+
+    def test_order_that_was_not_heard_comes_with_the_next_renewal(self):
+        worker = self.start(flags=["--lease", "3s"])
+        job = self.queue.enqueue("listen", {"path": self.notes})
+        wait_until(lambda: self.notes_with("start") == 1, 5)
+        (orders,) = [c for c in self.client.client_list()
+                     if c["name"] == "pit-worker-orders"]
+        # Nobody hears the message; the worker connects again later.
+        self.client.client_pause(1)
+        self.client.client_kill_filter(_id=orders["id"])
+        self.cancel(self.queue, job)
+        self.queue.wait_code(job, "C", 5)
+        self.assertTrue(worker.running())
+
+    def test_survives_the_workers_death(self):
+        worker = self.start(flags=["--lease", "1s"])
+        job = self.queue.enqueue("deaf", {"seconds": 30, "path": self.notes})
+        wait_until(lambda: self.notes_with("start") == 1, 5)
+        self.cancel(self.queue, job, "10s")
+        worker.kill()
+        self.start(flags=["--lease", "1s"])
+        self.queue.wait_code(job, "C", 5)
+        self.assertEqual(self.notes_with("start"), 1)
+
+
+class Flows(WorkersCase):
+    def test_results_reach_a_job_of_another_queue(self):
+        """The worker carries them over, in one that only it serves."""
+        self.start(slots=2)
+        answer = self.front.http.post("/v1/flows", {"jobs": {
+            "a": {"task": "pid"},
+            "b": {"task": "async.nap", "args": {"seconds": 0}},
+            "c": {"task": "inherit", "queue": "other", "after": ["a", "b"]}}})
+        self.assertEqual(answer.status, 202, answer)
+        flow = answer.json()
+        path = flow["links"]["self"]
+        ended = wait_until(
+            lambda: (lambda f: f["state"] == "succeeded" and f)
+            (self.front.http.get(path).json()), 10, "the flow's end")
+        self.assertTrue(ended)
+        other = Queue(self.client, "other")
+        (result,) = self.client.hvals(other.key("results"))
+        result = json.loads(result)
+        self.assertEqual(result["parents"], 2)
+        self.assertIn("pid", result["first"])
+
+
 class Logs(WorkersCase):
     def lines(self, queue, local):
         answer = self.front.http.get(f"/v1/jobs/{queue.name}.{local}/logs")
