@@ -29,10 +29,9 @@
 
 #include "base/children.h"
 #include "base/log.h"
-#include "base/random.h"
 #include "base/str.h"
 #include "figures.h"
-#include "http/tls.h"
+#include "generation.h"
 #include "notify.h"
 #include "process.h"
 #include "sockets.h"
@@ -43,14 +42,6 @@ enum {
     START_WITHIN_MS = 30000, /* a new instance during a reload */
     SETTLE_MS = 100,         /* after the last change of a watched file */
     NAMES_SIZE = 512,
-};
-
-struct generation {
-    unsigned refs; /* instances, and the server */
-    struct settings settings;
-    struct sockets sockets;
-    int access_fd; /* -1: none */
-    unsigned char ticket_key[TLS_TICKET_KEY_SIZE];
 };
 
 enum instance_state {
@@ -86,59 +77,6 @@ struct server {
     bool ready; /* all have served once */
     bool stopping;
 };
-
-/* ---- generations ---- */
-
-static enum status
-open_access_log(struct generation *generation, struct error *err)
-{
-    const char *path = generation->settings.access_log;
-
-    if (!path)
-        return ST_OK;
-    if (str_eq_c(str_c(path), "-")) {
-        generation->access_fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
-    } else {
-        generation->access_fd =
-            open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
-    }
-    if (generation->access_fd < 0)
-        return error_set_sys(err, ST_INVALID, errno, "--access-log %s", path);
-    return ST_OK;
-}
-
-static void
-generation_unref(struct generation *generation)
-{
-    if (!generation || --generation->refs > 0)
-        return;
-    sockets_close(&generation->sockets);
-    if (generation->access_fd >= 0)
-        close(generation->access_fd);
-    settings_clear(&generation->settings);
-    free(generation);
-}
-
-/* Settings and access log; the sockets come when the settings are known to be
- * good. */
-static enum status
-generation_new(const struct settings_source *source, struct generation **ret,
-               struct error *err)
-{
-    struct generation *generation = xcalloc(1, sizeof *generation);
-
-    generation->refs = 1;
-    generation->access_fd = -1;
-    random_bytes(generation->ticket_key, sizeof generation->ticket_key);
-    enum status st = settings_load(source, &generation->settings, err);
-    if (st == ST_OK)
-        st = open_access_log(generation, err);
-    if (st == ST_OK)
-        *ret = generation;
-    else
-        generation_unref(generation);
-    return st;
-}
 
 /* ---- instances ---- */
 

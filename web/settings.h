@@ -47,6 +47,10 @@ struct settings {
     int64_t body_timeout;
     int64_t idle_timeout;
     int64_t write_timeout;
+    int64_t body_rate;
+    int64_t write_rate;
+    int64_t max_unread;
+    int64_t heartbeat;
     int64_t recycle_after; /* requests of a process; 0: never */
     enum log_level level;  /* what log_level says */
 };
