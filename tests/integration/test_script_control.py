@@ -226,6 +226,7 @@ class Edit(ScriptCase):
         self.assertEqual(self.places(), {"a": "due"})
         self.assertEqual(self.queue.get("a").due, str(at))
         self.assertEqual(self.queue.list_all("ready"), [])
+        self.assertEqual(self.queue.work(claim=2).claimed, [])
         self.assertEqual(self.queue.control("edit", "a", at, ""),
                          ["same", "N+"])
         self.assertEqual(self.queue.control("edit", "a", 0, ""),
@@ -249,6 +250,81 @@ class Edit(ScriptCase):
         self.queue.work(finishes=[done(one)])
         self.assertEqual(self.queue.control("edit", "a", "", "1"),
                          ["state", "S"])
+
+
+class Options(ScriptCase):
+    """Steps for jobs whose options the scripts keep."""
+
+    LIMIT = dict(options=" l1,0,0,K", flag="+")
+
+    def test_under_a_limit_key(self):
+        self.queue.enqueue(*[job(x, **self.LIMIT) for x in "abc"])
+        self.queue.cancel("a")
+        self.queue.control("delete", "b")
+        self.queue.control("retry", "a")
+        self.queue.control("edit", "c", "", "9")
+        ran = []
+        for _ in range(4):
+            for one in self.queue.work(claim=5).claimed:
+                ran.append(one.id)
+                self.queue.work(finishes=[done(one)])
+        self.assertEqual(ran, ["c", "a"])
+        self.assertFalse(self.client.exists(self.queue.key("running")))
+
+    def test_a_cancelled_attempt_that_fails_is_cancelled(self):
+        one, = self.claim(job("a", **self.LIMIT))
+        self.queue.enqueue(job("b", **self.LIMIT))
+        self.assertEqual(self.queue.cancel("a"), ["asked", "R"])
+        self.assertEqual(self.queue.renew(one), ["!" + one.token])
+        self.queue.work(finishes=[ended("f", one, 60000)])
+        self.assertEqual(self.queue.get("a").state[0], "C")
+        self.assertEqual([x.id for x in self.queue.work(claim=1).claimed],
+                         ["b"])
+        self.token = None
+
+    def test_a_cancelled_attempt_that_succeeds_has_succeeded(self):
+        one, = self.claim(job("a"))
+        self.queue.cancel("a")
+        self.queue.work(finishes=[done(one)])
+        self.assertEqual(self.queue.get("a").state[0], "S")
+        self.assertFalse(self.client.exists(self.queue.key("cancels")))
+
+    def test_unique_while_it_runs(self):
+        unique = dict(options=" ur,0,K", flag="+")
+        self.queue.enqueue(job("a", **unique))
+        self.assertEqual(self.client.hget(self.queue.key("unique"), "K"), "a")
+        self.queue.cancel("a")
+        self.queue.enqueue(job("b", **unique))
+        self.assertEqual(self.queue.control("retry", "a"), ["held", "b"])
+        self.queue.control("delete", "b")
+        self.assertEqual(self.queue.control("retry", "a"), ["done", "C"])
+
+    def test_unique_for_a_time_after_its_end(self):
+        self.queue.enqueue(job("a", options=" ue,60000,K", flag="+"))
+        self.queue.cancel("a")
+        self.assertEqual(self.client.hget(self.queue.key("unique"), "K"), "a")
+        self.queue.control("delete", "a")
+        self.assertFalse(self.client.exists(self.queue.key("unique")))
+        self.assertFalse(self.client.exists(self.queue.key("unlocks")))
+
+    def test_purge_of_limit_keys(self):
+        self.queue.enqueue(*[job(f"k{n}", options=f" l1,0,0,K{n % 3}",
+                                 flag="+") for n in range(30)],
+                           *[job(f"p{n}") for n in range(5)])
+        held = self.queue.work(claim=3).claimed
+        removed, left = 0, 1
+        while left:
+            n, left = self.queue._call("purge", ["jobs"], ["ready", 7])
+            removed += n
+        self.assertEqual(removed, 32)
+        self.assertEqual(self.queue.list_all("ready"), [])
+        self.assertEqual(self.client.hlen(self.queue.key("jobs")), 3)
+        for one in held:
+            self.queue.work(finishes=[done(one)])
+        self.queue.enqueue(job("new", options=" l1,0,0,K1", flag="+"))
+        self.assertEqual([x.id for x in self.queue.work(claim=9).claimed],
+                         ["new"])
+        self.token = None
 
 
 class Delete(ScriptCase):

@@ -25,25 +25,26 @@
 -- Invariants: those of work.lua; what is refused changes nothing. An entry that
 -- leaves the middle of a ready list stays there and is counted in `stale`, so no
 -- step looks through a list. allow-oom: cancelling makes room.
-local HISTORY_MAX = 20
-
 local call, sub, byte, match = redis.call, string.sub, string.byte, string.match
+local find = string.find
 local base = sub(KEYS[1], 1, -5)
 local prefix, queue = match(base, '^(.*):{(.*)}:$')
 local jobs, state = KEYS[1], base .. 'state'
 local verb, id = ARGV[1], ARGV[2]
 -- include: clock
--- include: let_go
 
 local record = call('HGET', jobs, id)
 if not record then
     return call('ZSCORE', base .. 'gone', id) and 'gone' or false
 end
+-- include: states
+-- include: ends
+-- include: forget
 
 -- ---- what it is ----
-local head = match(record, '^[^\n]*')
 local digit = sub(record, 2, 2)
 local entry = digit .. id
+local options = options_of(record)
 local text = call('HGET', state, id)
 local code = text and sub(text, 1, 1) or 'N'
 local due_in, due -- the set that it is due in, and when
@@ -68,38 +69,13 @@ if ARGV[3] == '1' and
     return {'changed', known_as}
 end
 
-local function option(letter)
-    return option_of(head, letter)
-end
-
--- ---- the state text ----
 local s = {token = '-', attempt = 0, retries = 0, crashes = 0, lost = 0,
            worker = '-', started = 0, history = ''}
 if text then
-    local first = match(text, '^[^\n]*')
-    local token, attempt, retries, crashes, lost, worker, started =
-        match(first, '^%a (%S+) (%d+) (%d+) (%d+) (%d+) (%S+) (%d+)')
-    if not token then
+    s = parse(text)
+    if not s then
         return redis.error_reply('ERR the state of ' .. id .. ' is damaged')
     end
-    s = {token = token, attempt = attempt, retries = retries, crashes = crashes,
-         lost = lost, worker = worker, started = started,
-         history = sub(text, #first + 2)}
-end
-
-local function put(letter, ended)
-    call('HSET', state, id, table.concat({
-        letter, s.token, s.attempt, s.retries, s.crashes, s.lost, s.worker,
-        s.started}, ' ') .. (ended and ' ' .. now_text or '') .. '\n' .. s.history)
-end
-
-local function remember(outcome, message)
-    local _, lines = string.gsub(s.history, '\n', '')
-    if lines >= HISTORY_MAX then
-        s.history = sub(s.history, #match(s.history, '^[^\n]*') + 2)
-    end
-    s.history = s.history .. s.attempt .. ' ' .. outcome .. ' ' .. now_text ..
-        ' ' .. now_text .. ' ' .. s.worker .. ' ' .. message .. '\n'
 end
 
 -- ---- reads of every key that may be written: a wrong type ends it here ----
@@ -117,11 +93,10 @@ call('LLEN', base .. 'ready:' .. digit)
 -- The member of done that it is in, by the time that it is forgotten at.
 local function group_of()
     local ended = match(text, '^%a %S+ %d+ %d+ %d+ %d+ %S+ %d+ (%d+)')
-    local at = ended and
-        string.format('%d', ended + tonumber(option('k') or '3600000'))
+    local at = ended and string.format('%d', ended + (options.k or 3600000))
     for _, group in ipairs(at and call('ZRANGEBYSCORE', base .. 'done', at, at) or
                            {}) do
-        if string.find(' ' .. group .. ' ', ' ' .. id .. ' ', 1, true) then
+        if find(' ' .. group .. ' ', ' ' .. id .. ' ', 1, true) then
             return group, at
         end
     end
@@ -158,59 +133,26 @@ local function leave()
     end
 end
 
-local hold, ttl, unique = match(option('u') or '', '^(%a),(%d+),(.*)$')
--- Another job that has its key, or nil.
-local function rival()
-    local holder = unique and call('HGET', base .. 'unique', unique)
-    if not holder or holder == id then
-        return nil
+-- Bytes that wait count until the first claim, where the queue limits them.
+local function stops_waiting()
+    if not text and call('HEXISTS', base .. 'stats', 'bytes') == 1 then
+        call('HINCRBY', base .. 'stats', 'bytes', -#record)
     end
-    local ends = tonumber(call('ZSCORE', base .. 'unlocks', unique) or nil)
-    if ends then
-        return ends > now and holder or nil
-    end
-    return call('HEXISTS', jobs, holder) == 1 and holder or nil
-end
-local function lock()
-    if not unique then
-        return
-    end
-    call('HSET', base .. 'unique', unique, id)
-    call('ZREM', base .. 'unlocks', unique)
-    if hold ~= 'e' and ttl ~= '0' then
-        call('ZADD', base .. 'unlocks', now + ttl, unique)
-    end
-end
-
-local function wake()
-    if token_there == 0 then
-        call('RPUSH', base .. 'wake', '1')
-        token_there = 1
-    end
-end
-
--- To the end of its priority's list, or of its limit key's.
-local function make_ready(new)
-    local limit = match(option('l') or '', '^%d+,%d+,%d+,(.*)$')
-    local d = sub(new, 1, 1)
-    if limit then
-        call('RPUSH', base .. 'key:' .. d .. limit, new)
-        if not call('HGET', base .. 'turns', d .. limit) then
-            call('HSET', base .. 'turns', d .. limit, 'r')
-            call('RPUSH', base .. 'ready:' .. d, d .. '=' .. limit)
-        end
-    else
-        call('RPUSH', base .. 'ready:' .. d, new)
-    end
-    wake()
 end
 
 local function note(letter)
     local watched = tonumber(call('HGET', base .. 'meta', 'watched') or 0)
     if watched > now then
-        call('XADD', base .. 'events', 'MAXLEN', '~', 1000, '*', 'e',
+        call('XADD', base .. 'events', 'MAXLEN', '~', '1000', '*', 'e',
              id .. ' ' .. letter .. ' ' .. s.attempt .. '\n')
     end
+end
+
+local function finished(outcome)
+    if ends_woke and token_there == 0 then
+        call('RPUSH', base .. 'wake', '1')
+    end
+    return {outcome, known_as}
 end
 
 -- ---- the verbs ----
@@ -232,25 +174,24 @@ if verb == 'cancel' then
         return {'state', known_as}
     end
     leave()
-    remember('x', ARGV[8])
-    put('C', true)
-    local keep = option('k') or '3600000'
+    stops_waiting()
+    local started = s.started
+    s.started = now_text
+    remember(s, 'x', ARGV[8])
+    s.started = started
+    call('HSET', state, id, format('C', s, true))
+    call('HINCRBY', base .. 'stats', 'cancelled', 1)
+    job_ended(id, 'C', record, options, text or '', '', ARGV[8])
+    tell_waiters(id)
+    note('C')
+    local keep = options.k or '3600000'
     if keep == '0' then
         forget({id})
     else
         call('ZADD', base .. 'done', string.format('%d', now + keep), id)
         call('HINCRBY', base .. 'stats', 'kept', 1)
     end
-    call('HINCRBY', base .. 'stats', 'cancelled', 1)
-    release_key(id, head)
-    if hold == 'e' then
-        call('HSET', base .. 'unique', unique, id)
-        call('ZADD', base .. 'unlocks', now + ttl, unique)
-    end
-    tell_waiters(id)
-    tell_children(id, head, 'C')
-    note('C')
-    return {'done', known_as}
+    return finished('done')
 end
 
 if verb == 'delete' then
@@ -258,14 +199,15 @@ if verb == 'delete' then
         return {'state', 'R'}
     end
     leave()
-    forget({id})
-    release_key(id, head)
-    tell_waiters(id)
-    if waits or code == 'Q' then
-        tell_children(id, head, 'C')
+    if waits or code == 'Q' then -- its children must not wait for ever
+        stops_waiting()
+        job_ended(id, 'C', record, options, text or '', '', '"deleted"')
     end
+    release_key(id, options.u)
+    tell_waiters(id)
     note('-')
-    return {'done', known_as}
+    forget({id})
+    return finished('done')
 end
 
 if verb == 'edit' then
@@ -284,14 +226,16 @@ if verb == 'edit' then
     end
     if code == 'B' then
         call('ZADD', base .. 'blocked', blocked, new)
+        note('B')
     elseif ready_now then
-        make_ready(new)
+        make_ready(new, options)
+        note('N')
     else
         call('ZADD', base .. (text and 'retrying' or 'due'), at, new)
-        wake() -- the worker's timer may be for a later time
+        ends_woke = true -- a sleeping worker's timer may be for a later time
+        note('N+')
     end
-    note(ready_now and 'N' or 'N+')
-    return {'done', known_as}
+    return finished('done')
 end
 
 local allowed = {
@@ -306,28 +250,29 @@ if not allowed[verb][code] then
     local already = verb ~= 'release' and (code == 'N' or code == 'W')
     return {already and 'same' or 'state', known_as}
 end
-local expires = tonumber(option('e'))
+local expires = tonumber(options.e)
 if expires and expires <= now then
     return {'expired', known_as}
 end
 local ended = code == 'D' or code == 'C' or code == 'X' or code == 'Q'
 if ended then
-    local holder = rival()
-    if holder then
+    local key = match(options.u or '', '^%a,%d+,(.*)$')
+    local holder = key and holder_of(key)
+    if holder and holder ~= id then
         return {'held', holder}
     end
 end
 leave()
 if ended then
-    lock()
+    lock(id, options)
     call('HDEL', base .. 'progress', id)
 end
 if verb ~= 'promote' then
     s.retries, s.crashes, s.lost = 0, 0, 0
 end
 if text then
-    put('W')
+    call('HSET', state, id, format('W', s))
 end
-make_ready(entry)
+make_ready(entry, options)
 note('N')
-return {'done', known_as}
+return finished('done')

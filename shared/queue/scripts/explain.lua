@@ -21,6 +21,7 @@ local call, sub, match = redis.call, string.sub, string.match
 local base = sub(KEYS[1], 1, -5)
 local id = ARGV[1]
 -- include: clock
+-- include: rate
 
 local record = call('HGET', KEYS[1], id)
 if not record then
@@ -69,13 +70,9 @@ end
 -- It is ready: what is before it, and what holds it up.
 local function wait_of(key, n, period)
     n, period = tonumber(n), tonumber(period)
-    if not n or n == 0 then
-        return nil
+    if n and n > 0 then
+        return rate_wait(rate_of(key, n, period))
     end
-    local step = period / n
-    local ahead = (math.max(1, math.floor(100 / step)) - 1) * step
-    local stands = tonumber(call('HGET', base .. 'rates', key) or 0)
-    return math.max(0, math.ceil(stands - ahead - now))
 end
 local set = call('HMGET', base .. 'meta', 'paused', 'concurrency', 'rate')
 say('paused', set[1] == '1' and 1 or nil)

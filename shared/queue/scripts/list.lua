@@ -243,7 +243,9 @@ local function ready_page()
 end
 
 local function entry_of(member, here)
-    add(sub(member, 2), here)
+    if byte(member, 2) ~= 61 then -- the turn of a limit key waits in due as well
+        add(sub(member, 2), here)
+    end
     return true
 end
 local function id_of(member, here)

@@ -12,10 +12,11 @@
 -- run are never touched. allow-oom: it makes room.
 local call, sub, byte, match = redis.call, string.sub, string.byte, string.match
 local base = sub(KEYS[1], 1, -5)
-local queue = match(base, '{(.*)}:$')
+local jobs = KEYS[1]
 local place, most = ARGV[1], tonumber(ARGV[2])
 -- include: clock
--- include: let_go
+-- include: ends
+-- include: forget
 
 for _, name in ipairs({'jobs', 'state', 'results', 'progress', 'stats', 'waits',
                        'unique', 'cancels', 'logged', 'children', 'stale',
@@ -86,7 +87,10 @@ local function purge_ready()
         end
         if not purge_key(field) then
             call('HDEL', base .. 'turns', field)
-            call('ZREM', base .. 'due', sub(field, 1, 1) .. '=' .. sub(field, 2))
+            if call('ZREM', base .. 'due',
+                    sub(field, 1, 1) .. '=' .. sub(field, 2)) == 1 then
+                call('HINCRBY', base .. 'stats', 'held', -1)
+            end
         end
     end
     return call('HLEN', base .. 'turns') > 0 and 1 or 0
@@ -138,32 +142,37 @@ end
 local removed = 0
 local waits = call('HLEN', base .. 'waits') > 0
 local children = call('HLEN', base .. 'children') > 0
+local limited = waited and call('HEXISTS', base .. 'stats', 'bytes') == 1
 for first = 1, #ids, 500 do
     local some = {unpack(ids, first, math.min(first + 499, #ids))}
-    local records = call('HMGET', KEYS[1], unpack(some))
+    local records = call('HMGET', jobs, unpack(some))
+    local texts = limited and call('HMGET', base .. 'state', unpack(some))
     local bytes = 0
     for i, id in ipairs(some) do
         local record = records[i]
         if record then
             removed = removed + 1
-            local head = match(record, '^[^\n]*')
-            bytes = bytes + #record - #head - 1
-            if byte(record, 3) == 43 then
-                release_key(id, head)
+            if limited and not texts[i] then -- as in control
+                bytes = bytes + #record
             end
-            if (waited or place == 'quarantined') and
-                (children or byte(record, 3) == 43) then
-                tell_children(id, head, 'C')
+            if children or byte(record, 3) == 43 then
+                local options = options_of(record)
+                if waited or place == 'quarantined' then
+                    job_ended(id, 'C', record, options, '', '', '"purged"')
+                end
+                release_key(id, options.u)
             end
             if waits then
                 tell_waiters(id)
             end
         end
     end
-    if waited and place ~= 'blocked' and
-        call('HEXISTS', base .. 'stats', 'bytes') == 1 then
+    if bytes > 0 then
         call('HINCRBY', base .. 'stats', 'bytes', -bytes)
     end
     forget(some)
+end
+if ends_woke and call('LLEN', base .. 'wake') == 0 then
+    call('RPUSH', base .. 'wake', '1')
 end
 return {removed, left}
