@@ -159,7 +159,7 @@ class Purge(OperationCase):
         self.finish("/v1/queues/q:purge", {"confirm": "q"})
         left = {key.rpartition("}:")[2] for key in self.client.keys("*")
                 if "}:" in key}
-        self.assertLessEqual(left, {"gone", "stats", "wake", "meta"})
+        self.assertLessEqual(left, {"gone", "stats", "wake", "meta", "samples"})
 
     def test_must_be_confirmed(self):
         for body in ({}, {"confirm": "Q"}, {"confirm": ""}):

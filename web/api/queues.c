@@ -12,8 +12,8 @@ static void
 add_counts(struct buf *dst, const struct queue_counts *counts)
 {
     static const enum job_state shown[] = {
-        JOB_READY, JOB_SCHEDULED, JOB_RUNNING,    JOB_RETRYING,
-        JOB_DEAD,  JOB_SUCCEEDED, JOB_QUARANTINED};
+        JOB_READY,   JOB_SCHEDULED, JOB_RUNNING,   JOB_RETRYING,
+        JOB_BLOCKED, JOB_DEAD,      JOB_SUCCEEDED, JOB_QUARANTINED};
 
     for (size_t i = 0; i < ARRAY_LEN(shown); i++)
         buf_addf(dst, "%s\"%s\":%" PRId64, i == 0 ? "" : ",",
