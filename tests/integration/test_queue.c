@@ -253,6 +253,158 @@ named(struct co *co, void *arg)
     return ST_OK;
 }
 
+static enum status
+enqueue_unique(struct co *co, struct scene *s, struct enqueue *e,
+               enum unique_conflict on_conflict)
+{
+    job_spec_init(&e->spec);
+    e->spec.queue = STR("q");
+    e->spec.task = STR("noop");
+    e->spec.unique = (struct job_unique){.hold = UNIQUE_RUNNING,
+                                         .on_conflict = on_conflict,
+                                         .key = STR("order-7")};
+    return queue_enqueue_await(co, s->queues, e);
+}
+
+static enum status
+unique(struct co *co, void *arg)
+{
+    struct scene *s = arg;
+    struct enqueue first = {0}, second = {0}, third = {0}, plain = {0};
+    struct enqueue *both[] = {&plain, &second};
+    struct job_view view;
+
+    STEP(s, rds_wait_up(co, s->rds, 5000) == ST_OK);
+    STEP(s, enqueue_unique(co, s, &first, UNIQUE_REJECT) == ST_OK);
+    STEP(s, first.outcome == ENQUEUE_NEW && !first.holder[0]);
+    STEP(s, enqueue_unique(co, s, &second, UNIQUE_REJECT) == ST_OK);
+    STEP(s, second.outcome == ENQUEUE_DUPLICATE);
+    STEP(s, strcmp(second.holder, first.local) == 0);
+
+    /* All or nothing: refused, unless the holder is the answer. */
+    plain.spec = second.spec;
+    plain.spec.unique = (struct job_unique){0};
+    STEP(s, queue_enqueue_all(co, s->queues, both, 2, &s->err) == ST_CONFLICT);
+    STEP(s, strstr(s->err.msg, first.local));
+    second.spec.unique.on_conflict = UNIQUE_RETURN;
+    STEP(s, queue_enqueue_all(co, s->queues, both, 2, &s->err) == ST_OK);
+    STEP(s, plain.outcome == ENQUEUE_NEW);
+    STEP(s, strcmp(second.holder, first.local) == 0);
+
+    STEP(s, enqueue_unique(co, s, &third, UNIQUE_REPLACE) == ST_OK);
+    STEP(s, third.outcome == ENQUEUE_NEW);
+    STEP(s, strcmp(third.holder, first.local) == 0);
+    struct job_id id = {STR("q"), str_c(first.local)};
+    STEP(s, queue_get(co, s->queues, id, &view, &s->err) == ST_OK);
+    bool cancelled = view.state == JOB_CANCELLED;
+    queue_view_clear(&view);
+    STEP(s, cancelled);
+    return ST_OK;
+}
+
+static void
+test_a_unique_key_has_one_holder(void **state)
+{
+    struct scene s = {0};
+
+    (void)state;
+    run(unique, &s);
+}
+
+static enum status
+full(struct co *co, void *arg)
+{
+    struct scene *s = arg;
+    struct rds_call call = {0};
+    struct enqueue all[3] = {{.local = ""}};
+    struct enqueue *two[] = {&all[0], &all[1]};
+
+    STEP(s, rds_wait_up(co, s->rds, 5000) == ST_OK);
+    STEP(s,
+         rds_await(co, s->rds, &call, "HSET pit:{q}:meta len_max 2") == ST_OK);
+    rds_call_clear(&call);
+    for (int i = 0; i < 3; i++) {
+        job_spec_init(&all[i].spec);
+        all[i].spec.queue = STR("q");
+        all[i].spec.task = STR("noop");
+        queue_enqueue(s->queues, &all[i], NULL, NULL);
+    }
+    /* They leave in one call: what fits is taken. */
+    STEP(s, co_await(co, &all[0].op) == ST_OK);
+    STEP(s, co_await(co, &all[1].op) == ST_OK);
+    STEP(s, co_await(co, &all[2].op) == ST_QUEUE_FULL);
+    STEP(s, strstr(all[2].err.msg, "queue q"));
+    STEP(s, queue_enqueue_await(co, s->queues, &all[2]) == ST_QUEUE_FULL);
+    STEP(s, strstr(all[2].err.msg, "queue q"));
+    STEP(s, queue_enqueue_all(co, s->queues, two, 2, &s->err) == ST_QUEUE_FULL);
+    return ST_OK;
+}
+
+static void
+test_a_full_queue_takes_what_fits(void **state)
+{
+    struct scene s = {0};
+
+    (void)state;
+    run(full, &s);
+}
+
+static enum status
+child(struct co *co, void *arg)
+{
+    struct scene *s = arg;
+    struct rds_call call = {0};
+    struct enqueue job = {.named = true, .local = "c"};
+    struct job_view view;
+    struct job_id id = {STR("q"), STR("c")};
+    struct work w;
+
+    STEP(s, rds_wait_up(co, s->rds, 5000) == ST_OK);
+    job_spec_init(&job.spec);
+    job.spec.queue = STR("q");
+    job.spec.task = STR("noop");
+    job.spec.kin.parents = 1;
+    job.spec.kin.children = STR("q.grandchild");
+    STEP(s, queue_enqueue_await(co, s->queues, &job) == ST_OK);
+    STEP(s, queue_get(co, s->queues, id, &view, &s->err) == ST_OK);
+    bool blocked = view.state == JOB_BLOCKED;
+    queue_view_clear(&view);
+    STEP(s, blocked);
+
+    /* Its parent had ended: stored again, it goes on at once. */
+    STEP(s, rds_await(co, s->rds, &call, "FLUSHALL") == ST_OK);
+    rds_call_clear(&call);
+    STEP(s,
+         rds_await(co, s->rds, &call, "HSET pit:{q}:in:c q.p S[1]") == ST_OK);
+    rds_call_clear(&call);
+    STEP(s, queue_enqueue_await(co, s->queues, &job) == ST_OK);
+    STEP(s, work(co, s, &w, 1, NULL, 0) == ST_OK);
+    bool right = w.claimed_len == 1 && !w.outbox &&
+                 str_eq_c(w.claimed[0].inputs, "{\"q.p\":[1]}") &&
+                 w.claimed[0].attempt == 1;
+    struct finish done = {.local = STR("c"),
+                          .token = str_c(w.claimed[0].token),
+                          .priority = w.claimed[0].priority,
+                          .outcome = OUTCOME_SUCCEEDED};
+    struct work after;
+    enum status st = work(co, s, &after, 0, &done, 1);
+    bool told = st == ST_OK && after.outbox && !after.more;
+    rds_call_clear(&after.call);
+    rds_call_clear(&w.call);
+    STEP(s, right);
+    STEP(s, told);
+    return ST_OK;
+}
+
+static void
+test_a_child_has_its_parents_results(void **state)
+{
+    struct scene s = {0};
+
+    (void)state;
+    run(child, &s);
+}
+
 static void
 test_own_ids_are_stored_once(void **state)
 {
@@ -350,6 +502,9 @@ main(void)
         cmocka_unit_test(test_many_go_in_few_calls_and_come_out_by_priority),
         cmocka_unit_test(test_large_jobs_gather),
         cmocka_unit_test(test_own_ids_are_stored_once),
+        cmocka_unit_test(test_a_unique_key_has_one_holder),
+        cmocka_unit_test(test_a_full_queue_takes_what_fits),
+        cmocka_unit_test(test_a_child_has_its_parents_results),
         cmocka_unit_test(test_a_wait_ends_with_the_job),
     };
 
