@@ -115,9 +115,39 @@ test_refusals_point_at_the_field(void **state)
         {"{\"task\":\"noop\",\"tags\":[\"a\",\"b c\"]}", "/tags/1"},
         {"{\"task\":\"noop\",\"tags\":[null]}", "/tags/0"},
         {"{\"task\":\"noop\",\"tags\":[1,2,3]}", "/tags/0"},
-        {"{\"task\":\"noop\",\"unique\":{\"key\":\"a\"}}", "/unique"},
-        {"{\"task\":\"noop\",\"after\":[]}", "/after"},
-        {"{\"task\":\"noop\",\"callback\":null}", "/callback"},
+        {"{\"task\":\"noop\",\"unique\":\"a\"}", "/unique"},
+        {"{\"task\":\"noop\",\"unique\":{}}", "/unique/key"},
+        {"{\"task\":\"noop\",\"unique\":{\"key\":\"a b\"}}", "/unique/key"},
+        {"{\"task\":\"noop\",\"unique\":{\"key\":\"a\",\"while\":\"x\"}}",
+         "/unique/while"},
+        {"{\"task\":\"noop\",\"unique\":{\"key\":\"a\",\"ttl\":\"x\"}}",
+         "/unique/ttl"},
+        {"{\"task\":\"noop\",\"unique\":{\"key\":\"a\",\"on_conflict\":1}}",
+         "/unique/on_conflict"},
+        {"{\"task\":\"noop\",\"unique\":{\"key\":\"a\",\"keys\":1}}",
+         "/unique/keys"},
+        {"{\"task\":\"noop\",\"unique\":{\"key\":\"a\",\"key\":\"a\"}}",
+         "/unique/key"},
+        {"{\"task\":\"noop\",\"keep\":0,\"unique\":{\"key\":\"a\","
+         "\"while\":\"ended\"}}",
+         "/unique/ttl"},
+        {"{\"task\":\"noop\",\"limit\":[]}", "/limit"},
+        {"{\"task\":\"noop\",\"limit\":{\"concurrency\":1}}", "/limit/key"},
+        {"{\"task\":\"noop\",\"limit\":{\"key\":\"k\",\"concurrency\":-1}}",
+         "/limit/concurrency"},
+        {"{\"task\":\"noop\",\"limit\":{\"key\":\"k\",\"rate\":\"fast\"}}",
+         "/limit/rate"},
+        {"{\"task\":\"noop\",\"callback\":{}}", "/callback/url"},
+        {"{\"task\":\"noop\",\"callback\":{\"url\":\"ftp://a/\"}}",
+         "/callback/url"},
+        {"{\"task\":\"noop\",\"callback\":{\"url\":\"http://a/\",\"on\":[]}}",
+         "/callback/on"},
+        {"{\"task\":\"noop\",\"callback\":{\"url\":\"http://a/\","
+         "\"on\":[\"dead\",\"dead\"]}}",
+         "/callback/on/1"},
+        {"{\"task\":\"noop\",\"after\":\"a.b\"}", "/after"},
+        {"{\"task\":\"noop\",\"after\":[\"ab\"]}", "/after/0"},
+        {"{\"task\":\"noop\",\"after\":[\"a.b\",\"a.b\"]}", "/after/1"},
         {"{\"task\":\"noop\",\"args\":\"\\u0000\"}", ""},
         {"{\"task\":\"noop\",\"args\":1e999}", ""},
         {"{\"task\":\"noop\",\"args\":\"\\ud800\"}", ""},
@@ -247,10 +277,50 @@ test_seventeen_tags_are_one_too_many(void **state)
     assert_string_equal(f->err.pointer, "/tags/16");
 }
 
+static void
+test_ties_to_other_jobs(void **state)
+{
+    struct fixture *f = *state;
+    const struct job_spec *spec = &f->envelope.spec;
+
+    assert_int_equal(read_body(f, "{\"task\":\"noop\","
+                                  "\"unique\":{\"key\":\"customer:42\"},"
+                                  "\"limit\":{\"key\":\"t\",\"concurrency\":5,"
+                                  "\"rate\":\"100/m\"},"
+                                  "\"callback\":{\"url\":\"https://a/b\"},"
+                                  "\"after\":[\"mail.one\",\"a.b.two\"]}"),
+                     ST_OK);
+    assert_int_equal(spec->unique.hold, UNIQUE_RUNNING);
+    assert_int_equal(spec->unique.on_conflict, UNIQUE_REJECT);
+    assert_true(str_eq_c(spec->unique.key, "customer:42"));
+    assert_int_equal(spec->limit.concurrency, 5);
+    assert_int_equal(spec->limit.rate, 100);
+    assert_int_equal(spec->limit.rate_period_ms, 60000);
+    assert_true(spec->callback.on_succeeded && spec->callback.on_dead);
+    assert_int_equal(spec->kin.parents, 2);
+    assert_true(str_eq_c(f->envelope.after[1].queue, "a.b"));
+    assert_true(str_eq_c(f->envelope.after[1].local, "two"));
+
+    /* A key past the end is held as long as the job can be looked up. */
+    assert_int_equal(read_body(f, "{\"task\":\"noop\",\"unique\":{\"key\":"
+                                  "\"a\",\"while\":\"ended\","
+                                  "\"on_conflict\":\"return\"}}"),
+                     ST_OK);
+    assert_int_equal(spec->unique.ttl_ms, task.keep_ms);
+    assert_int_equal(spec->unique.on_conflict, UNIQUE_RETURN);
+    /* Null is absent, and within an object too. */
+    assert_int_equal(read_body(f, "{\"task\":\"noop\",\"callback\":null,"
+                                  "\"unique\":{\"key\":\"a\",\"ttl\":null}}"),
+                     ST_OK);
+    assert_int_equal(spec->callback.url.n, 0);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_ties_to_other_jobs, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_refusals_point_at_the_field,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_silence_takes_the_task_s_policy,

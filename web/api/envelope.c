@@ -1,120 +1,16 @@
 /* Envelope: one walk over a checked text, one function for each field.
  *
- * The table says a field's name, its bit and its reader; the bit makes a second
- * one of the same name visible without a set of keys. Strings are lent from the
- * body as they stand; only one with an escape in it is decoded into the arena.
- */
+ * The tables say a field's name, its bit and its reader. What reads single
+ * values is in envelope_value.c, what reads the objects of limits and others in
+ * envelope_options.c. */
 #include "api/envelope.h"
 
 #include <assert.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "base/clock.h"
-
-/* Longer than any text that a field can hold, so that a longer one need not be
- * decoded to be refused. */
-enum { TEXT_MAX = 512, SHOWN_MAX = 40 };
-
-struct field {
-    struct str name;
-    uint32_t bit;
-    enum status (*read)(struct jsontext value, struct arena *arena,
-                        struct envelope *envelope, struct error *err);
-};
-
-/* ---- values ---- */
-
-/* The content of a string; false for another type, or for one too long. */
-static bool
-read_text(struct jsontext value, struct arena *arena, struct str *ret)
-{
-    if (value.type != JSONTEXT_STRING || value.raw.n > TEXT_MAX)
-        return false;
-    if (!memchr(value.raw.p, '\\', value.raw.n)) {
-        *ret = str_from(value.raw.p + 1, value.raw.n - 2);
-        return true;
-    }
-    struct buf text;
-    buf_init(&text, TEXT_MAX);
-    struct str decoded = jsontext_string(value, &text);
-    char *copy = text.failed ? NULL : arena_copy(arena, decoded);
-    buf_clear(&text);
-    if (!copy)
-        return false;
-    *ret = str_from(copy, decoded.n);
-    return true;
-}
-
-static bool
-duration_of(struct jsontext value, struct str text, int64_t *ret_ms)
-{
-    double seconds = 0;
-
-    if (value.type == JSONTEXT_STRING)
-        return str_to_duration_ms(text, ret_ms);
-    if (value.type != JSONTEXT_NUMBER || !jsontext_double(value, &seconds))
-        return false;
-    double ms = round(seconds * 1000);
-    if (!(ms >= 0 && ms <= (double)JOB_DELAY_MAX_MS))
-        return false;
-    *ret_ms = (int64_t)ms;
-    return true;
-}
-
-static enum status
-read_duration(struct jsontext value, struct arena *arena, const char *pointer,
-              int64_t *ret_ms, struct error *err)
-{
-    struct str text = STR_NULL;
-
-    if ((value.type == JSONTEXT_STRING && !read_text(value, arena, &text)) ||
-        !duration_of(value, text, ret_ms))
-        return error_set_at(err, pointer,
-                            "not a duration: give a text such as \"500ms\", "
-                            "\"30s\", \"5m\", \"2h\", or seconds as a number");
-    return ST_OK;
-}
-
-static enum status
-read_time(struct jsontext value, struct arena *arena, const char *pointer,
-          int64_t *ret_ms, struct error *err)
-{
-    struct str text = STR_NULL;
-
-    if (!read_text(value, arena, &text) || !clock_parse(text, ret_ms))
-        return error_set_at(err, pointer,
-                            "not a time: give RFC 3339, such as "
-                            "\"2027-01-01T08:00:00Z\"");
-    return ST_OK;
-}
-
-static enum status
-read_name(struct jsontext value, struct arena *arena, const char *pointer,
-          struct str *ret, struct error *err)
-{
-    if (!read_text(value, arena, ret) || !id_task_valid(*ret))
-        return error_set_at(err, pointer,
-                            "must be a text of 1 to %d characters "
-                            "A-Z a-z 0-9 _ . : -",
-                            ID_TASK_MAX);
-    return ST_OK;
-}
-
-static enum status
-read_integer(struct jsontext value, const char *pointer, int64_t max,
-             int32_t *ret, struct error *err)
-{
-    int64_t n = 0;
-
-    if (value.type != JSONTEXT_NUMBER || !jsontext_i64(value, &n) || n < 0 ||
-        n > max)
-        return error_set_at(err, pointer, "must be an integer from 0 to %lld",
-                            (long long)max);
-    *ret = (int32_t)n;
-    return ST_OK;
-}
+#include "api/envelope_options.h"
+#include "api/envelope_value.h"
 
 /* ---- fields ---- */
 
@@ -122,7 +18,8 @@ static enum status
 read_task(struct jsontext value, struct arena *arena, struct envelope *envelope,
           struct error *err)
 {
-    return read_name(value, arena, "/task", &envelope->spec.task, err);
+    return envelope_value_name(value, arena, "/task", &envelope->spec.task,
+                               err);
 }
 
 static enum status
@@ -147,7 +44,8 @@ static enum status
 read_queue(struct jsontext value, struct arena *arena,
            struct envelope *envelope, struct error *err)
 {
-    return read_name(value, arena, "/queue", &envelope->spec.queue, err);
+    return envelope_value_name(value, arena, "/queue", &envelope->spec.queue,
+                               err);
 }
 
 static enum status
@@ -157,8 +55,8 @@ read_priority(struct jsontext value, struct arena *arena,
     int32_t priority = 0;
 
     (void)arena;
-    enum status st =
-        read_integer(value, "/priority", JOB_PRIORITY_MAX, &priority, err);
+    enum status st = envelope_value_integer(value, "/priority",
+                                            JOB_PRIORITY_MAX, &priority, err);
     if (st == ST_OK)
         envelope->spec.priority = priority;
     return st;
@@ -168,37 +66,40 @@ static enum status
 read_run_at(struct jsontext value, struct arena *arena,
             struct envelope *envelope, struct error *err)
 {
-    return read_time(value, arena, "/run_at", &envelope->spec.run_at_ms, err);
+    return envelope_value_time(value, arena, "/run_at",
+                               &envelope->spec.run_at_ms, err);
 }
 
 static enum status
 read_delay(struct jsontext value, struct arena *arena,
            struct envelope *envelope, struct error *err)
 {
-    return read_duration(value, arena, "/delay", &envelope->spec.delay_ms, err);
+    return envelope_value_duration(value, arena, "/delay",
+                                   &envelope->spec.delay_ms, err);
 }
 
 static enum status
 read_expires_at(struct jsontext value, struct arena *arena,
                 struct envelope *envelope, struct error *err)
 {
-    return read_time(value, arena, "/expires_at", &envelope->spec.expires_at_ms,
-                     err);
+    return envelope_value_time(value, arena, "/expires_at",
+                               &envelope->spec.expires_at_ms, err);
 }
 
 static enum status
 read_timeout(struct jsontext value, struct arena *arena,
              struct envelope *envelope, struct error *err)
 {
-    return read_duration(value, arena, "/timeout", &envelope->spec.timeout_ms,
-                         err);
+    return envelope_value_duration(value, arena, "/timeout",
+                                   &envelope->spec.timeout_ms, err);
 }
 
 static enum status
 read_keep(struct jsontext value, struct arena *arena, struct envelope *envelope,
           struct error *err)
 {
-    return read_duration(value, arena, "/keep", &envelope->spec.keep_ms, err);
+    return envelope_value_duration(value, arena, "/keep",
+                                   &envelope->spec.keep_ms, err);
 }
 
 /* The spec holds them as one text, comma-separated. */
@@ -221,7 +122,8 @@ read_tags(struct jsontext value, struct arena *arena, struct envelope *envelope,
         if (n == JOB_TAGS_MAX)
             return error_set_at(err, pointer, "a job has at most %d tags",
                                 JOB_TAGS_MAX);
-        enum status st = read_name(element, arena, pointer, &tag, err);
+        enum status st =
+            envelope_value_name(element, arena, pointer, &tag, err);
         if (st != ST_OK)
             return st;
         assert(tag.p && len + 1 + tag.n <= sizeof joined);
@@ -245,8 +147,8 @@ read_retry_max(struct jsontext value, struct arena *arena,
                struct envelope *envelope, struct error *err)
 {
     (void)arena;
-    return read_integer(value, "/retry/max", JOB_RETRIES_MAX,
-                        &envelope->spec.retries, err);
+    return envelope_value_integer(value, "/retry/max", JOB_RETRIES_MAX,
+                                  &envelope->spec.retries, err);
 }
 
 static enum status
@@ -255,7 +157,7 @@ read_retry_backoff(struct jsontext value, struct arena *arena,
 {
     struct str text = STR_NULL;
 
-    if (read_text(value, arena, &text)) {
+    if (envelope_value_text(value, arena, &text)) {
         if (str_eq_c(text, "fixed")) {
             envelope->spec.backoff.kind = BACKOFF_FIXED;
             return ST_OK;
@@ -273,16 +175,16 @@ static enum status
 read_retry_base(struct jsontext value, struct arena *arena,
                 struct envelope *envelope, struct error *err)
 {
-    return read_duration(value, arena, "/retry/base",
-                         &envelope->spec.backoff.base_ms, err);
+    return envelope_value_duration(value, arena, "/retry/base",
+                                   &envelope->spec.backoff.base_ms, err);
 }
 
 static enum status
 read_retry_cap(struct jsontext value, struct arena *arena,
                struct envelope *envelope, struct error *err)
 {
-    return read_duration(value, arena, "/retry/cap",
-                         &envelope->spec.backoff.cap_ms, err);
+    return envelope_value_duration(value, arena, "/retry/cap",
+                                   &envelope->spec.backoff.cap_ms, err);
 }
 
 static enum status
@@ -303,7 +205,7 @@ read_retry_jitter(struct jsontext value, struct arena *arena,
 static enum status read_retry(struct jsontext value, struct arena *arena,
                               struct envelope *envelope, struct error *err);
 
-static const struct field fields[] = {
+static const struct envelope_field_reader fields[] = {
     {STR("task"), ENVELOPE_TASK, read_task},
     {STR("args"), ENVELOPE_ARGS, read_args},
     {STR("queue"), ENVELOPE_QUEUE, read_queue},
@@ -315,91 +217,19 @@ static const struct field fields[] = {
     {STR("retry"), ENVELOPE_RETRY, read_retry},
     {STR("keep"), ENVELOPE_KEEP, read_keep},
     {STR("tags"), ENVELOPE_TAGS, read_tags},
+    {STR("unique"), ENVELOPE_UNIQUE, envelope_options_unique},
+    {STR("limit"), ENVELOPE_LIMIT, envelope_options_limit},
+    {STR("callback"), ENVELOPE_CALLBACK, envelope_options_callback},
+    {STR("after"), ENVELOPE_AFTER, envelope_options_after},
 };
 
-static const struct field retry_fields[] = {
+static const struct envelope_field_reader retry_fields[] = {
     {STR("max"), ENVELOPE_RETRY_MAX, read_retry_max},
     {STR("backoff"), ENVELOPE_RETRY_BACKOFF, read_retry_backoff},
     {STR("base"), ENVELOPE_RETRY_BASE, read_retry_base},
     {STR("cap"), ENVELOPE_RETRY_CAP, read_retry_cap},
     {STR("jitter"), ENVELOPE_RETRY_JITTER, read_retry_jitter},
 };
-
-/* ---- the walk ---- */
-
-static const struct field *
-find_field(const struct field *table, size_t n, struct str key)
-{
-    for (size_t i = 0; i < n; i++)
-        if (str_eq(table[i].name, key))
-            return &table[i];
-    return NULL;
-}
-
-/* RFC 6901 section 3: "~" and "/" within a name are written "~0" and "~1". */
-static void
-make_pointer(const char *parent, struct str key, char *dst, size_t size)
-{
-    size_t len = (size_t)snprintf(dst, size, "%s/", parent);
-
-    for (size_t i = 0; i < key.n && len + 3 < size; i++) {
-        char c = key.p[i];
-        if (c == '~' || c == '/') {
-            dst[len++] = '~';
-            c = c == '~' ? '0' : '1';
-        }
-        dst[len++] = c;
-    }
-    dst[len] = '\0';
-}
-
-static enum status
-refuse_key(const char *parent, struct str key, bool twice, struct error *err)
-{
-    static const char *const later[] = {"unique", "limit", "durability",
-                                        "callback", "after"};
-    char pointer[sizeof err->pointer];
-    int shown = key.n < SHOWN_MAX ? (int)key.n : SHOWN_MAX;
-
-    make_pointer(parent, key, pointer, sizeof pointer);
-    if (twice)
-        return error_set_at(err, pointer, "the field stands twice");
-    for (size_t i = 0; i < ARRAY_LEN(later) && !*parent; i++)
-        if (str_eq_c(key, later[i]))
-            return error_set_at(err, pointer,
-                                "this version has no field \"%s\" yet: leave "
-                                "it out",
-                                later[i]);
-    return error_set_at(err, pointer,
-                        "there is no field \"%.*s\" here: mind the spelling, "
-                        "docs/http-api.md lists them",
-                        shown, key.p);
-}
-
-static enum status
-walk_fields(struct jsontext object, const char *parent,
-            const struct field *table, size_t n, struct arena *arena,
-            struct envelope *envelope, struct error *err)
-{
-    struct str key;
-    struct jsontext value;
-    struct jsontext_walk walk = jsontext_walk(object);
-    uint32_t seen = 0;
-
-    while (jsontext_next(&walk, &key, &value)) {
-        const struct field *field = find_field(table, n, key);
-        if (!field || (seen & field->bit))
-            return refuse_key(parent, key, field != NULL, err);
-        seen |= field->bit;
-        if (value.type == JSONTEXT_NULL)
-            continue;
-        enum status st = field->read(value, arena, envelope, err);
-        if (st != ST_OK)
-            return st;
-        envelope->given |= field->bit;
-    }
-    return ST_OK;
-}
 
 static enum status
 read_retry(struct jsontext value, struct arena *arena,
@@ -408,8 +238,8 @@ read_retry(struct jsontext value, struct arena *arena,
     if (value.type != JSONTEXT_OBJECT)
         return error_set_at(err, "/retry",
                             "must be an object such as {\"max\": 8}");
-    return walk_fields(value, "/retry", retry_fields, ARRAY_LEN(retry_fields),
-                       arena, envelope, err);
+    return envelope_value_walk(value, "/retry", retry_fields,
+                               ARRAY_LEN(retry_fields), arena, envelope, err);
 }
 
 enum status
@@ -418,11 +248,12 @@ envelope_read(struct jsontext value, struct arena *arena, struct envelope *ret,
 {
     job_spec_init(&ret->spec);
     ret->given = 0;
+    ret->after = NULL;
     if (value.type != JSONTEXT_OBJECT)
         return error_set(err, ST_INVALID,
                          "a job is a JSON object such as {\"task\": \"noop\"}");
-    enum status st =
-        walk_fields(value, "", fields, ARRAY_LEN(fields), arena, ret, err);
+    enum status st = envelope_value_walk(value, "", fields, ARRAY_LEN(fields),
+                                         arena, ret, err);
     if (st != ST_OK)
         return st;
     if (!(ret->given & ENVELOPE_TASK))
@@ -483,6 +314,8 @@ envelope_complete(struct envelope *envelope, const struct app_task *task,
         spec->timeout_ms = task->timeout_ms;
     if (!(envelope->given & ENVELOPE_KEEP))
         spec->keep_ms = task->keep_ms;
+    if (spec->unique.hold == UNIQUE_ENDED && spec->unique.ttl_ms == 0)
+        spec->unique.ttl_ms = spec->keep_ms;
     complete_retry(envelope, task);
     return job_spec_check(spec, err);
 }

@@ -38,12 +38,17 @@ enum envelope_field {
     ENVELOPE_RETRY_BASE = 1 << 13,
     ENVELOPE_RETRY_CAP = 1 << 14,
     ENVELOPE_RETRY_JITTER = 1 << 15,
+    ENVELOPE_UNIQUE = 1 << 16,
+    ENVELOPE_LIMIT = 1 << 17,
+    ENVELOPE_CALLBACK = 1 << 18,
+    ENVELOPE_AFTER = 1 << 19,
 };
 
 /* Slices of the spec lend from the text that was read and from the arena. */
 struct envelope {
     struct job_spec spec; /* the standard values where nothing was given */
     uint32_t given;
+    const struct job_id *after; /* spec.kin.parents of them; in the arena */
 };
 
 /* Reads a whole body. Errors: ST_INVALID with err->pointer set where the fault

@@ -17,27 +17,37 @@ enum {
 
 enum form { FORM_TEXT, FORM_NUMBER, FORM_LIST };
 
-/* In the order of an envelope; what belongs to retry stands last. */
+/* In the order of an envelope; the members of one group stand together. */
 static const struct option {
     struct str field;
     const char *key;
     enum form form;
-    bool retry;
+    const char *group; /* the object that it is a member of; NULL: none */
 } options[] = {
-    {STR("Pit-Task"), "task", FORM_TEXT, false},
-    {STR("Pit-Queue"), "queue", FORM_TEXT, false},
-    {STR("Pit-Priority"), "priority", FORM_NUMBER, false},
-    {STR("Pit-Run-At"), "run_at", FORM_TEXT, false},
-    {STR("Pit-Delay"), "delay", FORM_TEXT, false},
-    {STR("Pit-Expires-At"), "expires_at", FORM_TEXT, false},
-    {STR("Pit-Timeout"), "timeout", FORM_TEXT, false},
-    {STR("Pit-Keep"), "keep", FORM_TEXT, false},
-    {STR("Pit-Tags"), "tags", FORM_LIST, false},
-    {STR("Pit-Retry-Max"), "max", FORM_NUMBER, true},
-    {STR("Pit-Retry-Backoff"), "backoff", FORM_TEXT, true},
-    {STR("Pit-Retry-Base"), "base", FORM_TEXT, true},
-    {STR("Pit-Retry-Cap"), "cap", FORM_TEXT, true},
-    {STR("Pit-Retry-Jitter"), "jitter", FORM_NUMBER, true},
+    {STR("Pit-Task"), "task", FORM_TEXT, NULL},
+    {STR("Pit-Queue"), "queue", FORM_TEXT, NULL},
+    {STR("Pit-Priority"), "priority", FORM_NUMBER, NULL},
+    {STR("Pit-Run-At"), "run_at", FORM_TEXT, NULL},
+    {STR("Pit-Delay"), "delay", FORM_TEXT, NULL},
+    {STR("Pit-Expires-At"), "expires_at", FORM_TEXT, NULL},
+    {STR("Pit-Timeout"), "timeout", FORM_TEXT, NULL},
+    {STR("Pit-Keep"), "keep", FORM_TEXT, NULL},
+    {STR("Pit-Tags"), "tags", FORM_LIST, NULL},
+    {STR("Pit-After"), "after", FORM_LIST, NULL},
+    {STR("Pit-Retry-Max"), "max", FORM_NUMBER, "retry"},
+    {STR("Pit-Retry-Backoff"), "backoff", FORM_TEXT, "retry"},
+    {STR("Pit-Retry-Base"), "base", FORM_TEXT, "retry"},
+    {STR("Pit-Retry-Cap"), "cap", FORM_TEXT, "retry"},
+    {STR("Pit-Retry-Jitter"), "jitter", FORM_NUMBER, "retry"},
+    {STR("Pit-Unique-Key"), "key", FORM_TEXT, "unique"},
+    {STR("Pit-Unique-While"), "while", FORM_TEXT, "unique"},
+    {STR("Pit-Unique-Ttl"), "ttl", FORM_TEXT, "unique"},
+    {STR("Pit-Unique-On-Conflict"), "on_conflict", FORM_TEXT, "unique"},
+    {STR("Pit-Limit-Key"), "key", FORM_TEXT, "limit"},
+    {STR("Pit-Limit-Concurrency"), "concurrency", FORM_NUMBER, "limit"},
+    {STR("Pit-Limit-Rate"), "rate", FORM_TEXT, "limit"},
+    {STR("Pit-Callback-Url"), "url", FORM_TEXT, "callback"},
+    {STR("Pit-Callback-On"), "on", FORM_LIST, "callback"},
 };
 
 /* ---- kind ---- */
@@ -123,24 +133,47 @@ add_option(struct buf *dst, const struct option *option, struct str value)
     }
 }
 
-static void
-add_options(struct buf *dst, const struct pit_request *req, bool retry)
+/* The members of the group that begins at options[first] which were given, as
+ * an object; returns where the next group begins. */
+static size_t
+add_group(struct buf *dst, const struct pit_request *req, size_t first)
 {
-    bool first = true;
+    const char *group = options[first].group;
+    const char *before = "{";
+    size_t i = first;
 
-    buf_add_char(dst, '{');
-    for (size_t i = 0; i < ARRAY_LEN(options); i++) {
+    for (; i < ARRAY_LEN(options) && options[i].group &&
+           strcmp(options[i].group, group) == 0;
+         i++) {
         struct str value = request_field(req, options[i].field);
-        if (options[i].retry != retry || !value.p)
+        if (!value.p)
             continue;
-        if (!first)
-            buf_add_char(dst, ',');
-        first = false;
+        if (before[0] == '{')
+            buf_addf(dst, ",\"%s\":", group);
+        buf_add_c(dst, before);
+        before = ",";
         add_option(dst, &options[i], value);
     }
-    if (!retry) {
-        buf_add_c(dst, ",\"retry\":"); /* behind Pit-Task: never the first */
-        add_options(dst, req, true);
+    if (before[0] != '{')
+        buf_add_char(dst, '}');
+    return i;
+}
+
+/* Pit-Task is there: so what follows it always has something before it. */
+static void
+add_options(struct buf *dst, const struct pit_request *req)
+{
+    for (size_t i = 0; i < ARRAY_LEN(options);) {
+        if (options[i].group) {
+            i = add_group(dst, req, i);
+            continue;
+        }
+        struct str value = request_field(req, options[i].field);
+        if (value.p) {
+            buf_add_char(dst, i == 0 ? '{' : ',');
+            add_option(dst, &options[i], value);
+        }
+        i++;
     }
     buf_add_char(dst, '}');
 }
@@ -171,18 +204,14 @@ static void
 name_field(struct error *err)
 {
     struct error told = *err;
-    const char *key = strrchr(told.pointer, '/');
 
-    if (!key)
-        return;
     for (size_t i = 0; i < ARRAY_LEN(options); i++) {
-        struct str rest;
-        str_cut(str_c(told.pointer + 1), '/', &rest);
-        const char *last =
-            options[i].retry && rest.p ? rest.p : told.pointer + 1;
-        size_t n = strlen(options[i].key);
-        if (strncmp(last, options[i].key, n) == 0 &&
-            (last[n] == '\0' || last[n] == '/')) {
+        char path[64];
+        int n = snprintf(path, sizeof path, "/%s%s%s",
+                         options[i].group ? options[i].group : "",
+                         options[i].group ? "/" : "", options[i].key);
+        if (strncmp(told.pointer, path, (size_t)n) == 0 &&
+            (told.pointer[n] == '\0' || told.pointer[n] == '/')) {
             (void)error_set(err, told.status, "%s: %.200s", options[i].field.p,
                             told.msg);
             return;
@@ -287,7 +316,7 @@ payload_read(const struct pit_request *req, struct envelope *ret,
     if (st != ST_OK)
         return st;
     buf_init(&text, ENVELOPE_TEXT_MAX);
-    add_options(&text, req, false);
+    add_options(&text, req);
     char *copy = text.failed ? NULL : arena_copy(req->arena, buf_str(&text));
     size_t len = text.len;
     buf_clear(&text);
