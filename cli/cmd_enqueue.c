@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "app/task_entry.h"
+#include "base/clock.h"
 #include "base/jsontext.h"
 #include "job_output.h"
 #include "queue/schema.h"
@@ -23,6 +24,20 @@ struct enqueue_options {
     int64_t delay_ms;
     int64_t wait_ms;
     int64_t priority; /* -1: the task's */
+    int64_t retries;  /* -1: the task's */
+    int64_t time_ms;  /* of an attempt; 0: the task's */
+    const char *keep; /* NULL: the task's */
+    const char *run_at;
+    const char *expires_at;
+    const char *tags;
+    const char *unique;
+    const char *unique_while;
+    const char *on_conflict;
+    int64_t unique_ttl_ms;
+    const char *limit;
+    int64_t concurrency;
+    const char *rate;
+    const char *callback;
     bool force;
 };
 
@@ -40,6 +55,38 @@ static const struct config_option option_table[] = {
              "succeeded"},
     {"priority", "N", CONFIG_INT, FIELD(priority), "-1", -1, JOB_PRIORITY_MAX,
      .help = "0 to 9, 9 first; -1 is the task's own"},
+    {"run-at", "TIME", CONFIG_STRING, FIELD(run_at),
+     .help = "not before 2027-01-01T08:00:00Z, say"},
+    {"expires-at", "TIME", CONFIG_STRING, FIELD(expires_at),
+     .help = "it no longer starts after that time"},
+    {"run-timeout", "TIME", CONFIG_DURATION, FIELD(time_ms),
+     .max = JOB_TIMEOUT_MAX_MS,
+     .help = "what one attempt may take; 0 is the task's own"},
+    {"retries", "N", CONFIG_INT, FIELD(retries), "-1", -1, JOB_RETRIES_MAX,
+     .help = "after the first attempt; -1 is the task's own"},
+    {"keep", "TIME", CONFIG_STRING, FIELD(keep),
+     .help = "how long it can be looked up once it has ended: 0, 30s, 2h, 7d"},
+    {"tags", "TAG,...", CONFIG_STRING, FIELD(tags), .help = "up to 16 names"},
+    {"unique", "KEY", CONFIG_STRING, FIELD(unique),
+     .help = "only one job may hold that key at a time"},
+    {"unique-while", "WHEN", CONFIG_STRING, FIELD(unique_while), "running",
+     .help = "it holds the key while waiting, running (to its end) or ended "
+             "(--unique-ttl past its end)"},
+    {"unique-ttl", "TIME", CONFIG_DURATION, FIELD(unique_ttl_ms),
+     .max = JOB_KEEP_MAX_MS,
+     .help = "ended: so long past the end; else the longest that it holds the "
+             "key"},
+    {"on-conflict", "WHAT", CONFIG_STRING, FIELD(on_conflict), "reject",
+     .help = "when the key is held: reject, return (print the holder) or "
+             "replace (a holder that still waits)"},
+    {"limit", "KEY", CONFIG_STRING, FIELD(limit),
+     .help = "shares limits and turns with the queue's jobs of that key"},
+    {"concurrency", "N", CONFIG_INT, FIELD(concurrency), "0", 0,
+     JOB_CONCURRENCY_MAX, .help = "of that key at once; 0: any number"},
+    {"rate", "N/PERIOD", CONFIG_STRING, FIELD(rate),
+     .help = "starts of that key: 100/s, 5/m, 10/30s"},
+    {"callback", "URL", CONFIG_STRING, FIELD(callback),
+     .help = "is sent a signed request when the job succeeded or is dead"},
     {"id", "ID", CONFIG_STRING, FIELD(id),
      .help = "an id of your own (behind the queue's name and a dot), so that a "
              "repetition makes no second job"},
@@ -63,6 +110,64 @@ struct enqueue_command {
     struct enqueue e;
     char id[ID_JOB_MAX + 1];
 };
+
+static enum status
+read_time(const char *flag, const char *text, int64_t *ret_ms,
+          struct error *err)
+{
+    if (text && !clock_parse(str_c(text), ret_ms))
+        return error_set(err, ST_INVALID,
+                         "--%s: \"%.60s\" is no time: give RFC 3339, such as "
+                         "2027-01-01T08:00:00Z",
+                         flag, text);
+    return ST_OK;
+}
+
+/* What ties it to a time and to other jobs. */
+static enum status
+fill_ties(const struct enqueue_options *options, struct job_spec *spec,
+          struct error *err)
+{
+    enum status st =
+        read_time("run-at", options->run_at, &spec->run_at_ms, err);
+
+    if (st == ST_OK)
+        st = read_time("expires-at", options->expires_at, &spec->expires_at_ms,
+                       err);
+    if (st != ST_OK)
+        return st;
+    if (options->unique) {
+        spec->unique.key = str_c(options->unique);
+        spec->unique.ttl_ms = options->unique_ttl_ms;
+        if (!job_unique_while(str_c(options->unique_while), &spec->unique.hold))
+            return error_set(err, ST_INVALID,
+                             "--unique-while takes waiting, running or ended");
+        if (!job_unique_conflict(str_c(options->on_conflict),
+                                 &spec->unique.on_conflict))
+            return error_set(err, ST_INVALID,
+                             "--on-conflict takes reject, return or replace");
+        if (spec->unique.hold == UNIQUE_ENDED && spec->unique.ttl_ms == 0)
+            spec->unique.ttl_ms = spec->keep_ms;
+    }
+    if (options->limit) {
+        spec->limit.key = str_c(options->limit);
+        spec->limit.concurrency = (int32_t)options->concurrency;
+    } else if (options->concurrency > 0 || options->rate)
+        return error_set(err, ST_INVALID,
+                         "--concurrency and --rate count the jobs of a key: "
+                         "name it with --limit");
+    if (options->rate &&
+        !job_rate_parse(str_c(options->rate), &spec->limit.rate,
+                        &spec->limit.rate_period_ms))
+        return error_set(err, ST_INVALID,
+                         "--rate takes 100/s, 5/m or 10/30s, not \"%.60s\"",
+                         options->rate);
+    if (options->callback)
+        spec->callback = (struct job_callback){.on_succeeded = true,
+                                               .on_dead = true,
+                                               .url = str_c(options->callback)};
+    return ST_OK;
+}
 
 /* The task's entry, or the standard values under --force. The spec borrows from
  * @entry. */
@@ -100,6 +205,20 @@ fill_spec(struct co *co, struct session *session, struct task_entry *entry,
         spec->priority = (int)options->priority;
     spec->delay_ms = options->delay_ms;
     spec->args = command->args;
+    if (options->retries >= 0)
+        spec->retries = (int32_t)options->retries;
+    if (options->time_ms > 0)
+        spec->timeout_ms = options->time_ms;
+    if (options->keep &&
+        !str_to_duration_ms(str_c(options->keep), &spec->keep_ms))
+        return error_set(&session->err, ST_INVALID,
+                         "--keep: \"%.60s\" is no duration such as 30s or 2h",
+                         options->keep);
+    if (options->tags)
+        spec->tags = str_c(options->tags);
+    st = fill_ties(options, spec, &session->err);
+    if (st != ST_OK)
+        return st;
     st = job_spec_check(spec, &err);
     if (st != ST_OK)
         error_set(&session->err, st, "%s%s%s", err.pointer,
@@ -261,6 +380,10 @@ run(const void *values, int words_len, char *const *words)
                             "--id: must be 1 to %d characters out of A-Z a-z "
                             "0-9 _ : -",
                             ID_LOCAL_MAX);
+    struct job_spec scratch;
+    job_spec_init(&scratch);
+    if (fill_ties(options, &scratch, &err) != ST_OK)
+        return command_fail(&cmd_enqueue, COMMAND_USAGE, "%s", err.msg);
     command.task = words[0];
     buf_init(&input, JOB_ARGS_MAX + 4096);
     if (take_args(options->args, &input, &command.args, &err) != ST_OK)
