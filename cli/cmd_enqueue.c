@@ -252,6 +252,16 @@ send(struct co *co, struct session *session, struct enqueue_command *command)
         return error_set(&session->err, ST_CONFLICT,
                          "%s is there already, with other content",
                          command->id);
+    if (e->outcome == ENQUEUE_DUPLICATE &&
+        e->spec.unique.on_conflict != UNIQUE_RETURN)
+        return error_set(
+            &session->err, ST_CONFLICT, "%.*s.%s holds the unique key %.*s",
+            STR_ARG(e->spec.queue), e->holder, STR_ARG(e->spec.unique.key));
+    if (e->outcome == ENQUEUE_DUPLICATE) { /* that one is the answer */
+        memcpy(e->local, e->holder, sizeof e->local);
+        snprintf(command->id, sizeof command->id, "%.*s.%s",
+                 STR_ARG(e->spec.queue), e->local);
+    }
     if (e->outcome == ENQUEUE_GONE)
         return error_set(&session->err, ST_GONE,
                          "%s ended before and is past its retention",

@@ -91,14 +91,17 @@ end_result(struct batch *batch)
     batch->written++;
 }
 
+/* 202 for a job that was stored, 200 for one that stands for it. */
 static void
-write_accepted(struct batch *batch, const struct item *item)
+write_accepted(struct batch *batch, const struct item *item, bool stands_for_it)
 {
     begin_result(batch);
-    buf_add_c(&batch->out, "{\"status\":202,\"id\":\"");
+    buf_add_c(&batch->out, stands_for_it ? "{\"status\":200,\"id\":\""
+                                         : "{\"status\":202,\"id\":\"");
     buf_add_str(&batch->out, item->enqueue.spec.queue);
     buf_add_char(&batch->out, '.');
-    buf_add_c(&batch->out, item->enqueue.local);
+    buf_add_c(&batch->out,
+              stands_for_it ? item->enqueue.holder : item->enqueue.local);
     buf_add_c(&batch->out, "\"}");
     end_result(batch);
     batch->accepted++;
@@ -137,6 +140,28 @@ accepted_bit(const struct batch *batch, uint32_t index)
            (entry->accepted[index / 8] & (0x80 >> index % 8)) != 0;
 }
 
+/* Its unique key belongs to another job. */
+static void
+write_duplicate(struct batch *batch, const struct item *item)
+{
+    struct problem problem;
+    char existing[ID_TEXT];
+
+    if (item->enqueue.spec.unique.on_conflict == UNIQUE_RETURN) {
+        write_accepted(batch, item, true);
+        return;
+    }
+    snprintf(existing, sizeof existing, "%.*s.%s",
+             STR_ARG(item->enqueue.spec.queue), item->enqueue.holder);
+    json_t *extra = json_pack("{s:s}", "existing", existing);
+    problem = (struct problem){.kind = PROBLEM_DUPLICATE_JOB,
+                               .detail = "another job holds this unique key",
+                               .pointer = "/unique/key",
+                               .extra = extra};
+    write_problem(batch, &problem, NULL);
+    json_decref(extra);
+}
+
 /* A job that Redis was asked to take. */
 static void
 write_settled(struct batch *batch, const struct item *item)
@@ -150,10 +175,14 @@ write_settled(struct batch *batch, const struct item *item)
             .detail = "the id belongs to a job with other content"};
         write_problem(batch, &problem, item);
         batch->failed++;
+    } else if (st == ST_OK && item->enqueue.outcome == ENQUEUE_DUPLICATE) {
+        /* The key's holder will not be that one for ever: not for a replay. */
+        batch->failed++;
+        write_duplicate(batch, item);
     } else if (st == ST_OK) {
         if (batch->key)
             set_accepted_bit(batch, batch->written);
-        write_accepted(batch, item);
+        write_accepted(batch, item, false);
     } else {
         problem = problem_from_error(st, &item->enqueue.err);
         write_problem(batch, &problem, st == ST_UNCLEAR ? item : NULL);
@@ -174,7 +203,7 @@ write_result(struct batch *batch, const struct item *item)
     if (item->queued) {
         write_settled(batch, item);
     } else if (item->good) {
-        write_accepted(batch, item);
+        write_accepted(batch, item, false);
     } else {
         struct problem problem =
             problem_from_error(item->err.status, &item->err);

@@ -12,6 +12,7 @@
 #include "app/job_json.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
 
@@ -142,6 +143,39 @@ refuse_unclear(struct submission *s)
     return st;
 }
 
+/* The unique key belongs to another job: that one is the answer, or it is
+ * named in the refusal. */
+static enum status
+reply_holder(struct co *co, struct submission *s)
+{
+    struct enqueue *enqueue = &s->enqueue;
+    char existing[ID_JOB_MAX + 1];
+
+    snprintf(existing, sizeof existing, "%.*s.%s", STR_ARG(enqueue->spec.queue),
+             enqueue->holder);
+    if (enqueue->spec.unique.on_conflict == UNIQUE_RETURN) {
+        bool replied = false;
+        memcpy(enqueue->local, enqueue->holder, sizeof enqueue->local);
+        if (s->preference.wait_ms > 0)
+            return reply_stored(co, s, 200);
+        enum status st = set_fields(s);
+        if (st == ST_OK)
+            st = reply_looked_up(co, s, 200, &replied);
+        if (st != ST_OK || replied)
+            return st;
+    }
+    json_t *extra = json_pack("{s:s}", "existing", existing);
+    struct problem problem = {
+        .kind = PROBLEM_DUPLICATE_JOB,
+        .detail = "another job holds this unique key: nothing was stored",
+        .pointer = "/unique/key",
+        .extra = extra,
+    };
+    enum status st = api_refuse(s->exchange, &problem);
+    json_decref(extra);
+    return st;
+}
+
 static enum status
 refuse_failed(struct submission *s, enum status st)
 {
@@ -217,6 +251,8 @@ enqueue_plain(struct co *co, struct submission *s)
 
     if (st != ST_OK)
         return refuse_failed(s, st);
+    if (s->enqueue.outcome == ENQUEUE_DUPLICATE)
+        return reply_holder(co, s);
     return reply_stored(co, s, 202);
 }
 
@@ -234,6 +270,11 @@ run_under_key(struct co *co, struct submission *s, struct idempotency *key)
         return api_refuse_with(s->exchange, PROBLEM_DUPLICATE_JOB,
                                "the id that follows from this Idempotency-Key "
                                "is taken by another job: use another key");
+    }
+    if (s->enqueue.outcome == ENQUEUE_DUPLICATE) {
+        /* No job of this key: the next try may make one. */
+        idempotency_fail(co, key);
+        return reply_holder(co, s);
     }
     idempotency_finish(co, key);
     s->replayed = s->enqueue.outcome != ENQUEUE_NEW;
@@ -352,6 +393,8 @@ jobs_enqueue_put(struct co *co, struct http_exchange *exchange, void *arg)
         return api_refuse_with(exchange, PROBLEM_DUPLICATE_JOB,
                                "the id belongs to a job with other content: "
                                "nothing was changed");
+    case ENQUEUE_DUPLICATE:
+        return reply_holder(co, &s);
     default:
         return api_refuse_with(exchange, PROBLEM_GONE,
                                "the id belongs to a job that has ended and is "
