@@ -90,7 +90,9 @@ class Enqueue(ApiTestCase):
             ({"task": "noop", "timeout": "9d"}, "/timeout"),
             ({"task": "noop", "delay": 1, "run_at": "2100-01-01T00:00:00Z"},
              "/delay"),
-            ({"task": "noop", "unique": {"key": "x"}}, "/unique"),
+            ({"task": "noop", "unique": {"while": "ended"}}, "/unique/key"),
+            ({"task": "noop", "limit": {"key": "k", "rate": "5"}},
+             "/limit/rate"),
             ({"task": "noop", "tags": ["ok", "not ok"]}, "/tags/1"),
             ([], None),
         ]
