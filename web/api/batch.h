@@ -29,6 +29,7 @@ struct item {
     bool good;        /* it is to be stored, or was at the first time */
     bool queued;      /* enqueue.op is under way or settled */
     struct error err; /* why it is not good */
+    const struct job_id *after; /* enqueue.spec.kin.parents of them */
 };
 
 struct window {

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "queue/queue_after.h"
 
 /* ---- windows ---- */
 
@@ -102,8 +103,10 @@ batch_read_item(struct batch *batch, struct window *window, struct item *item,
         st = catalog_complete(batch->co, &batch->api->catalog, &window->arena,
                               &envelope, &item->err);
     }
-    if (st == ST_OK)
+    if (st == ST_OK) {
         item->enqueue.spec = envelope.spec;
+        item->after = envelope.after;
+    }
     return st == ST_OK;
 }
 
@@ -114,6 +117,28 @@ batch_name_item(struct batch *batch, struct item *item, uint32_t index)
         return;
     item->enqueue.named = true;
     id_derive(batch->key->entry.seed, index, item->enqueue.local);
+}
+
+/* A job that waits for others takes several steps, so it is awaited here. */
+static void
+send(struct batch *batch, struct item *item)
+{
+    struct enqueue *e = &item->enqueue;
+
+    if (e->spec.kin.parents == 0) {
+        queue_enqueue(batch->api->queues, e, NULL, NULL);
+        item->queued = true;
+        return;
+    }
+    enum status st =
+        queue_after_enqueue(batch->co, batch->api->queues, e, item->after,
+                            (size_t)e->spec.kin.parents);
+    item->queued = e->op.settled;
+    item->good = item->queued;
+    if (!item->queued) { /* one of the others was refused */
+        item->err = e->err;
+        item->err.status = st;
+    }
 }
 
 /* Adds a job to the window that is being filled. @line lies in it, or lives as
@@ -134,9 +159,8 @@ batch_add_item(struct batch *batch, struct str line,
     } else if (batch_read_item(batch, window, item, line, value)) {
         batch_name_item(batch, item, index);
         item->good = !batch->replay || batch_accepted_bit(batch, index);
-        item->queued = !batch->replay;
-        if (item->queued)
-            queue_enqueue(batch->api->queues, &item->enqueue, NULL, NULL);
+        if (!batch->replay)
+            send(batch, item);
         else if (!item->good) /* the one refusal that the line does not show */
             (void)error_set(&item->err, ST_UNKNOWN_TASK,
                             "there was no such task at the first time");

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "queue/queue_after.h"
 
 /* One job on its way through. */
 struct submission {
@@ -242,12 +243,24 @@ complete(struct co *co, struct submission *s, bool *ret_refused)
     return st == ST_OK ? ST_OK : api_fail(exchange, st, &exchange->err, false);
 }
 
+static enum status
+enqueue(struct co *co, struct submission *s)
+{
+    const struct envelope *envelope = &s->envelope;
+
+    if (envelope->spec.kin.parents > 0)
+        return queue_after_enqueue(co, s->api->queues, &s->enqueue,
+                                   envelope->after,
+                                   (size_t)envelope->spec.kin.parents);
+    return queue_enqueue_await(co, s->api->queues, &s->enqueue);
+}
+
 /* ---- POST ---- */
 
 static enum status
 enqueue_plain(struct co *co, struct submission *s)
 {
-    enum status st = queue_enqueue_await(co, s->api->queues, &s->enqueue);
+    enum status st = enqueue(co, s);
 
     if (st != ST_OK)
         return refuse_failed(s, st);
@@ -259,7 +272,7 @@ enqueue_plain(struct co *co, struct submission *s)
 static enum status
 run_under_key(struct co *co, struct submission *s, struct idempotency *key)
 {
-    enum status st = queue_enqueue_await(co, s->api->queues, &s->enqueue);
+    enum status st = enqueue(co, s);
 
     if (st != ST_OK) {
         idempotency_fail(co, key);
@@ -381,7 +394,7 @@ jobs_enqueue_put(struct co *co, struct http_exchange *exchange, void *arg)
     if (st != ST_OK || refused)
         return st;
     s.created_ms = clock_wall_ms();
-    st = queue_enqueue_await(co, s.api->queues, &s.enqueue);
+    st = enqueue(co, &s);
     if (st != ST_OK)
         return refuse_failed(&s, st);
     switch (s.enqueue.outcome) {
