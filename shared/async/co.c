@@ -293,8 +293,10 @@ co_run(struct loop *loop, const char *name, co_fn *fn, void *arg)
     enum status status = co_spawn(loop, name, run_fn, &run, run_end);
     if (status != ST_OK)
         return status;
-    while (!run.ended)
-        loop_turn(loop, -1);
+    /* What it has gathered so far leaves at the end of a turn: so the first one
+     * does not wait. */
+    for (int64_t wait_ms = 0; !run.ended; wait_ms = -1)
+        loop_turn(loop, wait_ms);
     return run.status;
 }
 

@@ -1,0 +1,163 @@
+"""An application's views over HTTP: what the test client cannot see."""
+
+import http.client
+import os
+import socket
+import unittest
+from concurrent.futures import ThreadPoolExecutor
+
+from pitharness import PitTestCase, wait_until
+
+APP = "tests/fixtures/site_app.so"
+LARGE = 20 * 1024 * 1024  # above what is read at once
+
+
+class Views(PitTestCase):
+    def setUp(self):
+        super().setUp()
+        self.files = os.path.join(self.dir, "site-files")
+        os.mkdir(self.files)
+        self.put("a.txt", b"0123456789")
+        self.web_ = self.web(self.redis(aof="no"), app=APP, cwd=self.dir,
+                             flags=["--threads", "4", "--view-timeout", "60s"])
+
+    def put(self, name, content):
+        with open(os.path.join(self.files, name), "wb") as file:
+            file.write(content)
+
+    def raw(self, request, until=None):
+        """Sends bytes as they are, and returns all that comes back."""
+        got = b""
+        with socket.create_connection(("127.0.0.1", self.web_.port),
+                                      20) as wire:
+            wire.sendall(request)
+            while piece := wire.recv(65536):
+                got += piece
+                if until and until in got:
+                    break
+        return got
+
+    def get(self, target, extra=""):
+        return self.raw(f"GET {target} HTTP/1.1\r\nHost: x\r\n{extra}"
+                        "Connection: close\r\n\r\n".encode())
+
+    def connection(self):
+        made = http.client.HTTPConnection("127.0.0.1", self.web_.port,
+                                          timeout=30)
+        self.addCleanup(made.close)
+        return made
+
+    def test_streams(self):
+        client = self.connection()
+        client.request("GET", "/count")
+        answer = client.getresponse()
+        self.assertEqual(answer.getheader("Transfer-Encoding"), "chunked")
+        self.assertEqual(answer.read().split(),
+                         [b"%d" % i for i in range(1000)])
+        # One that failed is cut off where everybody can see it.
+        client.request("GET", "/half")
+        with self.assertRaises(http.client.IncompleteRead):
+            client.getresponse().read()
+        head = self.raw(b"HEAD /count HTTP/1.1\r\nHost: x\r\n"
+                        b"Connection: close\r\n\r\n")
+        self.assertTrue(head.endswith(b"\r\n\r\n"), head)
+
+    def test_events(self):
+        answer = self.get("/events", "Last-Event-ID: 1\r\n")
+        self.assertIn(b"Content-Type: text/event-stream", answer)
+        self.assertIn(b"id: 2\nevent: tick\ndata: 1\n\n", answer)
+
+    def test_a_client_that_goes_away(self):
+        self.raw(b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n", until=b"\0\0")
+        self.web_.wait_for_line("the stream ended with 12")
+        with socket.create_connection(("127.0.0.1", self.web_.port),
+                                      5) as wire:
+            wire.sendall(b"GET /hour HTTP/1.1\r\nHost: x\r\n"
+                         b"X-Request-Id: hours\r\n\r\n")
+            self.web_.wait_for_line("hours: in")
+        self.web_.wait_for_line("hours: the hour ended with 12")
+
+    def test_sync_views_leave_the_loop_alone(self):
+        with ThreadPoolExecutor(4) as pool:
+            slow = [pool.submit(self.get, "/sync/") for _ in range(4)]
+            wait_until(lambda: self.get("/count").startswith(b"HTTP/1.1 200"),
+                       5, "another view")
+            self.assertFalse(any(future.done() for future in slow))
+            for future in slow:
+                self.assertIn(b"blocked", future.result(20))
+        self.assertNotIn("blocked the loop", self.web_.log())
+
+    def test_the_watchdog_names_view_and_cure(self):
+        self.assertIn(b"stalled", self.get("/stall"))
+        self.web_.wait_for_line(
+            "GET /stall blocked the loop for [0-9]+ ms: "
+            "use a sync view, a thread or a job")
+
+    def test_large_files(self):
+        content = os.urandom(LARGE)
+        self.put("large.bin", content)
+        client = self.connection()
+        client.request("GET", "/assets/large.bin")
+        answer = client.getresponse()
+        self.assertEqual(answer.getheader("Content-Length"), str(LARGE))
+        self.assertIsNone(answer.getheader("Transfer-Encoding"))
+        self.assertTrue(answer.read() == content)
+        # The same connection goes on.
+        client.request("HEAD", "/assets/large.bin")
+        answer = client.getresponse()
+        self.assertEqual(answer.getheader("Content-Length"), str(LARGE))
+        self.assertEqual(answer.read(), b"")
+        client.request("GET", "/assets/large.bin",
+                       headers={"Range": f"bytes={LARGE - 3}-"})
+        answer = client.getresponse()
+        self.assertEqual(answer.status, 206)
+        self.assertEqual(answer.read(), content[-3:])
+        client.request("HEAD", "/assets/a.txt")
+        answer = client.getresponse()
+        self.assertEqual(answer.getheader("Content-Length"), "10")
+        answer.read()
+        client.request("GET", "/assets/a.txt")
+        self.assertEqual(client.getresponse().read(), b"0123456789")
+
+    def test_middleware_and_reserved_paths(self):
+        for target, marked in (("/count", True), ("/nothing", True),
+                               ("/assets/a.txt", True), ("/healthz", False),
+                               ("/v1/nothing", False)):
+            with self.subTest(target=target):
+                head = self.get(target).split(b"\r\n\r\n")[0]
+                self.assertEqual(b"X-Mark: 1" in head, marked, head)
+        answer = self.get("/count?refuse=1")
+        self.assertIn(b"HTTP/1.1 403", answer)
+        # Who is refused is not asked for the body.
+        answer = self.raw(b"POST /upload?refuse=1 HTTP/1.1\r\nHost: x\r\n"
+                          b"Content-Length: 1000\r\n"
+                          b"Expect: 100-continue\r\n\r\n")
+        self.assertTrue(answer.startswith(b"HTTP/1.1 403"), answer)
+
+    def test_uploads(self):
+        body = (b"--b\r\nContent-Disposition: form-data; name=\"file\"; "
+                b"filename=\"x.bin\"\r\n\r\n" + b"\0" * 500000 +
+                b"\r\n--b--\r\n")
+        client = self.connection()
+        client.request("POST", "/upload", body,
+                       {"Content-Type": "multipart/form-data; boundary=b"})
+        self.assertEqual(client.getresponse().read(), b"x.bin 500000")
+
+        def chunks():
+            for i in range(0, len(body), 70000):
+                yield body[i:i + 70000]
+        client.request("POST", "/upload", chunks(),
+                       {"Content-Type": "multipart/form-data; boundary=b"},
+                       encode_chunked=True)
+        self.assertEqual(client.getresponse().read(), b"x.bin 500000")
+
+    def test_a_missing_folder_is_an_error_at_start(self):
+        os.unlink(os.path.join(self.files, "a.txt"))
+        os.rmdir(self.files)
+        web = self.web(self.redis(aof="no"), app=APP, cwd=self.dir, ready=None)
+        self.assertEqual(web.popen.wait(20), 2)
+        self.assertIn("site-files", web.log())
+
+
+if __name__ == "__main__":
+    unittest.main()
