@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/jsontext.h"
 #include "job_output.h"
+#include "queue/queue_after.h"
 #include "queue/schema.h"
 #include "session.h"
 #include "text.h"
@@ -38,6 +39,7 @@ struct enqueue_options {
     int64_t concurrency;
     const char *rate;
     const char *callback;
+    const char *after;
     bool force;
 };
 
@@ -85,6 +87,8 @@ static const struct config_option option_table[] = {
      JOB_CONCURRENCY_MAX, .help = "of that key at once; 0: any number"},
     {"rate", "N/PERIOD", CONFIG_STRING, FIELD(rate),
      .help = "starts of that key: 100/s, 5/m, 10/30s"},
+    {"after", "ID,...", CONFIG_STRING, FIELD(after),
+     .help = "waits until these jobs have succeeded, up to 64"},
     {"callback", "URL", CONFIG_STRING, FIELD(callback),
      .help = "is sent a signed request when the job succeeded or is dead"},
     {"id", "ID", CONFIG_STRING, FIELD(id),
@@ -103,8 +107,12 @@ static const struct config_program program = {
     .options = option_table,
 };
 
+enum { AFTER_MAX = 64 };
+
 struct enqueue_command {
     const struct enqueue_options *options;
+    struct job_id after[AFTER_MAX];
+    size_t after_len;
     const char *task;
     struct str args;
     struct enqueue e;
@@ -235,7 +243,11 @@ send(struct co *co, struct session *session, struct enqueue_command *command)
         e->named = true;
         str_copy_to(str_c(command->options->id), e->local, sizeof e->local);
     }
-    enum status st = queue_enqueue_await(co, session->queues, e);
+    enum status st =
+        command->after_len > 0
+            ? queue_after_enqueue(co, session->queues, e, command->after,
+                                  command->after_len)
+            : queue_enqueue_await(co, session->queues, e);
     snprintf(command->id, sizeof command->id, "%.*s.%s", STR_ARG(e->spec.queue),
              e->local);
     if (st == ST_UNCLEAR)
@@ -367,6 +379,27 @@ take_args(const char *given, struct buf *input, struct str *ret,
     return ST_OK;
 }
 
+/* "a.1,b.2" */
+static enum status
+take_after(struct enqueue_command *command, struct error *err)
+{
+    struct str rest = str_c(command->options->after);
+
+    while (rest.n > 0) {
+        struct str id = str_trim(str_cut(rest, ',', &rest));
+        if (command->after_len == AFTER_MAX)
+            return error_set(err, ST_INVALID, "--after: at most %d ids",
+                             AFTER_MAX);
+        enum status st =
+            id_split(id, &command->after[command->after_len++], err);
+        if (st != ST_OK) {
+            struct error why = *err;
+            return error_set(err, ST_INVALID, "--after: %s", why.msg);
+        }
+    }
+    return ST_OK;
+}
+
 static int
 run(const void *values, int words_len, char *const *words)
 {
@@ -392,7 +425,8 @@ run(const void *values, int words_len, char *const *words)
                             ID_LOCAL_MAX);
     struct job_spec scratch;
     job_spec_init(&scratch);
-    if (fill_ties(options, &scratch, &err) != ST_OK)
+    if (fill_ties(options, &scratch, &err) != ST_OK ||
+        take_after(&command, &err) != ST_OK)
         return command_fail(&cmd_enqueue, COMMAND_USAGE, "%s", err.msg);
     command.task = words[0];
     buf_init(&input, JOB_ARGS_MAX + 4096);

@@ -180,6 +180,27 @@ class Enqueue(CliTestCase):
 
 
 class Look(CliTestCase):
+    def test_ties_to_other_jobs(self):
+        self.tell_of("noop")
+        first = self.pit("enqueue", "noop", "--unique", "a", "--limit", "t",
+                         "--concurrency", "2", "--rate", "5/s").stdout.strip()
+        self.assert_refused(["enqueue", "noop", "--unique", "a"], 1,
+                            f"{first} holds the unique key a")
+        again = self.pit("enqueue", "noop", "--unique", "a", "--on-conflict",
+                         "return").stdout.strip()
+        self.assertEqual(again, first)
+        child = self.pit("enqueue", "noop", "--after", first).stdout.strip()
+        self.assertEqual(self.pit_json("job", child)["state"], "blocked")
+        for words, says in (
+                (["--rate", "5/s"], "--limit"),
+                (["--limit", "t", "--rate", "5"], "--rate takes"),
+                (["--unique", "a", "--unique-while", "x"], "--unique-while"),
+                (["--after", "ab"], "--after"),
+                (["--run-at", "soon"], "--run-at")):
+            self.assert_refused(["enqueue", "noop", *words], 2, says)
+        self.assert_refused(["enqueue", "noop", "--after", "default.no"], 2,
+                            "no job default.no")
+
     def test_no_such_job(self):
         self.assert_refused(["job", "default.nope"], 1, "no job")
 
