@@ -12,6 +12,9 @@
 #include "app/outside.h"
 #include "base/jsontext.h"
 #include "base/log.h"
+#include "queue/queue_after.h"
+
+enum { QUEUE_PUBLIC_AFTER_MAX = 64 };
 
 static const char attached;
 
@@ -75,6 +78,39 @@ queue_public_args(json_t *args, struct buf *ret, struct error *err)
 /* ---- options ---- */
 
 static void
+take_ties(const struct pit_enqueue *options, struct job_spec *spec)
+{
+    static const enum unique_while holds[] = {
+        [PIT_UNIQUE_RUNNING] = UNIQUE_RUNNING,
+        [PIT_UNIQUE_WAITING] = UNIQUE_WAITING,
+        [PIT_UNIQUE_ENDED] = UNIQUE_ENDED,
+    };
+    const struct pit_unique *unique = &options->unique;
+
+    if (unique->key && (unsigned)unique->until < ARRAY_LEN(holds)) {
+        spec->unique = (struct job_unique){
+            .hold = holds[unique->until],
+            .on_conflict = (enum unique_conflict)unique->on_conflict,
+            .ttl_ms = unique->ttl_ms,
+            .key = str_c(unique->key),
+        };
+        if (unique->until == PIT_UNIQUE_ENDED && unique->ttl_ms == 0)
+            spec->unique.ttl_ms = spec->keep_ms;
+    }
+    if (options->limit.key)
+        spec->limit = (struct job_limit){
+            .concurrency = options->limit.concurrency,
+            .rate = options->limit.rate,
+            .rate_period_ms = options->limit.rate_period_ms,
+            .key = str_c(options->limit.key),
+        };
+    if (options->callback)
+        spec->callback = (struct job_callback){.on_succeeded = true,
+                                               .on_dead = true,
+                                               .url = str_c(options->callback)};
+}
+
+static void
 take_options(const struct pit_enqueue *options, struct job_spec *spec)
 {
     if (options->queue)
@@ -102,6 +138,25 @@ take_options(const struct pit_enqueue *options, struct job_spec *spec)
         spec->backoff.cap_ms = options->backoff_cap_ms;
     else if (spec->backoff.cap_ms < spec->backoff.base_ms)
         spec->backoff.cap_ms = spec->backoff.base_ms;
+    take_ties(options, spec);
+}
+
+/* @ret has room for QUEUE_PUBLIC_AFTER_MAX. */
+static enum status
+take_after(const struct pit_enqueue *options, struct job_id *ret, size_t *ret_n,
+           struct error *err)
+{
+    *ret_n = 0;
+    for (size_t i = 0; options && options->after && options->after[i]; i++) {
+        if (i == QUEUE_PUBLIC_AFTER_MAX)
+            return error_set_at(err, "/after", "at most %d jobs",
+                                QUEUE_PUBLIC_AFTER_MAX);
+        enum status st = id_split(str_c(options->after[i]), &ret[i], err);
+        if (st != ST_OK)
+            return st;
+        *ret_n = i + 1;
+    }
+    return ST_OK;
 }
 
 enum status
@@ -132,11 +187,13 @@ fill_ticket(struct pit_ticket *ticket, const struct enqueue *e,
             enum status status, const struct error *err)
 {
     bool chosen = e->local[0] != '\0';
+    bool held = e->op.settled && e->op.status == ST_OK &&
+                e->outcome == ENQUEUE_DUPLICATE;
 
     snprintf(ticket->id, sizeof ticket->id, "%.*s%s%s",
              chosen ? (int)e->spec.queue.n : 0, e->spec.queue.p,
-             chosen ? "." : "", e->local);
-    ticket->existed = status == ST_OK && e->outcome == ENQUEUE_SAME;
+             chosen ? "." : "", held ? e->holder : e->local);
+    ticket->existed = status == ST_OK && (held || e->outcome == ENQUEUE_SAME);
     str_copy_to(str_c(status == ST_OK ? "" : err->msg), ticket->error,
                 sizeof ticket->error);
 }
@@ -153,12 +210,18 @@ status_of_outcome(const struct enqueue *e, struct error *err)
                          "the id %s belongs to a job that has ended and is "
                          "past its retention",
                          e->local);
+    if (e->outcome == ENQUEUE_DUPLICATE &&
+        e->spec.unique.on_conflict != UNIQUE_RETURN)
+        return error_set(err, ST_CONFLICT,
+                         "the job %.*s.%s holds the unique key",
+                         STR_ARG(e->spec.queue), e->holder);
     return ST_OK;
 }
 
 /* Sends it. Once it is on its way a deadline leaves its fate open. */
 static enum status
-send(struct co *co, struct queues *queues, struct enqueue *e, struct error *err)
+send(struct co *co, struct queues *queues, struct enqueue *e,
+     const struct job_id *after, size_t after_len, struct error *err)
 {
     enum status st = co_cancelled(co);
 
@@ -168,7 +231,8 @@ send(struct co *co, struct queues *queues, struct enqueue *e, struct error *err)
         e->named = true;
         str_copy_to(e->spec.local, e->local, sizeof e->local);
     }
-    st = queue_enqueue_await(co, queues, e);
+    st = after_len > 0 ? queue_after_enqueue(co, queues, e, after, after_len)
+                       : queue_enqueue_await(co, queues, e);
     if (st == ST_OK)
         return status_of_outcome(e, err);
     if (st == ST_TIMEOUT && co_cancelled(co) == ST_TIMEOUT)
@@ -189,6 +253,8 @@ pit_enqueue(struct pit_co *public, const char *task, json_t *args,
     struct task_catalog *catalog = queue_public_catalog(co_loop(co));
     struct task_entry room;
     struct enqueue e = {.local = ""};
+    struct job_id after[QUEUE_PUBLIC_AFTER_MAX];
+    size_t after_len = 0;
     struct error err = {.msg = ""};
     struct buf text;
 
@@ -202,10 +268,12 @@ pit_enqueue(struct pit_co *public, const char *task, json_t *args,
     if (st == ST_OK)
         st =
             queue_public_spec(co, catalog, task, options, &room, &e.spec, &err);
+    if (st == ST_OK)
+        st = take_after(options, after, &after_len, &err);
     if (st == ST_OK) {
         e.spec.args = buf_str(&text);
         e.spec.traceparent = co_trace(co);
-        st = send(co, catalog->queues, &e, &err);
+        st = send(co, catalog->queues, &e, after, after_len, &err);
     }
     if (options && options->ticket)
         fill_ticket(options->ticket, &e, st, &err);

@@ -45,10 +45,15 @@ static enum pit_state
 state_of(enum job_state state)
 {
     static const enum pit_state states[JOB_STATES] = {
-        [JOB_SCHEDULED] = PIT_SCHEDULED,     [JOB_READY] = PIT_READY,
-        [JOB_RUNNING] = PIT_RUNNING,         [JOB_RETRYING] = PIT_RETRYING,
-        [JOB_SUCCEEDED] = PIT_SUCCEEDED,     [JOB_DEAD] = PIT_DEAD,
-        [JOB_CANCELLED] = PIT_JOB_CANCELLED, [JOB_EXPIRED] = PIT_EXPIRED,
+        [JOB_SCHEDULED] = PIT_SCHEDULED,
+        [JOB_READY] = PIT_READY,
+        [JOB_RUNNING] = PIT_RUNNING,
+        [JOB_RETRYING] = PIT_RETRYING,
+        [JOB_SUCCEEDED] = PIT_SUCCEEDED,
+        [JOB_DEAD] = PIT_DEAD,
+        [JOB_CANCELLED] = PIT_JOB_CANCELLED,
+        [JOB_EXPIRED] = PIT_EXPIRED,
+        [JOB_BLOCKED] = PIT_BLOCKED,
         [JOB_QUARANTINED] = PIT_QUARANTINED,
     };
     return states[state];

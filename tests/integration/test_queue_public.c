@@ -330,10 +330,52 @@ stop_server(void **state)
     return 0;
 }
 
+static enum status
+ties_in_coroutine(struct co *co, void *arg)
+{
+    struct scene *s = arg;
+    struct pit_co *public = co_public_of(co);
+    struct pit_ticket first, second, third;
+    struct pit_enqueue options = {.ticket = &first,
+                                  .unique = {.key = "customer:42"},
+                                  .limit = {.key = "t", .concurrency = 1}};
+
+    STEP(s, up(co, s) == ST_OK);
+    STEP(s, pit_enqueue(public, "mail.send", NULL, &options) == PIT_OK);
+    STEP(s, !first.existed);
+    options.ticket = &second;
+    STEP(s, pit_enqueue(public, "mail.send", NULL, &options) == PIT_CONFLICT);
+    STEP(s, strcmp(first.id, second.id) == 0 && second.error[0]);
+    options.unique.on_conflict = PIT_UNIQUE_RETURN;
+    STEP(s, pit_enqueue(public, "mail.send", NULL, &options) == PIT_OK);
+    STEP(s, strcmp(first.id, second.id) == 0 && second.existed);
+
+    const char *const after[] = {first.id, NULL};
+    options = (struct pit_enqueue){.ticket = &third, .after = after};
+    STEP(s, pit_enqueue(public, "mail.send", NULL, &options) == PIT_OK);
+    struct pit_result result PIT_RESULT = {0};
+    STEP(s, pit_result_get(public, third.id, &result) == PIT_OK);
+    STEP(s, result.state == PIT_BLOCKED);
+    const char *const nobody[] = {"mail.nobody", NULL};
+    options.after = nobody;
+    STEP(s, pit_enqueue(public, "mail.send", NULL, &options) == PIT_INVALID);
+    return ST_OK;
+}
+
+static void
+test_ties_to_other_jobs(void **state)
+{
+    struct scene scene = {0};
+
+    (void)state;
+    run(ties_in_coroutine, &scene);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_ties_to_other_jobs),
         cmocka_unit_test(test_enqueue_stores_args_options_and_trace),
         cmocka_unit_test(test_an_own_id_makes_one_job),
         cmocka_unit_test(test_what_is_wrong_is_said),

@@ -40,11 +40,38 @@ json_t *pit_args(const char *fmt, ...);
 struct pit_ticket {
     char id[PIT_JOB_ID_SIZE]; /* also of one that failed or is unclear; "" when
                                  it was refused before an id was chosen */
-    bool existed;             /* stood there already, with the same content */
+    bool existed; /* stood there already, with the same content, or holds the
+                     unique key (PIT_UNIQUE_RETURN) */
     char error[PIT_WORDS_SIZE]; /* for people; "" when all is well */
 };
 
 enum pit_backoff { PIT_BACKOFF_EXPONENTIAL = 1, PIT_BACKOFF_FIXED };
+
+/* Only one job of the queue may hold a key: docs/limits-and-uniqueness.md. */
+enum pit_unique_while {
+    PIT_UNIQUE_RUNNING, /* until it has ended: what a zero means */
+    PIT_UNIQUE_WAITING, /* until it is started for the first time */
+    PIT_UNIQUE_ENDED,   /* until ttl_ms past its end */
+};
+enum pit_unique_conflict {
+    PIT_UNIQUE_REJECT,  /* PIT_CONFLICT, and the ticket's id is the holder's */
+    PIT_UNIQUE_RETURN,  /* PIT_OK with the holder's id */
+    PIT_UNIQUE_REPLACE, /* a holder that waits is cancelled; else as REJECT */
+};
+struct pit_unique {
+    const char *key; /* 1 to 128 visible ASCII characters; NULL: none */
+    enum pit_unique_while until;
+    enum pit_unique_conflict on_conflict;
+    int64_t ttl_ms; /* ENDED: 0 is keep_ms; else the longest that it is held,
+                       0: no bound */
+};
+/* The queue's jobs of one key share it, over all workers. */
+struct pit_limit {
+    const char *key;        /* as above; NULL: none */
+    int32_t concurrency;    /* at once; 0: any number */
+    int32_t rate;           /* starts in rate_period_ms; 0: any number */
+    int64_t rate_period_ms; /* at most a day */
+};
 
 /* All optional: zero what is not set, and the task's own policy counts. Strings
  * are borrowed for the call. */
@@ -61,9 +88,15 @@ struct pit_enqueue {
     int32_t priority;      /* PIT_PRIORITY(0..9), 9 first */
     int32_t retries;       /* 1..1000, or PIT_NO_RETRY */
     enum pit_backoff backoff;
-    int64_t backoff_ms;        /* of the first retry */
-    int64_t backoff_cap_ms;    /* of any */
-    const char *tags;          /* "nightly,report": at most 16 */
+    int64_t backoff_ms;     /* of the first retry */
+    int64_t backoff_cap_ms; /* of any */
+    const char *tags;       /* "nightly,report": at most 16 */
+    struct pit_unique unique;
+    struct pit_limit limit;
+    const char *const *after;  /* ids of jobs that must have succeeded before;
+                                  at most 64, ends with NULL; NULL: none */
+    const char *callback;      /* http(s) URL that is sent a signed request when
+                                  it succeeded or is dead; NULL: none */
     struct pit_ticket *ticket; /* is filled in, whatever happens */
 };
 enum { PIT_NO_KEEP = -1 };
@@ -71,10 +104,11 @@ enum { PIT_NO_KEEP = -1 };
 /* Suspends. Takes the reference to @args (NULL: no args); @options may be NULL.
  * Errors: PIT_INVALID an option out of range, or args that could not be made;
  * PIT_UNKNOWN_TASK; PIT_TOO_LARGE args above 1 MiB; PIT_CONFLICT the id belongs
- * to a job with other content; PIT_GONE to one that is past its retention;
- * PIT_UNAVAILABLE, PIT_READ_ONLY, PIT_LIMIT: not stored; PIT_UNCLEAR: it may be
- * stored, enqueue again under the same id to be sure; PIT_CANCELLED,
- * PIT_TIMEOUT. In a process without queues: PIT_UNAVAILABLE. */
+ * to a job with other content, or the unique key to another one;
+ * PIT_QUEUE_FULL the queue takes no more at present; PIT_GONE to one that is
+ * past its retention; PIT_UNAVAILABLE, PIT_READ_ONLY, PIT_LIMIT: not stored;
+ * PIT_UNCLEAR: it may be stored, enqueue again under the same id to be sure;
+ * PIT_CANCELLED, PIT_TIMEOUT. In a process without queues: PIT_UNAVAILABLE. */
 enum pit_status pit_enqueue(struct pit_co *co, const char *task, json_t *args,
                             const struct pit_enqueue *options);
 
