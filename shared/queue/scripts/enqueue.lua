@@ -56,6 +56,84 @@ local closed = set[1] == '1'
 local len_max, bytes_max = tonumber(set[2]), tonumber(set[3])
 local watched = (tonumber(set[4]) or 0) > now
 
+local stored, stored_bytes, keyed = 0, 0, 0
+local records, records_len, due_words, ready = {}, 0, {}, {}
+local soonest, notes, waiting = nil, {}, false
+
+-- The writes of plain jobs, and what follows from all of them: the script's reply.
+local function write(outcomes)
+    if records_len > 0 then
+        call('HSET', jobs, unpack(records, 1, records_len))
+    end
+    if #due_words > 0 then
+        call('ZADD', due, unpack(due_words))
+    end
+    for list, entries in pairs(ready) do
+        call('RPUSH', KEYS[list], unpack(entries))
+        waiting = true
+    end
+    if keyed > 0 then
+        call('HINCRBY', stats, 'keyed', keyed)
+    end
+    if bytes_max then
+        call('HINCRBY', stats, 'bytes', stored_bytes)
+    end
+    if #notes > 0 then
+        call('XADD', base .. 'events', 'MAXLEN', '~', '1000', '*', 'e',
+             table.concat(notes))
+    end
+    -- A sleeping worker has a timer for the head of due: only an earlier one is
+    -- news.
+    if token == 0 and (waiting or (soonest and (not head or soonest < head))) then
+        call('RPUSH', wake, '1')
+    end
+    local total = call('HINCRBY', stats, 'enqueued', stored)
+    return {total == stored and 1 or 0, unpack(outcomes)}
+end
+
+-- New jobs without options, into a queue without limits of its own: nothing stands
+-- in their way. Nothing is written before it is known that all are such.
+local function store_plain()
+    local last_where, last_entries -- most jobs of a call go to one list
+    records = {unpack({}, 1, #ARGV / 2)}
+    for a = 2, #ARGV, 4 do
+        local id, record, where = ARGV[a], ARGV[a + 2], ARGV[a + 3]
+        if byte(record, 3) == 43 then -- '+'
+            records, records_len, due_words, ready = {}, 0, {}, {}
+            soonest = nil
+            return false
+        end
+        records[records_len + 1] = id
+        records[records_len + 2] = record
+        records_len = records_len + 2
+        local entry = ARGV[a + 1] .. id
+        if where == last_where then
+            last_entries[#last_entries + 1] = entry
+        else
+            local how = byte(where)
+            if how == 43 or how == 64 then -- '+' or '@'
+                local at = tonumber(sub(where, 2)) + (how == 43 and now or 0)
+                due_words[#due_words + 1] = string.format('%d', at)
+                due_words[#due_words + 1] = entry
+                if not soonest or at < soonest then
+                    soonest = at
+                end
+            else
+                local list = tonumber(where) + 6
+                ready[list] = ready[list] or {}
+                last_where, last_entries = where, ready[list]
+                last_entries[#last_entries + 1] = entry
+            end
+        end
+    end
+    stored = records_len / 2
+    return true
+end
+if mode == 'fresh' and
+    not (closed or len_max or bytes_max or watched) and store_plain() then
+    return write({})
+end
+
 -- Only jobs with options need any of this.
 local made
 local function options()
@@ -81,10 +159,6 @@ end
 if bytes_max then
     bytes_left = bytes_max - tonumber(call('HGET', stats, 'bytes') or 0)
 end
-
-local stored, stored_bytes, keyed = 0, 0, 0
-local records, records_len, due_words, ready = {}, 0, {}, {}
-local soonest, notes, waiting = nil, {}, false
 
 local function note(id, code)
     if watched then
@@ -305,32 +379,7 @@ if stored == 0 then
     return {0, unpack(outcomes)}
 end
 
-if records_len > 0 then
-    call('HSET', jobs, unpack(records))
-end
-if #due_words > 0 then
-    call('ZADD', due, unpack(due_words))
-end
-for list, entries in pairs(ready) do
-    call('RPUSH', KEYS[list], unpack(entries))
-    waiting = true
-end
 if made then
     made.forget_locks(UNLOCKS_MAX)
 end
-if keyed > 0 then
-    call('HINCRBY', stats, 'keyed', keyed)
-end
-if bytes_max then
-    call('HINCRBY', stats, 'bytes', stored_bytes)
-end
-if #notes > 0 then
-    call('XADD', base .. 'events', 'MAXLEN', '~', '1000', '*', 'e',
-         table.concat(notes))
-end
--- A sleeping worker has a timer for the head of due: only an earlier one is news.
-if token == 0 and (waiting or (soonest and (not head or soonest < head))) then
-    call('RPUSH', wake, '1')
-end
-local total = call('HINCRBY', stats, 'enqueued', stored)
-return {total == stored and 1 or 0, unpack(outcomes)}
+return write(outcomes)
