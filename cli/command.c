@@ -25,6 +25,7 @@ static const struct command *const commands[] = {
     &cmd_resume,
     &cmd_purge,
     &cmd_schedules,
+    &cmd_flows,
     &cmd_tasks,
     &cmd_workers,
     &cmd_watch,

@@ -300,6 +300,24 @@ cancel_some(struct co *co, struct queues *queues, struct flow_report *report,
     return st;
 }
 
+/* What the jobs' ends say to the flow lies where the jobs are. */
+static enum status
+deliver_ends(struct co *co, struct queues *queues,
+             const struct flow_report *report, struct error *err)
+{
+    struct job_id id, other;
+    enum status st = ST_OK;
+
+    for (size_t i = 0; i < report->jobs && st == ST_OK; i++) {
+        bool seen = !id_at(report, i, &id);
+        for (size_t j = 0; j < i && !seen; j++)
+            seen = id_at(report, j, &other) && str_eq(other.queue, id.queue);
+        if (!seen)
+            st = outbox_deliver(co, queues, id.queue, NULL, err);
+    }
+    return st;
+}
+
 enum status
 flow_report_cancel(struct co *co, struct queues *queues, struct job_id id,
                    size_t *ret_running, struct error *err)
@@ -324,7 +342,7 @@ flow_report_cancel(struct co *co, struct queues *queues, struct job_id id,
     if (st == ST_OK)
         st = cancel_some(co, queues, &report, false, &running, err);
     if (st == ST_OK)
-        st = outbox_deliver(co, queues, id.queue, NULL, err);
+        st = deliver_ends(co, queues, &report, err);
     flow_report_clear(&report);
     if (st == ST_OK)
         *ret_running = running;

@@ -503,6 +503,19 @@ make_words(struct handover *h, const struct flow *flow, const struct keys *keys,
     return n;
 }
 
+/* Its home may have no job of its own, and is to be found all the same. The
+ * flow is accepted by now: nobody waits for this. */
+static void
+register_home(struct co *co, struct queues *queues, struct str home)
+{
+    struct rds_call call = {0};
+    char key[KEYS_MAX_LEN];
+
+    keys_global(queues->prefix, "queues", key);
+    (void)!rds_await(co, queues->rds, &call, "SADD %s %b", key, home.p, home.n);
+    rds_call_clear(&call);
+}
+
 enum status
 flow_accept(struct co *co, struct queues *queues, struct flow *flow,
             bool *ret_existed, struct error *err)
@@ -526,6 +539,8 @@ flow_accept(struct co *co, struct queues *queues, struct flow *flow,
         *ret_existed = call.reply->integer == 0;
     else if (err)
         *err = call.err;
+    if (st == ST_OK && !*ret_existed)
+        register_home(co, queues, home_of(flow));
 out:
     rds_call_clear(&call);
     handover_clear(&h);

@@ -12,7 +12,7 @@ PACKAGES_BUILD=(gcc libc6-dev cmake ninja-build pkg-config libevent-dev
 # shellcheck disable=SC2034
 PACKAGES_UNIT=(libcmocka-dev python3)
 # shellcheck disable=SC2034
-PACKAGES_TEST=(python3-redis redis-server procps curl make valgrind clang-14
+PACKAGES_TEST=(python3-redis python3-jsonschema redis-server procps curl make valgrind clang-14
     clang-format-14 clang-tidy-14 shellcheck ccache wrk
     nginx-light haproxy libhttp-parser-dev slowhttptest)
 

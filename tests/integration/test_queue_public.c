@@ -12,6 +12,7 @@
 
 #include "app/co_public.h"
 #include "harness/redis_server.h"
+#include "pit/flow.h"
 
 static struct redis_server *server;
 
@@ -286,6 +287,90 @@ test_results_are_looked_at_and_waited_for(void **state)
     run(wait_fn, &s);
 }
 
+/* ---- flows ---- */
+
+/* The state of the job @name of the flow @id. */
+static enum status
+state_in_flow(struct co *co, struct scene *s, const char *id, const char *name,
+              enum job_state *ret)
+{
+    char full[PIT_JOB_ID_SIZE + 40];
+    struct job_view view;
+    struct job_id parts;
+
+    snprintf(full, sizeof full, "%s:%s", id, name);
+    enum status st = id_split(str_c(full), &parts, &s->err);
+    if (st == ST_OK)
+        st = queue_get(co, s->queues, parts, &view, &s->err);
+    if (st == ST_OK)
+        *ret = view.state;
+    queue_view_clear(&view);
+    return st;
+}
+
+static enum status
+flow_fn(struct co *co, void *arg)
+{
+    struct scene *s = arg;
+    struct pit_co *public = co_public_of(co);
+    struct pit_ticket ticket;
+    enum job_state state = JOB_DEAD;
+
+    STEP(s, up(co, s) == ST_OK);
+    STEP(s, pit_chain(public,
+                      (const struct pit_flow_job[]){
+                          {"mail.send", pit_args("[i]", 1), .name = "a"},
+                          {"mail.send", .name = "b"}},
+                      2, &(struct pit_flow_options){.name = "two"},
+                      &ticket) == PIT_OK);
+    STEP(s, strncmp(ticket.id, "mail.", 5) == 0);
+    STEP(s, state_in_flow(co, s, ticket.id, "a", &state) == ST_OK);
+    STEP(s, state == JOB_READY);
+    STEP(s, state_in_flow(co, s, ticket.id, "b", &state) == ST_OK);
+    STEP(s, state == JOB_BLOCKED);
+
+    STEP(s,
+         pit_group(
+             public,
+             (const struct pit_flow_job[]){{"mail.send"}, {"mail.send"}}, 2,
+             &(struct pit_flow_job){"mail.send", .name = "then", .go_on = true},
+             NULL, &ticket) == PIT_OK);
+    STEP(s, state_in_flow(co, s, ticket.id, "then", &state) == ST_OK);
+    STEP(s, state == JOB_BLOCKED);
+
+    static const char *const after_a[] = {"a", NULL};
+    static const char *const after_b[] = {"b", NULL};
+    STEP(s, pit_flow(public,
+                     (const struct pit_flow_job[]){
+                         {"mail.send", .name = "b", .after = after_a},
+                         {"mail.send", .name = "a"}},
+                     2, NULL, &ticket) == PIT_OK);
+    STEP(s, state_in_flow(co, s, ticket.id, "b", &state) == ST_OK);
+    STEP(s, state == JOB_BLOCKED);
+    STEP(s, pit_flow(public,
+                     (const struct pit_flow_job[]){
+                         {"mail.send", pit_args("[i]", 1), .name = "b",
+                          .after = after_a},
+                         {"mail.send", .name = "a", .after = after_b}},
+                     2, NULL, &ticket) == PIT_INVALID);
+    STEP(s, strstr(ticket.error, "waits for itself"));
+    STEP(s,
+         pit_chain(public,
+                   (const struct pit_flow_job[]){{"no.such", pit_args("[]")}},
+                   1, NULL, &ticket) == PIT_UNKNOWN_TASK);
+    STEP(s, pit_chain(public, NULL, 0, NULL, &ticket) == PIT_INVALID);
+    return ST_OK;
+}
+
+static void
+test_flows_start_from_c(void **state)
+{
+    struct scene s = {0};
+
+    (void)state;
+    run(flow_fn, &s);
+}
+
 /* ---- Redis goes away ---- */
 
 static enum status
@@ -380,6 +465,7 @@ main(void)
         cmocka_unit_test(test_an_own_id_makes_one_job),
         cmocka_unit_test(test_what_is_wrong_is_said),
         cmocka_unit_test(test_results_are_looked_at_and_waited_for),
+        cmocka_unit_test(test_flows_start_from_c),
         cmocka_unit_test(test_an_unclear_outcome_has_the_id),
     };
     return cmocka_run_group_tests(tests, start_server, stop_server);

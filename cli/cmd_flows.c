@@ -1,0 +1,241 @@
+/* pit flows - the flows of all queues or of one, a flow with its jobs, its
+ * cancellation. */
+#include <stdlib.h>
+
+#include "app/flow_report.h"
+#include "base/clock.h"
+#include "session.h"
+#include "table.h"
+#include "text.h"
+
+struct flows_options {
+    struct session_options session;
+    const char *queue;
+    int64_t limit;
+};
+
+#define FIELD(name) offsetof(struct flows_options, name)
+
+static const struct config_option option_table[] = {
+    {"queue", "QUEUE", CONFIG_STRING, FIELD(queue), "",
+     .help = "only those whose home that is"},
+    {"limit", "N", CONFIG_INT, FIELD(limit), "20", 1, FLOW_LIST_MAX,
+     .help = "how many of a queue to show at most"},
+    SESSION_OPTIONS(struct flows_options),
+    {0},
+};
+
+static const struct config_program program = {
+    .name = "pit flows",
+    .synopsis = "pit flows [show ID | cancel ID] [OPTION...]",
+    .about = "Lists flows, the newest of each queue first; shows one with the "
+             "state of each of its jobs; or cancels what of it has not ended.",
+    .options = option_table,
+};
+
+static const char *const heads[] = {"FLOW", "NAME",    "STATE", "JOBS",
+                                    "LEFT", "STARTED", "ENDED"};
+static const char *const job_heads[] = {"NAME", "STATE", "TASK", "JOB",
+                                        "AFTER"};
+
+/* ---- the list ---- */
+
+struct listing {
+    struct table table;
+    json_t *array;
+};
+
+static void
+add_time(struct table *table, int64_t ms)
+{
+    char text[CLOCK_TIME_LEN + 1] = "";
+
+    if (ms > 0)
+        clock_format(ms, text);
+    table_add(table, "%s", text);
+}
+
+static void
+add_row(struct table *table, const struct flow_view *view)
+{
+    table_add(table, "%.*s.%.*s", STR_ARG(view->id.queue),
+              STR_ARG(view->id.local));
+    table_add(table, "%.*s", STR_ARG(view->title));
+    table_add(table, "%s", flow_report_state(view));
+    table_add(table, "%lld", (long long)view->jobs);
+    table_add(table, "%lld", (long long)view->left);
+    add_time(table, view->created_ms);
+    add_time(table, view->ended_ms);
+}
+
+static void
+add_json(json_t *array, const struct flow_view *view)
+{
+    struct buf text;
+
+    buf_init(&text, 64 * 1024);
+    flow_report_write_line(view, &text);
+    if (!text.failed)
+        json_array_append_new(array, json_loadb(text.p, text.len, 0, NULL));
+    buf_clear(&text);
+}
+
+static enum status
+list_queue(struct co *co, struct session *session, struct str queue,
+           struct listing *listing)
+{
+    const struct flows_options *options = session->arg;
+    struct flow_listed *found = calloc((size_t)options->limit, sizeof *found);
+    size_t n = 0;
+
+    if (!found)
+        return error_set(&session->err, ST_LIMIT, "out of memory");
+    enum status st =
+        flow_list(co, session->queues, queue, NULL, (size_t)options->limit,
+                  found, &n, &session->err);
+    for (size_t i = 0; i < n && st == ST_OK; i++) {
+        struct job_id id = {queue, str_c(found[i].local)};
+        struct flow_view view;
+        st = flow_get(co, session->queues, id, &view, &session->err);
+        if (st == ST_OK && session->options->json)
+            add_json(listing->array, &view);
+        else if (st == ST_OK)
+            add_row(&listing->table, &view);
+        else if (st == ST_NOT_FOUND) /* past its retention */
+            st = ST_OK;
+        flow_view_clear(&view);
+    }
+    free(found);
+    return st;
+}
+
+static enum status
+list(struct co *co, struct session *session)
+{
+    const struct flows_options *options = session->arg;
+    char(*names)[ID_QUEUE_MAX + 1] = NULL;
+    struct listing listing;
+    enum status st = ST_OK;
+    size_t n = 0;
+
+    table_init(&listing.table, "lllrrll", heads);
+    listing.array = json_array();
+    if (options->queue[0])
+        st = list_queue(co, session, str_c(options->queue), &listing);
+    else
+        st = queue_names(co, session->queues, &names, &n, &session->err);
+    for (size_t i = 0; i < n && st == ST_OK; i++)
+        st = list_queue(co, session, str_c(names[i]), &listing);
+    if (st == ST_OK && session->options->json)
+        text_print_json(json_pack("{s:O}", "flows", listing.array));
+    else if (st == ST_OK)
+        table_print(&listing.table, stdout);
+    json_decref(listing.array);
+    table_clear(&listing.table);
+    free(names);
+    return st;
+}
+
+/* ---- one ---- */
+
+struct visit {
+    struct job_id id;
+    bool cancel;
+};
+
+static void
+add_job(struct table *table, const json_t *job, char letter)
+{
+    const json_t *after = json_object_get(job, "after");
+    struct buf names;
+
+    table_add(table, "%s", json_string_value(json_object_get(job, "name")));
+    table_add(table, "%s", flow_report_job_state(letter));
+    table_add(table, "%s", json_string_value(json_object_get(job, "task")));
+    table_add(table, "%s", json_string_value(json_object_get(job, "id")));
+    buf_init(&names, TABLE_CELL_MAX);
+    for (size_t i = 0; i < json_array_size(after); i++)
+        buf_addf(&names, "%s%s", i ? " " : "",
+                 json_string_value(json_array_get(after, i)));
+    table_add(table, "%.*s", STR_ARG(buf_str(&names)));
+    buf_clear(&names);
+}
+
+static void
+print_report(const struct flow_report *report)
+{
+    const json_t *jobs = json_object_get(report->document, "jobs");
+    const struct flow_view *view = &report->view;
+    struct table table;
+
+    text_print_line("name", view->title);
+    text_print_line("state", str_c(flow_report_state(view)));
+    table_init(&table, "lllll", job_heads);
+    for (size_t i = 0; i < report->jobs; i++)
+        add_job(&table, json_array_get(jobs, i), report->states[i]);
+    table_print(&table, stdout);
+    table_clear(&table);
+}
+
+static enum status
+show(struct co *co, struct session *session)
+{
+    const struct visit *visit = session->arg;
+    struct flow_report report = {0};
+    struct buf text;
+    size_t running = 0;
+    enum status st = ST_OK;
+
+    if (visit->cancel)
+        st = flow_report_cancel(co, session->queues, visit->id, &running,
+                                &session->err);
+    if (st == ST_OK)
+        st = flow_report_load(co, session->queues, visit->id, &report,
+                              &session->err);
+    if (st == ST_OK && session->options->json) {
+        buf_init(&text, 16 << 20);
+        flow_report_write(&report, &text);
+        text_print_json(json_loadb(text.p, text.len, 0, NULL));
+        buf_clear(&text);
+    } else if (st == ST_OK) {
+        print_report(&report);
+    }
+    if (st == ST_OK && running > 0)
+        fprintf(stderr, "pit flows: %zu running jobs were asked to stop\n",
+                running);
+    flow_report_clear(&report);
+    return st;
+}
+
+static int
+run(const void *values, int words_len, char *const *words)
+{
+    const struct flows_options *options = values;
+    struct flows_options copy = *options; /* a session's arg is not const */
+    struct visit visit = {.cancel = false};
+    struct error err;
+
+    if (words_len == 0) {
+        if (options->queue[0] && !id_queue_valid(str_c(options->queue)))
+            return command_fail(&cmd_flows, COMMAND_USAGE,
+                                "--queue %s: no queue has such a name",
+                                options->queue);
+        return session_run(&cmd_flows, &options->session, list, &copy);
+    }
+    visit.cancel = str_eq_c(str_c(words[0]), "cancel");
+    if (words_len != 2 || !(visit.cancel || str_eq_c(str_c(words[0]), "show")))
+        return command_fail(&cmd_flows, COMMAND_USAGE,
+                            "takes no words, or: show ID, cancel ID");
+    if (id_split(str_c(words[1]), &visit.id, &err) != ST_OK)
+        return command_fail(&cmd_flows, COMMAND_USAGE, "%s: %s", words[1],
+                            err.msg);
+    return session_run(&cmd_flows, &options->session, show, &visit);
+}
+
+const struct command cmd_flows = {
+    .name = "flows",
+    .about = "list flows, show one with its jobs, cancel one",
+    .program = &program,
+    .options_size = sizeof(struct flows_options),
+    .run = run,
+};

@@ -1,0 +1,231 @@
+"""What operators do: one job, many jobs, queues, workers, probes."""
+
+import json
+import time
+
+from pitcontract import answers, delete, get, patch, post
+
+
+@answers("cancelJob", 200)
+def _(c):
+    return post(f"/v1/jobs/{c.ready()}:cancel")
+
+
+@answers("cancelJob", 202)
+def _(c):
+    return post(f"/v1/jobs/{c.lease()[0]}:cancel")
+
+
+@answers("cancelJob", 204)
+def _(c):
+    return post(f"/v1/jobs/{c.ready(keep='0s')}:cancel")
+
+
+@answers("cancelJob", "invalid-state")
+def _(c):
+    return post(f"/v1/jobs/{c.done()}:cancel")
+
+
+@answers("retryJob", 200)
+def _(c):
+    return post(f"/v1/jobs/{c.dead()}:retry")
+
+
+@answers("retryJob", "invalid-state")
+def _(c):
+    return post(f"/v1/jobs/{c.done()}:retry")
+
+
+@answers("promoteJob", 200)
+def _(c):
+    return post(f"/v1/jobs/{c.ready(delay='1h')}:promote")
+
+
+@answers("promoteJob", "invalid-state")
+def _(c):
+    return post(f"/v1/jobs/{c.done()}:promote")
+
+
+@answers("releaseJob", 200)
+def _(c):
+    return post(f"/v1/jobs/{c.quarantined()}:release")
+
+
+@answers("releaseJob", "invalid-state")
+def _(c):
+    return post(f"/v1/jobs/{c.ready()}:release")
+
+
+@answers("editJob", 200)
+def _(c):
+    return patch(f"/v1/jobs/{c.ready()}", {"priority": 9})
+
+
+@answers("editJob", "invalid-state")
+def _(c):
+    return patch(f"/v1/jobs/{c.done()}", {"priority": 9})
+
+
+@answers("deleteJob", 204)
+def _(c):
+    return delete(f"/v1/jobs/{c.ready()}")
+
+
+@answers("deleteJob", "invalid-state")
+def _(c):
+    return delete(f"/v1/jobs/{c.lease()[0]}")
+
+
+STEPS = {"cancelJob": ("POST", ":cancel", None),
+         "retryJob": ("POST", ":retry", None),
+         "promoteJob": ("POST", ":promote", None),
+         "releaseJob": ("POST", ":release", None),
+         "editJob": ("PATCH", "", {"priority": 1}),
+         "deleteJob": ("DELETE", "", None)}
+
+
+def add_precondition(operation, method, verb, body):
+    @answers(operation, "precondition-failed")
+    def _(c):
+        one = post(f"/v1/jobs/{c.ready()}{verb}", body, If_Match='"other"')
+        return one._replace(method=method)
+
+
+for step, row in STEPS.items():
+    add_precondition(step, *row)
+
+
+@answers("listJobs", 200)
+def _(c):
+    return get(f"/v1/jobs?queue={c.ready().rpartition('.')[0]}&state=ready")
+
+
+@answers("getLogs", 200)
+def _(c):
+    lease = c.lease()
+    c.act("log", lease, {"lines": "x"})
+    return get(f"/v1/jobs/{lease[0]}/logs")
+
+
+@answers("explainJob", 200)
+def _(c):
+    return get(f"/v1/jobs/{c.ready()}/explain")
+
+
+def add_bulk(operation, verb, state):
+    @answers(operation, 202)
+    def _(c):
+        return post(f"/v1/jobs:{verb}", {"queue": c.fresh(), "state": state})
+
+
+for bulk in (("retryJobs", "retry", "dead"), ("cancelJobs", "cancel", "ready"),
+             ("deleteJobs", "delete", "dead")):
+    add_bulk(*bulk)
+
+
+@answers("purgeQueue", 202)
+def _(c):
+    queue = c.fresh()
+    return post(f"/v1/queues/{queue}:purge", {"confirm": queue})
+
+
+@answers("getOperation", 200)
+def _(c):
+    answer = c.http.post("/v1/jobs:retry", {"queue": c.fresh(),
+                                            "state": "dead"})
+    return get(answer.headers["Location"])
+
+
+@answers("listQueues", 200)
+def _(c):
+    c.ready()
+    return get("/v1/queues")
+
+
+@answers("getQueue", 200)
+def _(c):
+    return get(f"/v1/queues/{c.ready().rpartition('.')[0]}")
+
+
+@answers("editQueue", 200)
+def _(c):
+    return patch(f"/v1/queues/{c.fresh()}", {"note": "x"})
+
+
+@answers("pauseQueue", 200)
+def _(c):
+    return post(f"/v1/queues/{c.fresh()}:pause")
+
+
+@answers("resumeQueue", 200)
+def _(c):
+    return post(f"/v1/queues/{c.ready().rpartition('.')[0]}:resume")
+
+
+@answers("getScale", 200)
+def _(c):
+    return get(f"/v1/queues/{c.ready().rpartition('.')[0]}/scale")
+
+
+@answers("getMetrics", 200)
+def _(_c):
+    return get("/metrics")
+
+
+@answers("listTasks", 200)
+def _(_c):
+    return get("/v1/tasks")
+
+
+@answers("getHealth", 200)
+def _(_c):
+    return get("/healthz")
+
+
+@answers("getReadiness", 200)
+def _(_c):
+    return get("/readyz")
+
+
+@answers("getOpenapi", 200)
+def _(_c):
+    return get("/openapi.json")
+
+
+@answers("getOpenapi", 304)
+def _(c):
+    return get("/openapi.json",
+               If_None_Match=c.http.get("/openapi.json").headers["ETag"])
+
+
+def worker(c):
+    """One that says it is alive."""
+    name = c.fresh()
+    c.client.hset("pit:workers", name, json.dumps({
+        "seen_ms": int(time.time() * 1000), "host": "h", "pid": 1, "slots": 1,
+        "started_ms": int(time.time() * 1000), "queues": ["q"]}))
+    return name
+
+
+@answers("listWorkers", 200)
+def _(c):
+    worker(c)
+    return get("/v1/workers")
+
+
+@answers("getWorker", 200)
+def _(c):
+    return get(f"/v1/workers/{worker(c)}")
+
+
+def add_order(operation, verb):
+    @answers(operation, 202)
+    def _(c):
+        name = worker(c)
+        c.listen(f"pit:worker:{name}")
+        return post(f"/v1/workers/{name}:{verb}")
+
+
+for order in (("quietWorker", "quiet"), ("resumeWorker", "resume"),
+              ("stopWorker", "stop")):
+    add_order(*order)
