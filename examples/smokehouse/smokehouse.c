@@ -16,6 +16,7 @@
  *     html, csv   the two files of the report
  *     output      writes a file so that nobody ever sees half of it
  *   place.c     where it keeps its files
+ *   nightly.c   the same as a flow: a job a section, and one that joins them
  *   args.c      checks what a job was enqueued with */
 #include "smokehouse.h"
 
@@ -66,6 +67,12 @@ static const struct pit_task tasks[] = {
 #endif
     {"reports.packages", report_packages, .queue = "reports",
      .about = "installed packages of this machine, as HTML and CSV"},
+    {"reports.nightly", .async = reports_nightly, .queue = "reports",
+     .about = "a report of each section, and one that joins them"},
+    {"reports.section", reports_section, .queue = "reports",
+     .about = "the packages of {\"section\": \"libs\"}"},
+    {"reports.join", reports_join, .queue = "reports",
+     .about = "joins the sections' reports; runs in reports.nightly's flow"},
     {0},
 };
 
@@ -73,6 +80,9 @@ static const struct pit_schedule schedules[] = {
     {"reports.packages", "30 2 * * *", "Europe/Berlin", "reports.packages",
      .misfire = PIT_MISFIRE_ONCE, .overlap = PIT_OVERLAP_SKIP,
      .note = "what is installed, each night"},
+    {"reports.nightly", "0 4 * * *", "Europe/Berlin", "reports.nightly",
+     .misfire = PIT_MISFIRE_ONCE, .overlap = PIT_OVERLAP_SKIP,
+     .note = "the same as a flow: a job for each section"},
 #ifdef SMOKEHOUSE_ORDERS
     {"orders.purge", "0 3 * * *", "Europe/Berlin", "orders.purge",
      .misfire = PIT_MISFIRE_ONCE, .note = "orders older than 30 days"},

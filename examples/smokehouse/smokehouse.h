@@ -32,4 +32,8 @@ pit_task_fn trial_crash;
 
 pit_task_fn report_packages;
 
+pit_async_task_fn reports_nightly;
+pit_task_fn reports_section;
+pit_task_fn reports_join;
+
 #endif

@@ -4,7 +4,7 @@ import os
 import re
 import unittest
 
-from pitharness import PitTestCase
+from pitharness import PitTestCase, wait_until
 from pitqueue import Queue
 from pitstandin import Upstream
 
@@ -53,6 +53,52 @@ class Meats(TaskCase):
         self.upstream.start()
         state = self.queue.wait_code(job, "S", 15)
         self.assertGreaterEqual(state.attempt, 2)
+
+
+STATUS = "".join(
+    f"Package: {name}\nStatus: install ok installed\nSection: {section}\n"
+    f"Installed-Size: {kib}\nMaintainer: Ada <ada@example.org>\n\n"
+    for name, section, kib in (("ribs", "meat", 300), ("brisket", "meat", 500),
+                               ("slaw", "sides", 40), ("plum", "sauces", 7)))
+
+
+class Nightly(TaskCase):
+    def setUp(self):
+        super().setUp()
+        self.queue = Queue(self.client, "reports")
+        self.status = os.path.join(self.dir, "status")
+        with open(self.status, "w", encoding="ascii") as file:
+            file.write(STATUS)
+
+    def test_a_group_and_a_join(self):
+        self.start(slots=2)
+        job = self.queue.enqueue("reports.nightly",
+                                 {"status_file": self.status})
+        self.queue.wait_code(job, "S", 15)
+        result = self.queue.result(job)
+        self.assertEqual(result["sections"], 3)
+        self.assertTrue(result["flow"])
+        path = os.path.join(self.dir, "data/nightly/sections.csv")
+        wait_until(lambda: os.path.exists(path), 15, "the join")
+        with open(path, newline="", encoding="ascii") as file:
+            lines = file.read().split("\r\n")
+        self.assertEqual(lines[0], "section,packages,installed_kib")
+        self.assertEqual(sorted(lines[1:-1]),
+                         ["meat,2,800", "sauces,1,7", "sides,1,40"])
+        wait_until(lambda: self.queue.stat("succeeded") == 5, 10,
+                   "nightly, three sections and the join to have succeeded")
+
+    def test_no_status_file(self):
+        self.start(slots=1)
+        job = self.queue.enqueue("reports.nightly",
+                                 {"status_file": "/nowhere"})
+        state = self.queue.wait_code(job, "D", 15)
+        self.assertIn("/nowhere", state.history[0].message)
+        job = self.queue.enqueue("reports.section",
+                                 {"section": "fish",
+                                  "status_file": self.status})
+        state = self.queue.wait_code(job, "D", 15)
+        self.assertIn('no section "fish"', state.history[0].message)
 
 
 if __name__ == "__main__":
