@@ -57,7 +57,7 @@ static const struct pit_task tasks[] = {
      .about = "fails {\"failures\": 2} times, then succeeds"},
     {"crash", trial_crash,
      .about = "kills its process {\"times\": 1} times, then succeeds"},
-    {"meats.smoke", .async = meats_task, .timeout_ms = 30000,
+    {"meats.smoke", .async = meats_task, .queue = "meats", .timeout_ms = 30000,
      .about = "what /smoke_some_meats/ does, as a job"},
 #ifdef SMOKEHOUSE_ORDERS
     {"orders.receipt", .async = order_receipt, .queue = "mail", .retries = 10,

@@ -19,7 +19,7 @@ class TaskCase(PitTestCase):
         self.server = self.redis(aof="no")
         self.client = self.server.client()
         self.addCleanup(self.client.close)
-        self.queue = Queue(self.client, "default")
+        self.queue = Queue(self.client, "meats")
 
     def start(self, **kwargs):
         worker = self.worker(self.server, env=self.env, **kwargs)
