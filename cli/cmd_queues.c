@@ -24,15 +24,15 @@ static const struct config_program program = {
 };
 
 static const char *const heads[] = {
-    "QUEUE",       "READY",     "SCHEDULED", "RUNNING", "RETRYING", "DEAD",
-    "QUARANTINED", "SUCCEEDED", "ENQUEUED",  "OLDEST",  "STATE"};
+    "QUEUE", "READY",       "SCHEDULED", "RUNNING",  "RETRYING", "BLOCKED",
+    "DEAD",  "QUARANTINED", "SUCCEEDED", "ENQUEUED", "OLDEST",   "STATE"};
 
 static void
 add_row(struct table *table, const struct queue_counts *counts)
 {
-    static const enum job_state states[] = {JOB_READY,   JOB_SCHEDULED,
-                                            JOB_RUNNING, JOB_RETRYING,
-                                            JOB_DEAD,    JOB_QUARANTINED};
+    static const enum job_state states[] = {
+        JOB_READY,   JOB_SCHEDULED, JOB_RUNNING,    JOB_RETRYING,
+        JOB_BLOCKED, JOB_DEAD,      JOB_QUARANTINED};
     char oldest[TEXT_SIZE];
 
     table_add(table, "%s", counts->name);
@@ -83,7 +83,7 @@ list(struct co *co, struct session *session)
     if (st != ST_OK)
         return st;
     json_t *array = json_array();
-    table_init(&table, "lrrrrrrrrrl", heads);
+    table_init(&table, "lrrrrrrrrrrl", heads);
     for (size_t i = 0; i < n && st == ST_OK; i++) {
         st = queue_counts(co, session->queues, str_c(names[i]), &counts,
                           &session->err);

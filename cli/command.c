@@ -21,6 +21,7 @@ static const struct command *const commands[] = {
     &cmd_release,
     &cmd_delete,
     &cmd_queues,
+    &cmd_queue,
     &cmd_pause,
     &cmd_resume,
     &cmd_purge,

@@ -30,6 +30,7 @@ struct command {
 extern const struct command cmd_enqueue;
 extern const struct command cmd_job;
 extern const struct command cmd_queues;
+extern const struct command cmd_queue;
 extern const struct command cmd_jobs;
 extern const struct command cmd_explain;
 extern const struct command cmd_cancel;

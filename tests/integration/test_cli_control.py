@@ -146,6 +146,28 @@ class Queues(ControlCase):
         self.assertEqual(self.queue.settings(), {})
         self.assertEqual(len(self.queue.work(claim=1).claimed), 1)
 
+    def test_limits_of_one_queue(self):
+        self.queue.enqueue(job("a"))
+        told = self.pit_json("queue", "q", "--concurrency", 5, "--rate",
+                             "30/m", "--length", 100, "--dead-for", "7d",
+                             "--note", "shared")
+        self.assertEqual(told["limits"], {"length": 100, "bytes": None,
+                                          "concurrency": 5, "rate": "30/m"})
+        self.assertEqual(told["retention"]["dead_for_s"], 604800)
+        self.assertEqual((told["note"], told["counts"]["ready"]),
+                         ("shared", 1))
+        self.pit("queue", "q", "--rate", "none", "--length", "none",
+                 "--note", "none", "--dead-for", "none")
+        self.assertEqual(self.queue.settings(), {"concurrency": "5"})
+        text = self.pit("queue", "q").stdout
+        self.assertRegex(text, r"(?m)^concurrency +5$")
+        self.assertRegex(text, r"(?m)^rate +none$")
+        for words, says in ((["--rate", "fast"], "--rate"),
+                            (["--length", "-1"], "--length"),
+                            (["--concurrency", "999999999"], "--concurrency"),
+                            (["--dead-for", "1ms"], "--dead-for")):
+            self.assert_refused(["queue", "q", *words], 2, says)
+
     def test_purge(self):
         self.dead("d")
         self.queue.enqueue(job("a"), job("b", where="+60000"))

@@ -1,0 +1,320 @@
+/* pit queue - one queue: what it holds, how fast it goes, what it was told; and
+ * tells it. */
+#include <inttypes.h>
+
+#include "queue/queue_scale.h"
+#include "queue/queue_settings.h"
+#include "session.h"
+#include "table.h"
+#include "text.h"
+
+struct queue_options {
+    struct session_options session;
+    const char *length;
+    const char *bytes;
+    const char *concurrency;
+    const char *rate;
+    const char *ended;
+    const char *dead;
+    const char *dead_for;
+    const char *note;
+};
+
+#define FIELD(name) offsetof(struct queue_options, name)
+
+static const struct config_option option_table[] = {
+    {"length", "N", CONFIG_STRING, FIELD(length), "",
+     .help = "jobs that may wait; more are refused. none: any number"},
+    {"bytes", "N", CONFIG_STRING, FIELD(bytes), "",
+     .help = "bytes of the records of those that wait, or none"},
+    {"concurrency", "N", CONFIG_STRING, FIELD(concurrency), "",
+     .help = "jobs that may run at once, over all workers, or none"},
+    {"rate", "N/TIME", CONFIG_STRING, FIELD(rate), "",
+     .help = "jobs that may start in a time: 100/m, or none"},
+    {"ended", "N", CONFIG_STRING, FIELD(ended), "",
+     .help = "ended jobs that are kept at most; none: the standard"},
+    {"dead", "N", CONFIG_STRING, FIELD(dead), "",
+     .help = "dead jobs that are kept at most; none: the standard"},
+    {"dead-for", "TIME", CONFIG_STRING, FIELD(dead_for), "",
+     .help = "how long a dead job is kept; none: the standard"},
+    {"note", "TEXT", CONFIG_STRING, FIELD(note), "",
+     .help = "for whoever looks at it; none: removes it"},
+    SESSION_OPTIONS(struct queue_options),
+    {0},
+};
+
+static const struct config_program program = {
+    .name = "pit queue",
+    .synopsis = "pit queue QUEUE [OPTION...]",
+    .about = "Shows one queue with its limits and rates. Options change what "
+             "they name, for all workers at once; none goes back to the "
+             "standard.",
+    .options = option_table,
+};
+
+struct telling {
+    const char *queue;
+    struct queue_setting changes[QUEUE_SETTINGS_MAX];
+    size_t n;
+};
+
+/* --- what is told -----------------------------------------------------------
+ */
+
+static bool
+is_none(const char *text)
+{
+    return str_eq_c(str_c(text), "none");
+}
+
+static struct queue_setting *
+add_change(struct telling *what, const char *name)
+{
+    what->changes[what->n] = (struct queue_setting){.name = name};
+    return &what->changes[what->n++];
+}
+
+static enum status
+read_number(struct telling *what, const char *option, const char *name,
+            const char *text, int64_t max, struct error *err)
+{
+    int64_t n = 0;
+
+    if (!text[0])
+        return ST_OK;
+    if (!is_none(text) && (!str_to_i64(str_c(text), &n) || n > max))
+        return error_set(err, ST_INVALID,
+                         "--%s: give 0 to %" PRId64 ", or none", option, max);
+    struct queue_setting *setting = add_change(what, name);
+    if (!is_none(text))
+        snprintf(setting->value, sizeof setting->value, "%" PRId64, n);
+    return ST_OK;
+}
+
+static enum status
+read_rate(struct telling *what, const char *text, struct error *err)
+{
+    int64_t period_ms = 0;
+    int32_t rate = 0;
+
+    if (!text[0])
+        return ST_OK;
+    if (!is_none(text) && !job_rate_parse(str_c(text), &rate, &period_ms))
+        return error_set(err, ST_INVALID,
+                         "--rate: give so many in a time, such as 100/m, or "
+                         "none");
+    struct queue_setting *setting = add_change(what, "rate");
+    if (!is_none(text))
+        snprintf(setting->value, sizeof setting->value, "%" PRId32 "/%" PRId64,
+                 rate, period_ms);
+    return ST_OK;
+}
+
+static enum status
+read_dead_for(struct telling *what, const char *text, struct error *err)
+{
+    int64_t ms = 0;
+
+    if (!text[0])
+        return ST_OK;
+    if (!is_none(text) && (!str_to_duration_ms(str_c(text), &ms) || ms < 1000 ||
+                           ms > JOB_KEEP_MAX_MS))
+        return error_set(err, ST_INVALID,
+                         "--dead-for: give 1s to 365d, or none");
+    struct queue_setting *setting = add_change(what, "dead_ms");
+    if (!is_none(text))
+        snprintf(setting->value, sizeof setting->value, "%" PRId64, ms);
+    return ST_OK;
+}
+
+static enum status
+read_changes(struct telling *what, const struct queue_options *options,
+             struct error *err)
+{
+    enum status st = read_number(what, "length", "len_max", options->length,
+                                 QUEUE_LEN_LIMIT_MAX, err);
+
+    if (st == ST_OK)
+        st = read_number(what, "bytes", "bytes_max", options->bytes,
+                         QUEUE_BYTES_LIMIT_MAX, err);
+    if (st == ST_OK)
+        st = read_number(what, "concurrency", "concurrency",
+                         options->concurrency, JOB_CONCURRENCY_MAX, err);
+    if (st == ST_OK)
+        st = read_number(what, "ended", "done_max", options->ended,
+                         QUEUE_LEN_LIMIT_MAX, err);
+    if (st == ST_OK)
+        st = read_number(what, "dead", "dead_max", options->dead,
+                         QUEUE_LEN_LIMIT_MAX, err);
+    if (st == ST_OK)
+        st = read_rate(what, options->rate, err);
+    if (st == ST_OK)
+        st = read_dead_for(what, options->dead_for, err);
+    if (st == ST_OK && options->note[0])
+        str_copy_to(is_none(options->note) ? STR_NULL : str_c(options->note),
+                    add_change(what, "note")->value,
+                    sizeof what->changes[0].value);
+    return st;
+}
+
+/* --- what is shown ----------------------------------------------------------
+ */
+
+static void
+add_limit(struct table *table, const char *name, int64_t n)
+{
+    table_add(table, "%s", name);
+    if (n < 0)
+        table_add(table, "none");
+    else
+        table_add(table, "%" PRId64, n);
+}
+
+static int64_t
+or_standard(int64_t value, int64_t standard)
+{
+    return value < 0 ? standard : value;
+}
+
+static void
+add_settings(struct table *table, const struct queue_settings *settings)
+{
+    char text[QUEUE_RATE_SIZE], kept[TEXT_SIZE];
+
+    add_limit(table, "length", settings->len_max);
+    add_limit(table, "bytes", settings->bytes_max);
+    add_limit(table, "concurrency", settings->concurrency);
+    table_add(table, "rate");
+    table_add(table, "%s",
+              settings->rate < 0 ? "none"
+                                 : queue_settings_rate(settings, text));
+    add_limit(table, "keeps ended",
+              or_standard(settings->done_max, QUEUE_DONE_STANDARD));
+    add_limit(table, "keeps dead",
+              or_standard(settings->dead_max, QUEUE_DEAD_STANDARD));
+    table_add(table, "dead for");
+    table_add(
+        table, "%s",
+        text_duration(or_standard(settings->dead_ms, QUEUE_DEAD_STANDARD_MS),
+                      kept));
+}
+
+static void
+print_text(const struct queue_counts *counts,
+           const struct queue_settings *settings,
+           const struct queue_rates *rates)
+{
+    struct table table;
+    char oldest[TEXT_SIZE];
+
+    table_init(&table, "ll", NULL);
+    table_add(&table, "queue");
+    table_add(&table, "%s", counts->name);
+    table_add(&table, "dispatch");
+    table_add(&table, "%s", settings->paused ? "paused" : "open");
+    table_add(&table, "intake");
+    table_add(&table, "%s", settings->closed ? "closed" : "open");
+    table_add(&table, "note");
+    table_add(&table, "%s", settings->note);
+    for (int i = 0; i < JOB_STATES; i++)
+        if (i != JOB_CANCELLED && i != JOB_EXPIRED) {
+            table_add(&table, "%s",
+                      i == JOB_SUCCEEDED ? "ended"
+                                         : job_state_name((enum job_state)i));
+            table_add(&table, "%" PRId64, counts->count[i]);
+        }
+    table_add(&table, "oldest");
+    table_add(&table, "%s", text_duration(counts->oldest_ready_ms, oldest));
+    table_add(&table, "in, out, failed");
+    table_add(&table, "%.1f/s, %.1f/s, %.1f/s", rates->enqueued_per_s,
+              rates->succeeded_per_s, rates->failed_per_s);
+    add_settings(&table, settings);
+    table_print(&table, stdout);
+    table_clear(&table);
+}
+
+static json_t *
+number_or_null(int64_t n)
+{
+    return n < 0 ? json_null() : json_integer(n);
+}
+
+static void
+print_json(const struct queue_counts *counts,
+           const struct queue_settings *settings,
+           const struct queue_rates *rates)
+{
+    char rate[QUEUE_RATE_SIZE];
+    json_t *by_state = json_object();
+
+    for (int i = 0; i < JOB_STATES; i++)
+        json_object_set_new(by_state, job_state_name((enum job_state)i),
+                            json_integer(counts->count[i]));
+    text_print_json(json_pack(
+        "{s:s, s:b, s:b, s:s, s:o, s:{s:f, s:f, s:f}, s:{s:o, s:o, s:o, s:s?}, "
+        "s:{s:I, s:I, s:I}}",
+        "name", counts->name, "paused", settings->paused, "closed",
+        settings->closed, "note", settings->note, "counts", by_state, "rates",
+        "enqueued_per_s", rates->enqueued_per_s, "succeeded_per_s",
+        rates->succeeded_per_s, "failed_per_s", rates->failed_per_s, "limits",
+        "length", number_or_null(settings->len_max), "bytes",
+        number_or_null(settings->bytes_max), "concurrency",
+        number_or_null(settings->concurrency), "rate",
+        settings->rate < 0 ? NULL : queue_settings_rate(settings, rate),
+        "retention", "ended",
+        (json_int_t)or_standard(settings->done_max, QUEUE_DONE_STANDARD),
+        "dead",
+        (json_int_t)or_standard(settings->dead_max, QUEUE_DEAD_STANDARD),
+        "dead_for_s",
+        (json_int_t)(or_standard(settings->dead_ms, QUEUE_DEAD_STANDARD_MS) /
+                     1000)));
+}
+
+static enum status
+tell_and_show(struct co *co, struct session *session)
+{
+    const struct telling *what = session->arg;
+    struct queue_settings settings;
+    struct queue_counts counts;
+    struct queue_rates rates;
+
+    enum status st =
+        queue_settings_apply(co, session->queues, str_c(what->queue),
+                             what->changes, what->n, &settings, &session->err);
+    if (st == ST_OK)
+        st = queue_counts(co, session->queues, str_c(what->queue), &counts,
+                          &session->err);
+    if (st == ST_OK)
+        st = queue_rates(co, session->queues, &counts, &rates, &session->err);
+    if (st != ST_OK)
+        return st;
+    if (session->options->json)
+        print_json(&counts, &settings, &rates);
+    else
+        print_text(&counts, &settings, &rates);
+    return ST_OK;
+}
+
+static int
+run(const void *values, int words_len, char *const *words)
+{
+    const struct queue_options *options = values;
+    struct telling what = {.n = 0};
+    struct error err;
+
+    if (words_len != 1 || !id_queue_valid(str_c(words[0])))
+        return command_fail(&cmd_queue, COMMAND_USAGE,
+                            "name one queue: pit queues lists them");
+    what.queue = words[0];
+    if (read_changes(&what, options, &err) != ST_OK)
+        return command_fail(&cmd_queue, COMMAND_USAGE, "%s", err.msg);
+    return session_run(&cmd_queue, &options->session, tell_and_show, &what);
+}
+
+const struct command cmd_queue = {
+    .name = "queue",
+    .about = "show one queue, set its limits",
+    .program = &program,
+    .options_size = sizeof(struct queue_options),
+    .run = run,
+};
