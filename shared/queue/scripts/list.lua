@@ -134,20 +134,22 @@ local function ended_page()
     return walk_set(done, false, group)
 end
 
--- Entries of one list that count, from its tail on.
-local seen = {}
-local function counts(entry)
+-- Does an entry count that is the at-th from the tail of its list? Of several of
+-- one job all but that nearest to the tail are stale.
+local function counts(entry, key, at)
     local id = sub(entry, 2)
-    if byte(entry, 2) == 61 or seen[id] or call('HEXISTS', jobs, id) == 0 then
+    if byte(entry, 2) == 61 or call('HEXISTS', jobs, id) == 0 then
         return false -- '=' marks the turn of a limit key
     end
     local code = byte(call('HGET', base .. 'state', id) or 'W')
     if code ~= 87 then
         return false
     end
-    seen[id] = true
     if call('HEXISTS', base .. 'stale', entry) == 1 then
-        return sub(call('HGET', jobs, id), 2, 2) == sub(entry, 1, 1) and
+        local nearest = call('LPOS', key, entry, 'RANK', -1, 'MAXLEN',
+                             math.min(at, LOOK_MAX))
+        return (not nearest or nearest == call('LLEN', key) - at) and
+            sub(call('HGET', jobs, id), 2, 2) == sub(entry, 1, 1) and
             not call('ZSCORE', base .. 'due', entry) and
             not call('ZSCORE', base .. 'retrying', entry) and
             not call('ZSCORE', base .. 'blocked', entry)
@@ -180,7 +182,7 @@ local function walk_list(key, name, at, last)
         for i = #entries, 1, -1 do
             at, looked = at + 1, looked + 1
             local here = name .. ',' .. at .. ',' .. entries[i]
-            if counts(entries[i]) then
+            if counts(entries[i], key, at) then
                 add(sub(entries[i], 2), here)
             end
             if found == limit or looked >= LOOK_MAX then

@@ -121,7 +121,9 @@ local function purge_ended()
             ids[#ids + 1] = id
         end
     end
-    call('HINCRBY', base .. 'stats', 'kept', -#ids)
+    if #ids > 0 then -- Lua has a -0, Redis has not
+        call('HINCRBY', base .. 'stats', 'kept', -#ids)
+    end
     return call('EXISTS', base .. 'done')
 end
 
