@@ -10,7 +10,7 @@
 #include "base/log.h"
 #include "queue/queue_purge.h"
 
-enum { STEPS_MAX = 64 }; /* under way at once */
+enum { STEPS_MAX = 32 }; /* under way at once; they lie on the stack */
 
 static const char *const kinds[] = {"retry", "cancel", "delete", "purge"};
 _Static_assert(ARRAY_LEN(kinds) == BULK_KINDS, "a word for each kind");

@@ -47,7 +47,7 @@ void queue_list_cursor(struct str place, char dst[QUEUE_CURSOR_SIZE]);
 /* The same jobs as queue_get() would show them, asked for in one go. Jobs that
  * are not there any more are left out: their view's spec has no task.
  * @n 1..QUEUE_VIEWS_MAX. Clear each view in every case. */
-enum { QUEUE_VIEWS_MAX = 32 };
+enum { QUEUE_VIEWS_MAX = 16 }; /* 2 KiB each: they may lie on a stack */
 CHECK enum status queue_list_views(struct co *co, struct queues *queues,
                                    struct str queue,
                                    const struct list_item *items, size_t n,
