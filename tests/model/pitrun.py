@@ -1,0 +1,565 @@
+"""Random histories of the queue's scripts on a real Redis, side by side with the
+model, compared after each step; and how a history that fails is made short.
+
+A step is a tuple of a verb and numbers. Where a number chooses among what is
+there (a job, a claim in hand), it is taken modulo how much there is: so a history
+from which steps were removed is a history still. Time is a key that the scripts
+read in place of the server's clock (include/clock.lua): it goes forward and back
+as the history says, and the same history always takes the same course.
+"""
+
+import random
+
+import redis as redislib
+
+import pitlua
+from pitmodel import CRASHES, KEEP_STANDARD, LOST, Model, Spec, Wrong, expect
+from pitscripts import KEYS, Job, Queue, done, ended
+
+START = 1700000000000
+CLOCK = """
+local now = tonumber(redis.call('GET', 'model:clock'))
+local now_text = string.format('%d', now)
+"""
+PRIORITIES = (1, 5, 8)
+UNIQUE_KEYS, LIMIT_KEYS = ("U", "V"), ("K", "L")
+CONCURRENCY = {"K": 1, "L": 2}
+NAMED = [f"n{number}" for number in range(6)]
+WORKERS = ("w0", "w1", "w2")
+LENGTH = 60           # steps of one history
+SCRIPTS = ("enqueue", "work", "renew", "control", "deliver", "attach", "get")
+
+
+def scripts_of(client, broken=None):
+    """The scripts with the model's clock; @broken: {name: (from, to)}."""
+    found = {}
+    real = pitlua._read("include", "clock.lua")
+    for name in SCRIPTS:
+        text = pitlua.text(name).replace(real, CLOCK)
+        if "'TIME'" in text:
+            raise AssertionError(f"{name}.lua has a clock of its own")
+        if broken and name in broken:
+            old, new = broken[name]
+            if old not in text:
+                raise AssertionError(f"{name}.lua has no {old!r} to break")
+            text = text.replace(old, new, 1)
+        found[name] = client.register_script(text)
+    return found
+
+
+# --- histories --------------------------------------------------------------
+
+class Generator:
+    """Steps out of nothing but a seed."""
+
+    def __init__(self, seed):
+        self.rng = random.Random(seed)
+        self.serial = 0
+        # How much of this history is about each of the options.
+        self.much = {name: self.rng.choice([0, 0.15, 0.3, 0.8]) for name in
+                     ("unique", "limit", "parents", "children")}
+
+    def spec(self):
+        rng = self.rng
+        maybe = lambda chance, make: make() if rng.random() < chance else None
+        return Spec(
+            priority=rng.choice(PRIORITIES),
+            delay=maybe(0.15, lambda: rng.choice([1, 10, 40])) or 0,
+            expires=maybe(0.12, lambda: START + rng.randrange(600)) or 0,
+            keep=maybe(0.3, lambda: rng.choice([0, 30])) if
+            rng.random() < 0.3 else KEEP_STANDARD,
+            unique=maybe(self.much["unique"], lambda: (
+                *rng.choice([("w", 0), ("r", 0), ("r", 50), ("e", 30),
+                             ("w", 20)]), rng.choice(UNIQUE_KEYS))),
+            conflict=rng.choice("rtp"),
+            limit=maybe(self.much["limit"], lambda: (lambda key: (CONCURRENCY[key], key))(
+                rng.choice(LIMIT_KEYS))),
+            parents=maybe(self.much["parents"] / 2, lambda: (rng.randint(1, 2), rng.choice("sg"))),
+            children=tuple(maybe(self.much["children"], lambda: [rng.choice(NAMED)]) or ()))
+
+    def enqueue(self):
+        mode = self.rng.choice(["fresh", "named"])
+        jobs, ids = [], set()
+        for _ in range(self.rng.choice([1, 1, 2, 4])):
+            local = self.rng.choice(NAMED)
+            if mode == "fresh":
+                self.serial += 1
+                local = f"f{self.serial}"
+            if local not in ids:
+                ids.add(local)
+                jobs.append((local, self.spec()))
+        return "enqueue", mode, tuple(
+            (local, spec if spec.keep is not None else
+             Spec(**{**spec.__dict__, "keep": KEEP_STANDARD}))
+            for local, spec in jobs)
+
+    def work(self):
+        rng = self.rng
+        ends = tuple((rng.randrange(100), rng.choice("sssSfftccxr"),
+                      rng.choice([-1, 0, 5, 30]))
+                     for _ in range(rng.choice([0, 0, 1, 1, 2, 3])))
+        return ("work", rng.randrange(3), rng.choice([0, 1, 1, 2, 5]),
+                rng.choice([5, 10, 30, 100]), ends)
+
+    def step(self):
+        rng = self.rng
+        any_job = rng.randrange(1000)
+        return rng.choices([
+            self.enqueue, self.work,
+            lambda: ("renew", rng.randrange(3), rng.randrange(100),
+                     rng.choice([1, 20, 80])),
+            lambda: ("clock", rng.choice([1, 3, 10, 30, 60, -5, -40])),
+            lambda: ("control", rng.choice(["cancel", "cancel", "retry",
+                                            "promote", "release", "delete"]),
+                     any_job, None, None),
+            lambda: ("control", "edit", any_job,
+                     rng.choice([None, -10, 0, 20]),
+                     rng.choice([None, *PRIORITIES])),
+            lambda: ("crash", rng.randrange(3)),
+            lambda: ("deliver", rng.choice([1, 3, 64])),
+            lambda: ("attach", any_job, rng.choice(NAMED)),
+            lambda: ("settings", rng.choice(["paused", "closed", "len_max",
+                                             "concurrency"]),
+                     rng.choice([None, None, 1, 3])),
+        ], [22, 34, 5, 12, 14, 4, 2, 8, 3, 3])[0]()
+
+    def history(self):
+        return [self.step() for _ in range(LENGTH)]
+
+
+# --- one history ------------------------------------------------------------
+
+def record_of(spec):
+    options = ""
+    if spec.delay:
+        options += f" d{spec.delay}"
+    if spec.expires:
+        options += f" e{spec.expires}"
+    if spec.keep != KEEP_STANDARD:
+        options += f" k{spec.keep}"
+    if spec.unique:
+        options += " u" + ",".join(map(str, spec.unique))
+    if spec.limit:
+        options += f" l{spec.limit[0]},0,0,{spec.limit[1]}"
+    if spec.parents:
+        options += f" n{spec.parents[0]},{spec.parents[1]}"
+    if spec.children:
+        options += " o" + ",".join(f"q.{child}" for child in spec.children)
+    flag = "-" if Model.is_plain(spec) else "+"
+    return f"1{spec.priority}{flag} {START} noop{options}\n{{}}"
+
+
+class Run:
+    """The queue on @client and the model, step by step."""
+
+    def __init__(self, client, scripts):
+        self.client = client
+        client.flushdb()
+        self.queue = Queue.__new__(Queue)
+        self.queue.client, self.queue.name = client, "q"
+        self.queue.prefix, self.queue.scripts = "pit", scripts
+        self.queue.next_token = 0
+        self.model = Model(START)
+        self.held = {worker: [] for worker in WORKERS}
+        self.tokens = 0
+        self.set_clock()
+
+    def set_clock(self):
+        self.client.set("model:clock", self.model.now)
+
+    def any_job(self, number):
+        ids = sorted(self.model.jobs) + sorted(self.model.gone)[:2] + ["none"]
+        return ids[number % len(ids)]
+
+    def step(self, step):
+        getattr(self, "do_" + step[0])(*step[1:])
+        self.compare()
+
+    def do_clock(self, ms):
+        self.model.set_clock(max(self.model.now + ms, START))
+        self.set_clock()
+
+    def do_crash(self, worker):
+        self.held[WORKERS[worker]] = []
+
+    def do_settings(self, name, value):
+        if name in ("paused", "closed"):
+            value = 1 if value else None
+            setattr(self.model, name, bool(value))
+        else:
+            setattr(self.model, name, value)
+        key = self.queue.key("meta")
+        if value is None:
+            self.client.hdel(key, name)
+        else:
+            self.client.hset(key, name, value)
+        # As scripts/settings.lua does: what held jobs back may be over.
+        if not self.client.llen(self.queue.key("wake")):
+            self.client.rpush(self.queue.key("wake"), "1")
+
+    def do_enqueue(self, mode, jobs):
+        if mode == "fresh":  # ids that are new, whatever was removed
+            jobs = tuple((local, spec) for local, spec in jobs
+                         if local not in self.model.jobs and
+                         local not in self.model.gone)
+        if not jobs:
+            return
+        words = []
+        for local, spec in jobs:
+            where = f"+{spec.delay}" if spec.delay else None
+            words.append(Job(local, spec.priority, record_of(spec), where))
+        expected = self.model.enqueue(mode, jobs)
+        try:
+            reply = self.enqueue(mode, words, jobs)
+        except redislib.ResponseError as error:
+            expect(str(error).split(" ")[0] == expected, error, expected)
+            return
+        if mode == "fresh" and reply == [] and set(expected) <= {1}:
+            return
+        found = ["there" if isinstance(word, str) and word[0] not in "=~" else
+                 word for word in reply]
+        expect(found == expected, "enqueue:", found, "not", expected)
+
+    def enqueue(self, mode, words, jobs):
+        lists, args = [], [mode]
+        for one, (_, spec) in zip(words, jobs):
+            where = one.where
+            if where is None:
+                name = f"ready:{one.priority}"
+                if name not in lists:
+                    lists.append(name)
+                where = str(lists.index(name) + 1)
+            if spec.unique:
+                where = spec.conflict + where
+            args += [one.id, one.priority, one.record, where]
+        return self.queue._call("enqueue", ["jobs", "gone", "due", "stats",
+                                            "wake", "meta", *lists], args)[1:]
+
+    def do_work(self, number, want, lease, ends):
+        name = WORKERS[number]
+        held, finishes, hows = self.held[name], [], []
+        for which, how, delay in ends:
+            if not held:
+                break
+            claimed = held[which % len(held)]
+            spec = self.specs[claimed.id]
+            if how in "sS":
+                finishes.append(done(claimed, spec.keep,
+                                     "[1]" if how == "S" else None))
+            else:
+                finishes.append(ended(how, claimed, delay if how in "ft" else
+                                      None, spec.keep))
+            hows.append((claimed, how, delay))
+        for claimed, _, _ in hows:
+            if claimed in held:
+                held.remove(claimed)
+        work = self.queue.work(claim=want, lease=lease, worker=name,
+                               first=self.tokens, crashes=CRASHES, lost=LOST,
+                               finishes=finishes)
+        self.tokens += want
+        model = self.model
+        stale = [claimed.token for claimed, how, delay in hows
+                 if not model.finish(claimed.id, claimed.token, how, delay)]
+        expect(sorted(work.stale) == sorted(stale), "stale:", work.stale,
+               "not", stale)
+        model.reap()
+        model.promote()
+        expired = [local for local in sorted(
+            job.id for job in model.jobs.values() if job.place == "ready" and
+            0 < job.spec.expires <= model.now) if self.has_expired(local)]
+        model.claim(want, lease, [(one.id, one.token, one.again)
+                                  for one in work.claimed], expired, name)
+        model.forgotten([local for local, job in list(model.jobs.items())
+                         if job.place == "done" and job.until <= model.now and
+                         not self.client.hexists(self.queue.key("jobs"),
+                                                 local)])
+        held += work.claimed
+        self.check_reply(work)
+
+    def has_expired(self, local):
+        text = self.client.hget(self.queue.key("state"), local)
+        return text[0] == "X" if text else not self.client.hexists(
+            self.queue.key("jobs"), local)
+
+    def check_reply(self, work):
+        model = self.model
+        more = any(model.may_start(job) for job in model.jobs.values()) and \
+            model.open()
+        expect(work.more & 1 or not more, "more is 0, and jobs are left")
+        expect(bool(work.more & 2) or not model.outbox, "outbox is not told of")
+        times = [job.at for job in model.jobs.values()
+                 if job.place in ("due", "retrying", "leased")]
+        if times:
+            expect(0 <= work.next <= max(min(times) - model.now, 0),
+                   "next is", work.next, "due in", min(times) - model.now)
+
+    def do_renew(self, number, which, lease):
+        held = self.held[WORKERS[number]]
+        if not held:
+            return
+        claimed = held[which % len(held)]
+        reply = self.queue.renew(claimed, lease=lease)
+        answer = self.model.renew(claimed.id, claimed.token, lease)
+        expected = {None: [claimed.token], "": [],
+                    "!": ["!" + claimed.token]}[answer]
+        expect(reply == expected, "renew:", reply, "not", expected)
+        if answer is None:
+            held.remove(claimed)
+
+    def job_for(self, verb, number):
+        """More often than not one that the verb is for."""
+        fits = {"retry": ("dead", "done", "retrying"),
+                "release": ("quarantined",), "delete": ("quarantined", "dead"),
+                "cancel": ("quarantined", "leased", "blocked"), "promote": ("due", "retrying"),
+                "edit": ("ready", "due", "retrying", "blocked")}.get(verb, ())
+        ids = sorted(job.id for job in self.model.jobs.values()
+                     if job.place in fits)
+        return ids[number % len(ids)] if ids and number % 10 < 6 else \
+            self.any_job(number)
+
+    def do_control(self, verb, number, after, priority):
+        local = self.job_for(verb, number)
+        run_at = None if after is None else self.model.now + after
+        words = []
+        if verb == "cancel":
+            words = [1000, '"enough"']
+        elif verb == "edit":
+            words = ["" if word is None else word
+                     for word in (run_at, priority)]
+        reply = self.queue.control(verb, local, *words)
+        expected = self.model.control(
+            "promote_one" if verb == "promote" else verb, local, run_at,
+            priority)
+        if isinstance(reply, list):
+            reply = tuple(reply)
+        expect(reply == expected, verb, local, reply, "not", expected)
+
+    def do_deliver(self, most):
+        key = self.queue.key("outbox")
+        messages = self.client.xrange(key, count=most)
+        words = []
+        for _, message in messages:
+            words += [message["to"][2:], message["from"], message["code"],
+                      message["result"]]
+        if not words:
+            return
+        self.queue._call("deliver", ["jobs"], words)
+        self.client.xdel(key, *[number for number, _ in messages])
+        sent, self.model.outbox = (self.model.outbox[:len(messages)],
+                                   self.model.outbox[len(messages):])
+        for child, parent, code in sent:
+            self.model.deliver(child, parent, code)
+
+    def do_attach(self, number, child):
+        local = self.any_job(number)
+        reply = self.queue._call(
+            "attach", ["jobs", "state", "results", "gone", "children",
+                       "outbox"], [local, f"q.{local}", f"q.{child}"])
+        expected = self.model.attach(local, child)
+        expect(reply == expected, "attach", local, reply, "not", expected)
+
+    @property
+    def specs(self):
+        return self._specs
+
+    # --- comparing -------------------------------------------------------
+
+    def read(self):
+        key = self.queue.key
+        pipe = self.client.pipeline(transaction=True)
+        hashes = ("jobs", "state", "stats", "unique", "running", "turns",
+                  "children", "cancels", "stale")
+        sets = ("due", "retrying", "leased", "dead", "done", "quarantined",
+                "blocked", "gone", "unlocks")
+        lines = [f"ready:{n}" for n in PRIORITIES]
+        keyed = [f"key:{n}{k}" for n in PRIORITIES for k in LIMIT_KEYS]
+        for name in hashes:
+            pipe.hgetall(key(name))
+        for name in sets:
+            pipe.zrange(key(name), 0, -1, withscores=True)
+        for name in (*lines, *keyed, "wake"):
+            pipe.lrange(key(name), 0, -1)
+        pipe.xrange(key("outbox"))
+        return dict(zip((*hashes, *sets, *lines, *keyed, "wake", "outbox"),
+                        pipe.execute()))
+
+    def compare(self):
+        data, model = self.read(), self.model
+        expect(set(data["jobs"]) == set(model.jobs), "jobs:",
+               sorted(set(data["jobs"]) ^ set(model.jobs)), "are too many or "
+               "too few")
+        expect({local for local, _ in data["gone"]} == model.gone, "gone:",
+               sorted({local for local, _ in data["gone"]} ^ model.gone))
+        self.compare_places(data)
+        self.compare_states(data)
+        self.compare_locks(data)
+        running = {key: model.running(key) for key in LIMIT_KEYS}
+        expect({key: int(n) for key, n in data["running"].items()} ==
+               {key: n for key, n in running.items() if n}, "running:",
+               data["running"], "not", running)
+        expect({local for local in data["cancels"]} ==
+               {job.id for job in model.jobs.values() if job.cancelled},
+               "cancels:", data["cancels"])
+        outbox = [(m["to"][2:], m["from"][2:], m["code"])
+                  for _, m in data["outbox"]]
+        expect(sorted(outbox) == sorted(model.outbox), "outbox:", outbox,
+               "not", model.outbox)
+        model.outbox = outbox  # the order within one step is the queue's choice
+        expect({local: text.split() for local, text in data["children"].items()}
+               == {local: [f"q.{c}" for c in ids]
+                   for local, ids in model.children.items() if ids},
+               "children:", data["children"], "not", model.children)
+        kept = sum(job.place == "done" for job in model.jobs.values())
+        expect(int(data["stats"].get("kept", 0)) == kept, "kept is",
+               data["stats"].get("kept"), "and not", kept)
+        if model.open() and any(map(model.may_start, model.jobs.values())):
+            expect(data["wake"], "jobs are ready and there is no token")
+
+    def places(self, data):
+        """id -> (place, when); markers and stale entries are looked at here."""
+        found = {}
+        stale = {entry: int(n) for entry, n in data["stale"].items()}
+
+        def put(local, place, at=0):
+            expect(local not in found, local, "is in", found.get(local),
+                   "and in", place)
+            found[local] = (place, at)
+
+        for digit in PRIORITIES:
+            markers = [entry[2:] for entry in data[f"ready:{digit}"]
+                       if entry[1] == "="]
+            for key in LIMIT_KEYS:
+                turn = data["turns"].get(f"{digit}{key}")
+                expect(markers.count(key) == (turn == "r"), "the marker of",
+                       key, "stands", markers.count(key), "times, turn is",
+                       turn)
+                expect(turn or not data[f"key:{digit}{key}"], key,
+                       "has jobs and no turn")
+            entries = [entry for entry in data[f"ready:{digit}"]
+                       if entry[1] != "="]
+            for key in LIMIT_KEYS:
+                entries += data[f"key:{digit}{key}"]
+            for entry in entries:
+                expect(entry[0] == str(digit), entry, "is in", digit)
+                if stale.get(entry):
+                    stale[entry] -= 1
+                else:
+                    put(entry[1:], "ready")
+        expect(not any(stale.values()), "stale:", stale, "are in no list")
+        for place in ("due", "retrying", "leased", "blocked"):
+            for entry, at in data[place]:
+                put(entry[1:], place, at)
+                expect(entry[0] == data["jobs"].get(entry[1:], "?")[1:2],
+                       entry, "is in", place)
+        for place in ("dead", "quarantined"):
+            for local, at in data[place]:
+                put(local, place, at)
+        for group, at in data["done"]:
+            for local in group.split(" "):
+                put(local, "done", at)
+        return found
+
+    def compare_places(self, data):
+        found = self.places(data)
+        for local, job in self.model.jobs.items():
+            place, at = found.pop(local, (None, 0))
+            expect(place == job.place, local, "is in", place, "not in",
+                   job.place)
+            if place in ("due", "retrying", "leased"):
+                expect(at == job.at, local, "is", place, "at", at, "not",
+                       job.at)
+            elif place == "done":
+                expect(at == job.until, local, "is kept until", at, "not",
+                       job.until)
+        expect(not found, "without a record:", found)
+
+    def compare_states(self, data):
+        expect(set(data["state"]) <= set(data["jobs"]), "states of no job")
+        for local, job in self.model.jobs.items():
+            text = data["state"].get(local)
+            expect(bool(text) == bool(job.code), local, "has the state", text,
+                   "and code", job.code)
+            if not text:
+                continue
+            code, token, attempt, retries, crashes, lost = \
+                text.split("\n")[0].split(" ")[:6]
+            expect(code.upper() == job.code, local, "has", text, "not", job)
+            expect((int(attempt), int(retries), int(crashes), int(lost)) ==
+                   (job.attempt, job.retries, job.crashes, job.lost), local,
+                   "has", text, "not", job)
+            if job.place == "leased":
+                expect(token == job.token, local, "has the token", token)
+            expect(data["jobs"][local][1] == str(job.priority), local,
+                   "has another priority")
+
+    def compare_locks(self, data):
+        unlocks = dict(data["unlocks"])
+        for key in UNIQUE_KEYS:
+            holder = data["unique"].get(key)
+            if key in unlocks:
+                holder = holder if unlocks[key] > self.model.now else None
+            elif holder not in data["jobs"]:
+                holder = None
+            expect(self.model.lock_seen(key, key in data["unique"], holder), key, "is held by",
+                   holder, "not by", self.model.holder(key))
+
+    # --- the end ---------------------------------------------------------
+
+    def drain(self):
+        """Everything that can run comes to an end, and nothing is left behind
+        it."""
+        for name in ("paused", "closed", "len_max", "concurrency"):
+            self.do_settings(name, None)
+        for worker in range(3):
+            self.do_crash(worker)
+        for _ in range(40):
+            self.step(("clock", 200))
+            for worker in range(3):
+                self.step(("work", worker, 5, 1000, tuple((n, "s", 0) for n in range(5))))
+            self.step(("deliver", 64))
+            left = [job for job in self.model.jobs.values()
+                    if job.place in ("ready", "due", "retrying", "leased")]
+            if not left and not self.model.outbox:
+                break
+        expect(not left, "does not come to an end:", left[:3])
+        data = self.read()
+        expect(not data["running"] and not data["stale"] and not data["turns"],
+               "left behind:", data["running"], data["stale"], data["turns"])
+
+
+def play(client, scripts, history):
+    """The number of steps that were made and what went wrong, or None."""
+    run = Run(client, scripts)
+    run._specs = {}
+    for number, step in enumerate(history):
+        if step[0] == "enqueue":
+            for local, spec in step[2]:
+                if local not in run.model.jobs:
+                    run._specs[local] = spec
+        try:
+            run.step(step)
+        except (Wrong, redislib.ResponseError) as wrong:
+            return number + 1, f"step {number}, {step[0]}: {wrong}"
+    try:
+        run.drain()
+    except (Wrong, redislib.ResponseError) as wrong:
+        return len(history), f"while draining: {wrong}"
+    return len(history), None
+
+
+def shrink(client, scripts, history, tries=400):
+    """A short history that fails, too: halves, quarters, ... and single steps are
+    left out as long as what is left fails."""
+    size = len(history) // 2
+    while size and tries > 0:
+        at, removed = 0, False
+        while at < len(history) and tries > 0:
+            shorter = history[:at] + history[at + size:]
+            tries -= 1
+            if play(client, scripts, shorter)[1]:
+                history, removed = shorter, True
+            else:
+                at += size
+        if not removed or size > 1:
+            size //= 2
+    return history

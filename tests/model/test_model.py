@@ -1,0 +1,117 @@
+"""The queue's scripts against the model: tens of thousands of random steps, and
+scripts that are broken on purpose, which must be found.
+
+Prints its seed. PIT_TEST_SEED repeats a run, PIT_MODEL_STEPS makes it longer.
+"""
+
+import os
+import pprint
+import time
+import unittest
+
+import pitrun
+from pitharness import SLOWNESS, Redis
+from pitmodel import Spec
+from pitscripts import seed_of_test
+
+STEPS = int(os.environ.get("PIT_MODEL_STEPS", "20000"))
+SECONDS = 60 * SLOWNESS  # whatever the steps
+BROKEN_TRIES = 150       # histories in which a broken script must be found
+SHORT = 12               # steps that are enough to show it
+# Each with one thing wrong: the script, what stands there, what in its place.
+BROKEN = {
+    "a limit's attempt is not counted down":
+        ("work", "options().run_ended(asked)", ""),
+    "a key of while waiting is kept":
+        ("work", "options().unlock(id, asked)\n    end\n    leases",
+         "\n    end\n    leases"),
+    "a crash is not counted":
+        ("work", "s.crashes = s.crashes + 1", ""),
+    "a lost attempt that was to be cancelled runs again":
+        ("work", "if job and job.cancelled then\n                local keep_ms",
+         "if false then\n                local keep_ms"),
+    "a stale finish is not told of":
+        ("work", "ended < finishes_len", "ended < 0"),
+    "an entry that was taken out still counts":
+        ("control", "call('HINCRBY', base .. 'stale', entry, 1)", ""),
+    "a deadline moves back":
+        ("renew", "'XX', 'GT', deadline", "'XX', deadline"),
+    "a child waits for one parent too many":
+        ("deliver", "call('HLEN', inputs) >= tonumber(count or 0)",
+         "call('HLEN', inputs) > tonumber(count or 0)"),
+    "a child that was attached to a running job never hears":
+        ("attach", "if code == 'R' then", "if false then"),
+    "nobody is woken":
+        ("enqueue", "if token == 0 and (waiting or", "if false and (waiting or"),
+}
+# What it has found: short histories that went wrong once.
+KNOWN = {
+    "a holder of this call that is scheduled makes way": [
+        ("enqueue", "fresh", (
+            ("f1", Spec(delay=40, unique=("r", 0, "U"))),
+            ("f2", Spec(unique=("r", 0, "U"), conflict="p")))),
+        ("clock", 60), ("work", 0, 5, 30, ())],
+    "a quarantined job does not take its key again": [
+        ("enqueue", "fresh", (("f1", Spec(unique=("e", 30, "U"))),)),
+        ("work", 0, 1, 30, ()), ("work", 0, 1, 30, ((0, "c", 0),)),
+        ("work", 0, 0, 30, ((0, "c", 0),)), ("clock", 60),
+        ("enqueue", "fresh", (("f2", Spec(unique=("e", 30, "U"))),)),
+        ("control", "cancel", 0, None, None)],
+}
+
+
+class ModelCheck(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.redis = Redis(aof="no")
+        cls.addClassCleanup(cls.redis.close)
+        cls.client = cls.redis.client(encoding="latin-1")
+        cls.addClassCleanup(cls.client.close)
+
+    def setUp(self):
+        self.seed = seed_of_test()
+        print(f"PIT_TEST_SEED={self.seed}", flush=True)
+
+    def test_random_histories(self):
+        scripts = pitrun.scripts_of(self.client)
+        steps = number = 0
+        end = time.monotonic() + SECONDS
+        while steps < STEPS and time.monotonic() < end:
+            history = pitrun.Generator(self.seed + number).history()
+            made, wrong = pitrun.play(self.client, scripts, history)
+            steps += made
+            if wrong:
+                short = pitrun.shrink(self.client, scripts, history)
+                wrong = pitrun.play(self.client, scripts, short)[1]
+                self.fail(f"seed {self.seed}, history {number}: {wrong}\n"
+                          f"{pprint.pformat(short)}")
+            number += 1
+        print(f"{steps} steps in {number} histories", flush=True)
+
+    def test_what_was_found(self):
+        scripts = pitrun.scripts_of(self.client)
+        for name, history in KNOWN.items():
+            with self.subTest(name):
+                self.assertIsNone(pitrun.play(self.client, scripts,
+                                              history)[1])
+
+    def test_broken_scripts_are_found(self):
+        for name, (script, *change) in BROKEN.items():
+            with self.subTest(name):
+                scripts = pitrun.scripts_of(self.client, {script: change})
+                self.find(scripts)
+
+    def find(self, scripts):
+        """A history that fails, made short."""
+        for number in range(BROKEN_TRIES):
+            history = pitrun.Generator(self.seed + number).history()
+            if pitrun.play(self.client, scripts, history)[1]:
+                short = pitrun.shrink(self.client, scripts, history)
+                self.assertTrue(pitrun.play(self.client, scripts, short)[1])
+                self.assertLessEqual(len(short), SHORT, pprint.pformat(short))
+                return
+        self.fail(f"not found in {BROKEN_TRIES} histories")
+
+
+if __name__ == "__main__":
+    unittest.main()
