@@ -35,13 +35,9 @@
 -- wake, or a claim on its way. A unique key is taken by the step that stores the
 -- job.
 -- include: clock
-local call, sub, byte, match = redis.call, string.sub, string.byte, string.match
-local find = string.find
+local call, sub, byte = redis.call, string.sub, string.byte
 local jobs, gone, due, stats, wake = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local base = sub(jobs, 1, -5)
-local state = base .. 'state'
 local mode = ARGV[1]
-local UNLOCKS_MAX = 10 -- locks that ended by time, taken off a call
 
 -- Reads first: a key of the wrong type is an error before the first write.
 call('HLEN', jobs)
@@ -56,6 +52,62 @@ local closed = set[1] == '1'
 local len_max, bytes_max = tonumber(set[2]), tonumber(set[3])
 local watched = (tonumber(set[4]) or 0) > now
 
+-- New jobs without options, into a queue without limits of its own: nothing stands
+-- in their way. They are most of all, so this is kept short; nothing is written
+-- before it is known that all are such.
+local easy = mode == 'fresh' and not (closed or len_max or bytes_max or watched)
+if easy then
+    local records, due_words, ready, soonest = {}, nil, nil, nil
+    local last_where, entries -- most jobs of a call go to one list
+    if #ARGV > 33 then -- a table that need not grow
+        records = {unpack(records, 1, #ARGV / 2)}
+    end
+    local n = 0
+    for a = 2, #ARGV, 4 do
+        local id, record, where = ARGV[a], ARGV[a + 2], ARGV[a + 3]
+        if byte(record, 3) == 43 then -- '+'
+            easy = false
+            break
+        end
+        records[n + 1] = id
+        records[n + 2] = record
+        n = n + 2
+        local how = where ~= last_where and byte(where)
+        if how == 43 or how == 64 then -- '+' or '@'
+            local at = tonumber(sub(where, 2)) + (how == 43 and now or 0)
+            due_words = due_words or {}
+            due_words[#due_words + 1] = string.format('%d', at)
+            due_words[#due_words + 1] = ARGV[a + 1] .. id
+            soonest = soonest and math.min(soonest, at) or at
+        else
+            if how then
+                ready = ready or {}
+                entries = ready[where] or {}
+                ready[where], last_where = entries, where
+            end
+            entries[#entries + 1] = ARGV[a + 1] .. id
+        end
+    end
+    if easy then
+        call('HSET', jobs, unpack(records, 1, n))
+        if due_words then
+            call('ZADD', due, unpack(due_words))
+        end
+        for where, entries in pairs(ready or {}) do
+            call('RPUSH', KEYS[where + 6], unpack(entries))
+        end
+        if token == 0 and (ready or not head or soonest < head) then
+            call('RPUSH', wake, '1')
+        end
+        local total = call('HINCRBY', stats, 'enqueued', n / 2)
+        return {total == n / 2 and 1 or 0}
+    end
+end
+
+local base = sub(jobs, 1, -5)
+local state = base .. 'state'
+local match = string.match
+local UNLOCKS_MAX = 10 -- locks that ended by time, taken off a call
 local stored, stored_bytes, keyed = 0, 0, 0
 local records, records_len, due_words, ready = {}, 0, {}, {}
 local soonest, notes, waiting = nil, {}, false
@@ -91,49 +143,6 @@ local function write(outcomes)
     return {total == stored and 1 or 0, unpack(outcomes)}
 end
 
--- New jobs without options, into a queue without limits of its own: nothing stands
--- in their way. Nothing is written before it is known that all are such.
-local function store_plain()
-    local last_where, last_entries -- most jobs of a call go to one list
-    records = {unpack({}, 1, #ARGV / 2)}
-    for a = 2, #ARGV, 4 do
-        local id, record, where = ARGV[a], ARGV[a + 2], ARGV[a + 3]
-        if byte(record, 3) == 43 then -- '+'
-            records, records_len, due_words, ready = {}, 0, {}, {}
-            soonest = nil
-            return false
-        end
-        records[records_len + 1] = id
-        records[records_len + 2] = record
-        records_len = records_len + 2
-        local entry = ARGV[a + 1] .. id
-        if where == last_where then
-            last_entries[#last_entries + 1] = entry
-        else
-            local how = byte(where)
-            if how == 43 or how == 64 then -- '+' or '@'
-                local at = tonumber(sub(where, 2)) + (how == 43 and now or 0)
-                due_words[#due_words + 1] = string.format('%d', at)
-                due_words[#due_words + 1] = entry
-                if not soonest or at < soonest then
-                    soonest = at
-                end
-            else
-                local list = tonumber(where) + 6
-                ready[list] = ready[list] or {}
-                last_where, last_entries = where, ready[list]
-                last_entries[#last_entries + 1] = entry
-            end
-        end
-    end
-    stored = records_len / 2
-    return true
-end
-if mode == 'fresh' and
-    not (closed or len_max or bytes_max or watched) and store_plain() then
-    return write({})
-end
-
 -- Only jobs with options need any of this.
 local made
 local function options()
@@ -141,6 +150,7 @@ local function options()
         return made
     end
 -- include: ends
+    local find = string.find
 -- include: states
 -- include: cancel_waiting
     made = {of = options_of, holder = holder_of, lock = lock,
