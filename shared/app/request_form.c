@@ -39,6 +39,10 @@ parse_urlencoded(struct pit_request *req, struct request_form *form)
 {
     struct str rest = str_from(req->body, req->body_len);
 
+    if (rest.n > 0 && memchr(rest.p, '\0', rest.n))
+        return error_set(&form->err, ST_INVALID,
+                         "the form holds a NUL byte: it must be urlencoded "
+                         "text");
     while (rest.n > 0) {
         struct str value, pair = str_cut(rest, '&', &rest);
         struct str name = str_cut(pair, '=', &value);

@@ -745,6 +745,20 @@ test_forms(void **state)
 }
 
 static void
+test_a_form_holds_no_nul(void **state)
+{
+    const struct pit_test_answer *a = pit_test_send(
+        *state, &(struct pit_test_request){
+                    .method = PIT_POST,
+                    .target = "/form",
+                    .content_type = "application/x-www-form-urlencoded",
+                    .body = "name=a\0b",
+                    .body_len = 8});
+
+    expect_problem(a, 400, "NUL");
+}
+
+static void
 test_a_form_has_a_limit(void **state)
 {
     char *body = calloc(1, (PIT_PARTS_MAX + 1) * 4 + 1);
@@ -1068,6 +1082,7 @@ main(void)
         TEST(test_queries),
         TEST(test_json),
         TEST(test_forms),
+        TEST(test_a_form_holds_no_nul),
         TEST(test_a_form_has_a_limit),
         TEST(test_cookies),
         TEST(test_redirects_streams_events),
