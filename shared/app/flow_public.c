@@ -36,9 +36,11 @@ add_job(struct build *build, const struct pit_flow_job *job)
     buf_init(&member->args, JOB_ARGS_MAX);
     enum status st =
         queue_public_args(json_incref(job->args), &member->args, &build->err);
-    if (st == ST_OK && job->options && job->options->id)
+    if (st == ST_OK && job->options &&
+        (job->options->id || job->options->after))
         st = error_set(&build->err, ST_INVALID,
-                       "a job of a flow gets its id from the flow");
+                       "a job of a flow gets its id and what it follows from "
+                       "the flow");
     if (st == ST_OK)
         st = queue_public_spec(build->co, build->catalog, job->task,
                                job->options, &member->room, &spec, &build->err);

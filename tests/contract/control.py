@@ -76,6 +76,30 @@ def _(c):
     return delete(f"/v1/jobs/{c.lease()[0]}")
 
 
+def held(c, make):
+    """A job that has ended, whose unique key is another's by now."""
+    unique = {"unique": {"key": c.fresh(), "while": "running"}}
+    queue = c.fresh()
+    full = make(queue=queue, **unique)
+    c.ready(queue=queue, **unique)
+    return full
+
+
+@answers("retryJob", "duplicate-job")
+def _(c):
+    return post(f"/v1/jobs/{held(c, c.dead)}:retry")
+
+
+@answers("releaseJob", "duplicate-job")
+def _(c):
+    def quarantined(**more):
+        full = c.quarantined(**more)
+        queue = full.rpartition(".")[0]
+        c.client.delete(f"pit:{{{queue}}}:unique")
+        return full
+    return post(f"/v1/jobs/{held(c, quarantined)}:release")
+
+
 STEPS = {"cancelJob": ("POST", ":cancel", None),
          "retryJob": ("POST", ":retry", None),
          "promoteJob": ("POST", ":promote", None),

@@ -41,6 +41,24 @@ def _(_c):
     return post("/v1/jobs", {"task": "nobody"})
 
 
+def closed(c):
+    """A queue that takes no jobs."""
+    queue = c.ready().rpartition(".")[0]
+    answer = c.http.post(f"/v1/queues/{queue}:pause", {"intake": True})
+    assert answer.status == 200, answer
+    return queue
+
+
+@answers("enqueueJob", "queue-full")
+def _(c):
+    return post("/v1/jobs", {"task": "noop", "queue": closed(c)})
+
+
+@answers("putJob", "queue-full")
+def _(c):
+    return put(f"/v1/jobs/{closed(c)}.{c.fresh()}", {"task": "noop"})
+
+
 @answers("enqueueBatch", 200)
 def _(c):
     return post("/v1/jobs:batch", [{"task": "noop", "queue": c.fresh()},

@@ -43,8 +43,6 @@ cases = {}
 ELSEWHERE = {
     "overloaded": "a limit of the process: test_api_batch, test_http_connection",
     "durability-not-reached": "needs replicas: test_api_durability",
-    ("retryJob", "duplicate-job"): "test_control",
-    ("releaseJob", "duplicate-job"): "test_control",
     ("resumeSchedule", "bad-schedule"): "its time zone must have vanished",
     **{(operation, "conflict"): "a race of two writers" for operation in (
         "putSchedule", "editSchedule", "deleteSchedule", "pauseSchedule",

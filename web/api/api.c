@@ -89,6 +89,7 @@ api_init(struct api *api, struct loop *loop, struct rds *rds,
         .settings = settings,
         .health = health_new(),
         .pull = pull_new(loop, queues, settings->redis),
+        .durability = durability_new(loop, queues, settings->redis),
         .changes = changes_new(loop, queues, settings->redis),
     };
     list_init(&api->waiters);
@@ -102,6 +103,7 @@ api_clear(struct api *api)
     task_catalog_clear(&api->catalog);
     health_free(api->health);
     pull_free(api->pull);
+    durability_free(api->durability);
     changes_free(api->changes);
     api->health = NULL;
 }

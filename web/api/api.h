@@ -38,6 +38,7 @@ struct api {
     struct task_catalog catalog;
     struct health *health;
     struct pull *pull;
+    struct durability *durability;
     struct changes *changes;
     bool draining;
     bool foreign;        /* Redis holds another schema: enqueue nothing */

@@ -103,6 +103,9 @@ batch_read_item(struct batch *batch, struct window *window, struct item *item,
         st = catalog_complete(batch->co, &batch->api->catalog, &window->arena,
                               &envelope, &item->err);
     }
+    if (st == ST_OK && (envelope.given & ENVELOPE_DURABILITY))
+        st = error_set_at(&item->err, "/durability",
+                          "is for single jobs: send this one to /v1/jobs");
     if (st == ST_OK) {
         item->enqueue.spec = envelope.spec;
         item->after = envelope.after;

@@ -202,6 +202,21 @@ read_retry_jitter(struct jsontext value, struct arena *arena,
     return ST_OK;
 }
 
+static enum status
+read_durability(struct jsontext value, struct arena *arena,
+                struct envelope *envelope, struct error *err)
+{
+    struct str word = STR_NULL;
+
+    if (!envelope_value_text(value, arena, &word) ||
+        !durability_parse(word, &envelope->durability))
+        return error_set_at(err, "/durability",
+                            "must be \"memory\", \"fsync\" or \"replica:1\" to "
+                            "\"replica:%d\"",
+                            DURABILITY_REPLICAS_MAX);
+    return ST_OK;
+}
+
 static enum status read_retry(struct jsontext value, struct arena *arena,
                               struct envelope *envelope, struct error *err);
 
@@ -221,6 +236,7 @@ static const struct envelope_field_reader fields[] = {
     {STR("limit"), ENVELOPE_LIMIT, envelope_options_limit},
     {STR("callback"), ENVELOPE_CALLBACK, envelope_options_callback},
     {STR("after"), ENVELOPE_AFTER, envelope_options_after},
+    {STR("durability"), ENVELOPE_DURABILITY, read_durability},
 };
 
 static const struct envelope_field_reader retry_fields[] = {
@@ -249,6 +265,7 @@ envelope_read(struct jsontext value, struct arena *arena, struct envelope *ret,
     job_spec_init(&ret->spec);
     ret->given = 0;
     ret->after = NULL;
+    ret->durability = (struct durability_wish){0};
     if (value.type != JSONTEXT_OBJECT)
         return error_set(err, ST_INVALID,
                          "a job is a JSON object such as {\"task\": \"noop\"}");

@@ -13,6 +13,7 @@
 
 #include <stdint.h>
 
+#include "api/durability.h"
 #include "app/app.h"
 #include "app/arena.h"
 #include "base/error.h"
@@ -42,6 +43,7 @@ enum envelope_field {
     ENVELOPE_LIMIT = 1 << 17,
     ENVELOPE_CALLBACK = 1 << 18,
     ENVELOPE_AFTER = 1 << 19,
+    ENVELOPE_DURABILITY = 1 << 20,
 };
 
 /* Slices of the spec lend from the text that was read and from the arena. */
@@ -49,6 +51,7 @@ struct envelope {
     struct job_spec spec; /* the standard values where nothing was given */
     uint32_t given;
     const struct job_id *after; /* spec.kin.parents of them; in the arena */
+    struct durability_wish durability;
 };
 
 /* Reads a whole body. Errors: ST_INVALID with err->pointer set where the fault

@@ -242,6 +242,10 @@ read_envelope(struct reader *r, struct str text, struct envelope *ret)
     enum status st = jsontext_check(text, &value, r->err);
     if (st == ST_OK)
         st = envelope_read(value, r->arena, ret, r->err);
+    if (st == ST_OK && (ret->given & (ENVELOPE_DURABILITY | ENVELOPE_AFTER)))
+        st = error_set_at(
+            r->err, ret->given & ENVELOPE_AFTER ? "/after" : "/durability",
+            "a job of a flow cannot have it");
     if (st == ST_OK)
         st = catalog_complete(r->co, r->catalog, r->arena, ret, r->err);
     return st == ST_OK ? ST_OK : at_path(r, st);

@@ -25,7 +25,8 @@ struct submission {
     struct envelope envelope;
     struct enqueue enqueue;
     int64_t created_ms;
-    bool replayed; /* under its key it was taken before */
+    bool replayed;  /* under its key it was taken before */
+    bool unreached; /* stored, but not as durably as asked for */
 };
 
 /* ---- the answer ---- */
@@ -65,7 +66,14 @@ set_fields(const struct submission *s)
     struct pit_response *res = &s->exchange->res;
     const struct preference *preference = &s->preference;
 
+    const struct durability_wish *durability = &s->envelope.durability;
+
     enum status st = set_location(s);
+    if (st == ST_OK && durability->kind != DURABILITY_UNSAID) {
+        char word[16];
+        durability_name(durability, word);
+        st = response_set(res, STR("Pit-Durability"), str_c(word));
+    }
     if (st == ST_OK && s->replayed)
         st = response_set(res, STR("Idempotency-Replayed"), STR("true"));
     if (st == ST_OK && preference->wait_applied && preference->minimal)
@@ -177,6 +185,36 @@ reply_holder(struct co *co, struct submission *s)
     return st;
 }
 
+/* 503 with the id: it is there. */
+static enum status
+refuse_unreached(struct submission *s)
+{
+    struct str queue = s->enqueue.spec.queue, local = str_c(s->enqueue.local);
+    char id[ID_JOB_MAX + 1];
+
+    snprintf(id, sizeof id, "%.*s.%.*s", STR_ARG(queue), STR_ARG(local));
+    json_t *extra = json_pack("{s:s}", "id", id);
+    struct problem problem = {.kind = PROBLEM_DURABILITY_NOT_REACHED,
+                              .detail = s->exchange->err.msg,
+                              .extra = extra};
+    enum status st = api_refuse(s->exchange, &problem);
+    if (st == ST_OK)
+        st = set_location(s);
+    json_decref(extra);
+    return st;
+}
+
+/* What is stored is to be as durable as asked for. */
+static enum status
+reach(struct co *co, struct submission *s)
+{
+    enum status st = durability_reach(
+        co, s->api->durability, &s->envelope.durability, &s->exchange->err);
+
+    s->unreached = st == ST_TIMEOUT;
+    return s->unreached ? ST_OK : st;
+}
+
 static enum status
 refuse_failed(struct submission *s, enum status st)
 {
@@ -246,13 +284,23 @@ complete(struct co *co, struct submission *s, bool *ret_refused)
 static enum status
 enqueue(struct co *co, struct submission *s)
 {
-    const struct envelope *envelope = &s->envelope;
+    struct envelope *envelope = &s->envelope;
+    struct queues *queues = NULL;
 
+    enum status st =
+        durability_begin(co, s->api->durability, &envelope->durability,
+                         s->api->queues, &queues, &s->enqueue.err);
+    if (st != ST_OK)
+        return st;
     if (envelope->spec.kin.parents > 0)
-        return queue_after_enqueue(co, s->api->queues, &s->enqueue,
-                                   envelope->after,
-                                   (size_t)envelope->spec.kin.parents);
-    return queue_enqueue_await(co, s->api->queues, &s->enqueue);
+        st = queue_after_enqueue(co, queues, &s->enqueue, envelope->after,
+                                 (size_t)envelope->spec.kin.parents);
+    else
+        st = queue_enqueue_await(co, queues, &s->enqueue);
+    if (st == ST_OK && (s->enqueue.outcome == ENQUEUE_NEW ||
+                        s->enqueue.outcome == ENQUEUE_SAME))
+        st = reach(co, s);
+    return st;
 }
 
 /* ---- POST ---- */
@@ -266,7 +314,7 @@ enqueue_plain(struct co *co, struct submission *s)
         return refuse_failed(s, st);
     if (s->enqueue.outcome == ENQUEUE_DUPLICATE)
         return reply_holder(co, s);
-    return reply_stored(co, s, 202);
+    return s->unreached ? refuse_unreached(s) : reply_stored(co, s, 202);
 }
 
 static enum status
@@ -291,7 +339,26 @@ run_under_key(struct co *co, struct submission *s, struct idempotency *key)
     }
     idempotency_finish(co, key);
     s->replayed = s->enqueue.outcome != ENQUEUE_NEW;
+    if (s->unreached)
+        return refuse_unreached(s);
     return reply_stored(co, s, s->replayed ? 200 : 202);
+}
+
+/* It is there; whether it is as durable as asked for, is asked anew. */
+static enum status
+replay(struct co *co, struct submission *s)
+{
+    struct queues *queues = NULL;
+
+    enum status st =
+        durability_begin(co, s->api->durability, &s->envelope.durability,
+                         s->api->queues, &queues, &s->enqueue.err);
+    if (st == ST_OK)
+        st = reach(co, s);
+    if (st != ST_OK)
+        return refuse_failed(s, st);
+    s->replayed = true;
+    return s->unreached ? refuse_unreached(s) : reply_stored(co, s, 200);
 }
 
 static enum status
@@ -310,10 +377,8 @@ enqueue_under_key(struct co *co, struct submission *s, struct str key)
     s->created_ms = idempotency.entry.created_ms;
     s->enqueue.named = true;
     id_derive(idempotency.entry.seed, 0, s->enqueue.local);
-    if (verdict == IDEMPOTENCY_REPLAY) {
-        s->replayed = true;
-        return reply_stored(co, s, 200);
-    }
+    if (verdict == IDEMPOTENCY_REPLAY)
+        return replay(co, s);
     return run_under_key(co, s, &idempotency);
 }
 
@@ -397,6 +462,8 @@ jobs_enqueue_put(struct co *co, struct http_exchange *exchange, void *arg)
     st = enqueue(co, &s);
     if (st != ST_OK)
         return refuse_failed(&s, st);
+    if (s.unreached)
+        return refuse_unreached(&s);
     switch (s.enqueue.outcome) {
     case ENQUEUE_NEW:
         return reply_stored(co, &s, 201);

@@ -33,6 +33,7 @@ static const struct option {
     {STR("Pit-Timeout"), "timeout", FORM_TEXT, NULL},
     {STR("Pit-Keep"), "keep", FORM_TEXT, NULL},
     {STR("Pit-Tags"), "tags", FORM_LIST, NULL},
+    {STR("Pit-Durability"), "durability", FORM_TEXT, NULL},
     {STR("Pit-After"), "after", FORM_LIST, NULL},
     {STR("Pit-Retry-Max"), "max", FORM_NUMBER, "retry"},
     {STR("Pit-Retry-Backoff"), "backoff", FORM_TEXT, "retry"},
