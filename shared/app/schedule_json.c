@@ -78,6 +78,53 @@ add_tags(struct str tags, struct buf *dst)
 }
 
 static void
+add_unique(const struct job_unique *unique, struct buf *dst)
+{
+    static const char *const holds[] = {"", "waiting", "running", "ended"};
+
+    if (unique->hold == UNIQUE_NEVER)
+        return;
+    buf_add_c(dst, ",\"unique\":{\"key\":");
+    buf_add_json_string(dst, unique->key);
+    buf_addf(dst, ",\"while\":\"%s\"", holds[unique->hold]);
+    if (unique->ttl_ms > 0) {
+        buf_add_c(dst, ",\"ttl\":");
+        add_duration(dst, unique->ttl_ms);
+    }
+    buf_add_char(dst, '}');
+}
+
+static void
+add_limit(const struct job_limit *limit, struct buf *dst)
+{
+    if (limit->key.n == 0)
+        return;
+    buf_add_c(dst, ",\"limit\":{\"key\":");
+    buf_add_json_string(dst, limit->key);
+    if (limit->concurrency > 0)
+        buf_addf(dst, ",\"concurrency\":%" PRId32, limit->concurrency);
+    if (limit->rate > 0) {
+        buf_addf(dst, ",\"rate\":\"%" PRId32 "/", limit->rate);
+        schedule_json_duration(limit->rate_period_ms, dst);
+        buf_add_char(dst, '"');
+    }
+    buf_add_char(dst, '}');
+}
+
+static void
+add_callback(const struct job_callback *callback, struct buf *dst)
+{
+    if (callback->url.n == 0)
+        return;
+    buf_add_c(dst, ",\"callback\":{\"url\":");
+    buf_add_json_string(dst, callback->url);
+    buf_addf(dst, ",\"on\":[%s%s%s]}",
+             callback->on_succeeded ? "\"succeeded\"" : "",
+             callback->on_succeeded && callback->on_dead ? "," : "",
+             callback->on_dead ? "\"dead\"" : "");
+}
+
+static void
 add_options(const struct job_spec *spec, struct buf *dst)
 {
     const struct backoff *backoff = &spec->backoff;
@@ -94,6 +141,9 @@ add_options(const struct job_spec *spec, struct buf *dst)
     buf_addf(dst, ",\"jitter\":%g},\"keep\":", backoff->jitter);
     add_duration(dst, spec->keep_ms);
     add_tags(spec->tags, dst);
+    add_unique(&spec->unique, dst);
+    add_limit(&spec->limit, dst);
+    add_callback(&spec->callback, dst);
 }
 
 static void

@@ -153,6 +153,10 @@ check_job(const struct job_spec *spec, struct error *err)
         return error_set_at(err, "/expires_at", "%s", why);
     if (spec->kin.parents > 0)
         return error_set_at(err, "/after", "%s", why);
+    if (spec->unique.on_conflict != UNIQUE_REJECT)
+        return error_set_at(err, "/unique/on_conflict",
+                            "a fire whose key is held is left out: a "
+                            "schedule's job has \"reject\" only");
     if (spec->args.n > SCHEDULE_ARGS_MAX) {
         (void)error_set_at(err, "/args",
                            "a schedule's args have at most %d bytes: store "

@@ -265,6 +265,27 @@ class Fires(SchedulesCase):
         self.put("once", {"at": soon.isoformat(), "task": "noop",
                           "note": "over"}, 200)
 
+    def test_a_job_with_options(self):
+        """It goes through the outbox, and at once."""
+        self.worker(self.store).wait_for_line("ready: worker")
+        options = {"unique": {"key": "k", "while": "running"},
+                   "limit": {"key": "tenant", "concurrency": 1, "rate": "100/s"}}
+        seen = self.put("s", {"every": "1s", "task": "noop", **options})
+        self.assertEqual(seen["unique"], options["unique"])
+        self.assertEqual(seen["limit"], {**options["limit"], "rate": "100/1s"})
+        self.assertEqual(self.patch("s", {"limit": {"key": "b", "concurrency":
+                                                    2}}).json()["limit"],
+                         {"key": "b", "concurrency": 2})
+        fires = wait_until(lambda: self.outcomes("s"), 10, "a fire")
+        self.http.wait_status(f"/v1/jobs/{fires[-1]['job']}/result", 200)
+        for field, value, pointer in [
+                ("unique", {"key": "k", "while": "running",
+                            "on_conflict": "replace"}, "/unique/on_conflict"),
+                ("after", ["default.x"], "/after")]:
+            answer = self.patch("s", {field: value})
+            self.assertEqual((answer.status, answer.json()["pointer"]),
+                             (400, pointer), answer)
+
     def test_overlap(self):
         self.worker(self.store, slots=1).wait_for_line("ready: worker")
         for overlap in ("skip", "buffer"):

@@ -286,7 +286,8 @@ class Run:
         more = any(model.may_start(job) for job in model.jobs.values()) and \
             model.open()
         expect(work.more & 1 or not more, "more is 0, and jobs are left")
-        expect(bool(work.more & 2) or not model.outbox, "outbox is not told of")
+        expect(bool(work.more & 2) == bool(model.outbox), "more is", work.more,
+               "and the outbox has", model.outbox)
         times = [job.at for job in model.jobs.values()
                  if job.place in ("due", "retrying", "leased")]
         if times:

@@ -287,7 +287,14 @@ apply_job(const struct envelope *envelope, struct job_spec *spec)
         spec->backoff.cap_ms = from->backoff.cap_ms;
     if (given & ENVELOPE_RETRY_JITTER)
         spec->backoff.jitter = from->backoff.jitter;
+    if (given & ENVELOPE_UNIQUE)
+        spec->unique = from->unique;
+    if (given & ENVELOPE_LIMIT)
+        spec->limit = from->limit;
+    if (given & ENVELOPE_CALLBACK)
+        spec->callback = from->callback;
     /* Refused by schedule_check(), with their pointers. */
+    spec->kin = from->kin;
     spec->delay_ms = from->delay_ms;
     spec->run_at_ms = from->run_at_ms;
     spec->expires_at_ms = from->expires_at_ms;

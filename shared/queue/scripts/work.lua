@@ -686,5 +686,11 @@ if oldest then
 end
 
 answer[2] = math.min(wait, NEXT_MAX)
-answer[3] = (left and 1 or 0) + 2 * call('EXISTS', outbox)
+-- A stream whose last message was delivered is there still, and empty.
+local messages = call('EXISTS', outbox) == 1
+if messages and call('XLEN', outbox) == 0 then
+    call('DEL', outbox)
+    messages = false
+end
+answer[3] = (left and 1 or 0) + (messages and 2 or 0)
 return answer
