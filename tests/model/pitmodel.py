@@ -32,7 +32,7 @@ class Spec:
     keep: int = KEEP_STANDARD
     unique: typing.Optional[tuple] = None   # (while letter, ttl, key)
     conflict: str = "r"                     # r, t or p
-    limit: typing.Optional[tuple] = None    # (concurrency, key)
+    limit: typing.Optional[tuple] = None    # (concurrency, key, rate or "")
     parents: typing.Optional[tuple] = None  # (how many, policy)
     children: tuple = ()                    # local ids that hear of its end
 
@@ -186,6 +186,8 @@ class Model:
 
     def enqueue(self, mode, jobs):
         """[(id, Spec)]; the outcomes, or "FULL", "CLOSED" as an error."""
+        if mode == "all":
+            return self.enqueue_all(jobs)
         busy = ("leased", "done", "dead", "quarantined")
         room = float("inf") if self.len_max is None else self.len_max - sum(
             job.place not in busy for job in self.jobs.values())
@@ -224,6 +226,41 @@ class Model:
         if not stored and outcomes and set(outcomes) <= {-1, -2}:
             return "CLOSED" if self.closed else "FULL"
         return outcomes
+
+    def enqueue_all(self, jobs):
+        """All of them or none: what stands in any one's way is looked for
+        first."""
+        busy = ("leased", "done", "dead", "quarantined")
+        room = float("inf") if self.len_max is None else self.len_max - sum(
+            job.place not in busy for job in self.jobs.values())
+        outcomes, keys, refused, full = [], set(), False, False
+        for local, spec in jobs:
+            key = spec.unique and spec.unique[2]
+            first = next((other for other, its in jobs if its.unique and
+                          its.unique[2] == key), None) if key in keys else None
+            holder = first or (self.holder(key) if key else None)
+            if local in self.jobs or local in self.gone:
+                outcomes.append("there" if local in self.jobs else 0)
+                refused = True
+                continue
+            if holder and (first or not (
+                    spec.conflict == "p" and self.jobs.get(holder) and
+                    self.jobs[holder].waits)):
+                outcomes.append(f"={holder}")
+                refused |= spec.conflict != "t"
+                continue
+            if self.closed or (room < 1 and not holder):
+                outcomes.append(1)
+                full = True
+                continue
+            keys.add(key)
+            room -= 1
+            outcomes.append(1)
+        if refused:
+            return outcomes
+        if full:
+            return "CLOSED" if self.closed else "FULL"
+        return self.enqueue("named", jobs)
 
     @staticmethod
     def is_plain(spec):
@@ -288,6 +325,11 @@ class Model:
         return not job.spec.limit or not job.spec.limit[0] or \
             self.running(job.spec.limit[1]) < job.spec.limit[0]
 
+    def must_start(self, job):
+        """The same, and is there no rate that may hold it back?"""
+        return self.may_start(job) and not (job.spec.limit and
+                                            job.spec.limit[2])
+
     def open(self):
         """Does the queue itself let anything start?"""
         return not self.paused and (
@@ -327,10 +369,10 @@ class Model:
                 self.unlock(job)
         if len(claimed) < want and self.open():
             for job in self.jobs.values():
-                expect(not self.may_start(job), job.id, "was passed over")
+                expect(not self.must_start(job), job.id, "was passed over")
         for job in self.jobs.values():
             expect(not claimed or job.priority <= lowest or
-                   not self.may_start(job), job.id, "of a higher priority was "
+                   not self.must_start(job), job.id, "of a higher priority was "
                    "passed over")
 
     def forgotten(self, ids):

@@ -22,12 +22,17 @@ local now = tonumber(redis.call('GET', 'model:clock'))
 local now_text = string.format('%d', now)
 """
 PRIORITIES = (1, 5, 8)
-UNIQUE_KEYS, LIMIT_KEYS = ("U", "V"), ("K", "L")
-CONCURRENCY = {"K": 1, "L": 2}
+UNIQUE_KEYS = ("U", "V")
+LIMITS = {"K": (1, "K", ""), "L": (2, "L", ""), "R": (0, "R", "2,100")}
+LIMIT_KEYS = tuple(LIMITS)
+PLACES = {"ready": "ready", "scheduled": "due", "retrying": "retrying",
+          "blocked": "blocked", "dead": "dead", "quarantined": "quarantined",
+          "ended": "done"}
 NAMED = [f"n{number}" for number in range(6)]
 WORKERS = ("w0", "w1", "w2")
 LENGTH = 60           # steps of one history
-SCRIPTS = ("enqueue", "work", "renew", "control", "deliver", "attach", "get")
+SCRIPTS = ("enqueue", "work", "renew", "control", "deliver", "attach", "get",
+           "purge")
 
 
 def scripts_of(client, broken=None):
@@ -72,13 +77,12 @@ class Generator:
                 *rng.choice([("w", 0), ("r", 0), ("r", 50), ("e", 30),
                              ("w", 20)]), rng.choice(UNIQUE_KEYS))),
             conflict=rng.choice("rtp"),
-            limit=maybe(self.much["limit"], lambda: (lambda key: (CONCURRENCY[key], key))(
-                rng.choice(LIMIT_KEYS))),
+            limit=maybe(self.much["limit"], lambda: LIMITS[rng.choice(LIMIT_KEYS)]),
             parents=maybe(self.much["parents"] / 2, lambda: (rng.randint(1, 2), rng.choice("sg"))),
             children=tuple(maybe(self.much["children"], lambda: [rng.choice(NAMED)]) or ()))
 
     def enqueue(self):
-        mode = self.rng.choice(["fresh", "named"])
+        mode = self.rng.choice(["fresh", "fresh", "named", "named", "all"])
         jobs, ids = [], set()
         for _ in range(self.rng.choice([1, 1, 2, 4])):
             local = self.rng.choice(NAMED)
@@ -117,11 +121,13 @@ class Generator:
                      rng.choice([None, *PRIORITIES])),
             lambda: ("crash", rng.randrange(3)),
             lambda: ("deliver", rng.choice([1, 3, 64])),
+            lambda: ("get", any_job),
+            lambda: ("purge", rng.choice(list(PLACES)), rng.choice([1, 3, 50])),
             lambda: ("attach", any_job, rng.choice(NAMED)),
             lambda: ("settings", rng.choice(["paused", "closed", "len_max",
                                              "concurrency"]),
                      rng.choice([None, None, 1, 3])),
-        ], [22, 34, 5, 12, 14, 4, 2, 8, 3, 3])[0]()
+        ], [22, 34, 5, 12, 14, 4, 2, 8, 4, 2, 3, 3])[0]()
 
     def history(self):
         return [self.step() for _ in range(LENGTH)]
@@ -140,7 +146,8 @@ def record_of(spec):
     if spec.unique:
         options += " u" + ",".join(map(str, spec.unique))
     if spec.limit:
-        options += f" l{spec.limit[0]},0,0,{spec.limit[1]}"
+        options += (f" l{spec.limit[0]},{spec.limit[2] or '0,0'},"
+                    f"{spec.limit[1]}")
     if spec.parents:
         options += f" n{spec.parents[0]},{spec.parents[1]}"
     if spec.children:
@@ -283,7 +290,7 @@ class Run:
 
     def check_reply(self, work):
         model = self.model
-        more = any(model.may_start(job) for job in model.jobs.values()) and \
+        more = any(model.must_start(job) for job in model.jobs.values()) and \
             model.open()
         expect(work.more & 1 or not more, "more is 0, and jobs are left")
         expect(bool(work.more & 2) == bool(model.outbox), "more is", work.more,
@@ -351,6 +358,35 @@ class Run:
         for child, parent, code in sent:
             self.model.deliver(child, parent, code)
 
+    def do_purge(self, name, most):
+        model = self.model
+        before = [job for job in model.jobs.values()
+                  if job.place == PLACES[name]]
+        removed, left = self.queue._call("purge", ["jobs"], [name, most])
+        there = set(self.client.hkeys(self.queue.key("jobs")))
+        gone = [job for job in before if job.id not in there]
+        expect(removed == len(gone), "removed", removed, "but", len(gone),
+               "are gone")
+        expect(left or len(gone) == len(before), "left", name)
+        for job in gone:
+            model.delete(job, model.code_of(job))
+
+    def do_get(self, number):
+        local = self.any_job(number)
+        job, view = self.model.jobs.get(local), self.queue._call(
+            "get", ["jobs", "state", "results", "progress", "due", "gone",
+                    "retrying"], [local])
+        if not job:
+            expect(view == ("gone" if local in self.model.gone else None),
+                   "get", local, view)
+            return
+        record, state, _, _, due, blocked, cancel = view
+        expect(record[1] == str(job.priority) and
+               bool(state) == bool(job.code) and
+               bool(due) == (job.place in ("due", "retrying")) and
+               bool(blocked) == (job.place == "blocked") and
+               bool(cancel) == job.cancelled, "get", view, "not", job)
+
     def do_attach(self, number, child):
         local = self.any_job(number)
         reply = self.queue._call(
@@ -413,7 +449,7 @@ class Run:
         kept = sum(job.place == "done" for job in model.jobs.values())
         expect(int(data["stats"].get("kept", 0)) == kept, "kept is",
                data["stats"].get("kept"), "and not", kept)
-        if model.open() and any(map(model.may_start, model.jobs.values())):
+        if model.open() and any(map(model.must_start, model.jobs.values())):
             expect(data["wake"], "jobs are ready and there is no token")
 
     def places(self, data):
@@ -431,6 +467,10 @@ class Run:
                        if entry[1] == "="]
             for key in LIMIT_KEYS:
                 turn = data["turns"].get(f"{digit}{key}")
+                held = [entry for entry, _ in data["due"]
+                        if entry == f"{digit}={key}"]
+                expect(len(held) == (turn == "d"), "the marker of", key, "is",
+                       len(held), "times in due, turn is", turn)
                 expect(markers.count(key) == (turn == "r"), "the marker of",
                        key, "stands", markers.count(key), "times, turn is",
                        turn)
@@ -449,6 +489,8 @@ class Run:
         expect(not any(stale.values()), "stale:", stale, "are in no list")
         for place in ("due", "retrying", "leased", "blocked"):
             for entry, at in data[place]:
+                if entry[1] == "=":
+                    continue
                 put(entry[1:], place, at)
                 expect(entry[0] == data["jobs"].get(entry[1:], "?")[1:2],
                        entry, "is in", place)

@@ -16,7 +16,7 @@ from pitscripts import seed_of_test
 
 STEPS = int(os.environ.get("PIT_MODEL_STEPS", "20000"))
 SECONDS = 60 * SLOWNESS  # whatever the steps
-BROKEN_TRIES = 150       # histories in which a broken script must be found
+BROKEN_TRIES = 1000      # histories in which a broken script must be found
 SHORT = 12               # steps that are enough to show it
 # Each with one thing wrong: the script, what stands there, what in its place.
 BROKEN = {
@@ -41,6 +41,13 @@ BROKEN = {
          "call('HLEN', inputs) > tonumber(count or 0)"),
     "a child that was attached to a running job never hears":
         ("attach", "if code == 'R' then", "if false then"),
+    "some are stored where it is all or nothing":
+        ("enqueue", "elseif refused then", "elseif false then"),
+    "a rate's key never has its turn again":
+        ("work", "call('ZADD', due, string.format('%d', now + wait), marker)",
+         ""),
+    "what was taken out is purged again":
+        ("purge", "call('HEXISTS', base .. 'stale', entry) == 1", "false"),
     "nobody is woken":
         ("enqueue", "if token == 0 and (waiting or", "if false and (waiting or"),
 }
