@@ -8,29 +8,31 @@
 -- Returns a letter for each, in order: the state's code (R for a running one
 -- however it is marked), N ready, W ready again, w retrying, d scheduled,
 -- B blocked, G past its retention, - never heard of.
-local call = redis.call
+local call, sub = redis.call, string.sub
 local answer = {}
 local records = call('HMGET', KEYS[1], unpack(ARGV))
 local texts = call('HMGET', KEYS[2], unpack(ARGV))
-for i = 1, #ARGV do
-    local id, record = ARGV[i], records[i]
-    local code = texts[i] and string.sub(texts[i], 1, 1)
-    if not record then
+
+-- Those that wait are looked for in all places at once: one command a place.
+local waiting, entries = {}, {}
+for i, id in ipairs(ARGV) do
+    local code = texts[i] and sub(texts[i], 1, 1)
+    if not records[i] then
         answer[i] = call('ZSCORE', KEYS[6], id) and 'G' or '-'
-    elseif code == 'r' then
-        answer[i] = 'R'
     elseif code and code ~= 'W' then
-        answer[i] = code
+        answer[i] = code == 'r' and 'R' or code
     else
-        local entry = string.sub(record, 2, 2) .. id
-        if call('ZSCORE', KEYS[5], entry) then
-            answer[i] = 'B'
-        elseif call('ZSCORE', KEYS[4], entry) then
-            answer[i] = 'w'
-        elseif call('ZSCORE', KEYS[3], entry) then
-            answer[i] = 'd'
-        else
-            answer[i] = code or 'N'
+        answer[i] = code or 'N'
+        waiting[#waiting + 1] = i
+        entries[#entries + 1] = sub(records[i], 2, 2) .. id
+    end
+end
+if #waiting > 0 then
+    for letter, key in pairs({d = KEYS[3], w = KEYS[4], B = KEYS[5]}) do
+        for n, since in ipairs(call('ZMSCORE', key, unpack(entries))) do
+            if since then
+                answer[waiting[n]] = letter
+            end
         end
     end
 end
