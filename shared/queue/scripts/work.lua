@@ -2,8 +2,8 @@
 -- work: finish attempts, reap lost leases, promote what is due, claim jobs.
 --
 -- KEYS[1] jobs    HASH  id -> record     KEYS[8]  done  ZSET  ids -> forget at
--- KEYS[2] state   HASH  id -> state      KEYS[9]  gone  ZSET  id -> forgotten at
--- KEYS[3] results HASH  id -> JSON       KEYS[10] quarantined  ZSET  id -> since
+-- KEYS[2] state   HASH  id -> state      KEYS[9]  gone  ZSET  id -> since
+-- KEYS[3] results HASH  id -> JSON       KEYS[10] quarantined ZSET id -> since
 -- KEYS[4] progress HASH id -> JSON       KEYS[11] stats HASH  counters
 -- KEYS[5] due     ZSET  entry -> due at  KEYS[12] wake  LIST  at most one token
 -- KEYS[6] leased  ZSET  entry -> deadline  KEYS[13] waits HASH id -> channels
@@ -12,9 +12,10 @@
 -- KEYS[25] retrying ZSET entry -> due at (due: those that never ran yet)
 -- KEYS[26..38] what only jobs with options need, see include/ends.lua
 -- All times are milliseconds of this server's clock. An entry is the priority
--- digit followed by the id. A member of done is the ids, separated by spaces, of
--- jobs that ended in one call with one retention: one member for up to 64 jobs
--- costs a tenth of 64 members. How many ids it holds in all is `kept` in stats.
+-- digit followed by the id. A member of done is the ids, separated by spaces,
+-- of jobs that ended in one call with one retention: one member for up to 64
+-- jobs costs a tenth of 64 members. How many ids it holds in all is `kept` in
+-- stats.
 --
 -- ARGV[1] how many to claim, 0..64    ARGV[4] number of the first new token
 -- ARGV[2] lease in ms                 ARGV[5] crashes that quarantine
@@ -27,13 +28,13 @@
 --   x entry token keep message            cancelled while it ran
 --   r entry token keep message            handed back, as if never claimed
 --
--- Returns {now, next, more, nstale, stale token..., then per claimed job: entry,
--- record, again}: next is the ms until something falls due (-1: nothing), more
--- is 1 when ready jobs were left, plus 2 when messages lie in the outbox. The n-th
--- job claimed has the token "<worker>.<ARGV[4] + n>", n from 0; again is "attempt
--- retries crashes" as text, with a newline and a JSON object of the parents'
--- results behind it for a job that waited for parents, or false for another that
--- is claimed for the first time.
+-- Returns {now, next, more, nstale, stale token..., then per claimed job:
+-- entry, record, again}: next is the ms until something falls due (-1:
+-- nothing), more is 1 when ready jobs were left, plus 2 when messages lie in
+-- the outbox. The n-th job claimed has the token "<worker>.<ARGV[4] + n>", n
+-- from 0; again is "attempt retries crashes" as text, with a newline and a JSON
+-- object of the parents' results behind it for a job that waited for parents,
+-- or false for another that is claimed for the first time.
 --
 -- A job with a limit key waits in the list key:<digit><limit key>; in its place
 -- the ready list has a marker, digit, '=' and the key, one for all of them. A
@@ -41,11 +42,12 @@
 -- take turns; while concurrency holds the key up there is no marker (turns: b),
 -- while the rate does, the marker is in due (turns: d).
 --
--- Invariants: an id is in one of ready (or its key's list), due, retrying, leased,
--- blocked, dead, done, quarantined. A finish whose token is not the one in `state` changes nothing.
--- wake has a token when ready jobs were left (and nothing holds up the queue), and
--- when something falls due sooner than anything did before. allow-oom, because a
--- worker must be able to drain a full server.
+-- Invariants: an id is in one of ready (or its key's list), due, retrying,
+-- leased, blocked, dead, done, quarantined. A finish whose token is not the one
+-- in `state` changes nothing. wake has a token when ready jobs were left (and
+-- nothing holds up the queue), and when something falls due sooner than
+-- anything did before, or the queue's rate allows a start sooner. allow-oom,
+-- because a worker must be able to drain a full server.
 local jobs, state, results, progress = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local due, leased, dead, done = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local gone, quarantined, stats, wake = KEYS[9], KEYS[10], KEYS[11], KEYS[12]
@@ -54,12 +56,19 @@ local unlocks, blocked, outbox = KEYS[27], KEYS[31], KEYS[33]
 local cancels, events, stale_set = KEYS[34], KEYS[35], KEYS[36]
 local samples, logged = KEYS[37], KEYS[38]
 
-local PROMOTE_MAX = 500  -- due jobs a call
-local REAP_MAX = 100     -- lost leases a call
-local PURGE_MAX = 10     -- members of done that are forgotten a call
-local PURGE_JOBS_MAX = 500 -- jobs that are forgotten a call
+-- No call takes Redis more than some 3 ms. What a call may do beside its
+-- finishes and claims is counted in steps of 2 to 4 us: reaping takes first,
+-- then what is due, then retention.
+local STEPS_MAX = 400
+local REAP_STEPS = 8     -- a lost lease
+local PROMOTE_STEPS = 5  -- a due job that may have a limit key; a plain one: 1
+local PROMOTE_MAX = 250  -- due jobs a call, of each set
+local PURGE_MAX = 8      -- members of done that are forgotten a call
+local PURGE_JOBS_MAX = 250 -- jobs that are forgotten a call
+local STEPS_LEFT_MIN = 50 -- for each that comes later, whatever came before
 local GONE_MAX = 10000   -- ids remembered as past their retention
-local DROP_MAX = 100     -- what is taken off ready lists and not given out, a call
+local DROP_MAX = 100     -- entries a call that are popped and not given out
+local TURN_DROPS = 3     -- the turn of a limit key costs as much as these
 local REPLY_MAX = 4194304 -- bytes of records in one reply, and one step more
 local INPUTS_MAX = 1048576 -- bytes of parents' results of one job
 local LISTPACK_CLAIM = 8 -- claims a call from which `leased` is no listpack
@@ -75,8 +84,8 @@ local base = sub(jobs, 1, -5)
 local ended_now = ' ' .. now_text .. '\n'
 local want = tonumber(ARGV[1])
 
--- Functions that a call with plain jobs alone never needs are made when one is: to
--- make them for nothing costs as much as ten jobs.
+-- Functions that a call with plain jobs alone never needs are made when one is:
+-- to make them for nothing costs as much as ten jobs.
 local made = {}
 local function options()
     if made.options then
@@ -113,52 +122,14 @@ if #ARGV == 6 then
     end
 end
 
--- Reads of every key that a job without options may write: a wrong type ends the
--- script here.
-for _, key in ipairs({jobs, state}) do
-    call('HLEN', key)
-end
-local results_len = call('HLEN', results)
-local progress_len = call('HLEN', progress)
-for _, key in ipairs({dead, gone, quarantined}) do
-    call('ZCARD', key)
-end
--- When the first of a set is due, or nil.
-local function head_of(set)
-    return tonumber(call('ZRANGE', set, '0', '0', 'WITHSCORES')[2])
-end
-local function sooner(a, b)
-    return a and b and math.min(a, b) or a or b
-end
-local due_head, retrying_head, leased_head =
-    head_of(due), head_of(retrying), head_of(leased)
-local due_before = sooner(sooner(due_head, retrying_head), leased_head)
-for k = 15, 24 do
-    call('LLEN', KEYS[k])
-end
-local token_there = call('LLEN', wake)
-local waited = call('HLEN', waits) > 0
-local done_groups = call('ZCARD', done)
-local sampled = tonumber(match(call('LINDEX', samples, '0') or '0', '^%d+'))
-local totals = call('HMGET', stats, 'kept', 'keyed', 'bytes')
-local done_len = tonumber(totals[1]) or 0
-local keyed = totals[2] -- jobs with a limit key were enqueued
-local bytes_waiting = tonumber(totals[3])
-local set = call('HMGET', meta, 'paused', 'done_max', 'dead_max', 'dead_ms',
-                 'concurrency', 'rate', 'watched')
-local paused = set[1] == '1'
-local done_max = tonumber(set[2]) or 100000
-local dead_max = tonumber(set[3]) or 10000
-local dead_ms = tonumber(set[4]) or 2592000000 -- 30 days
-local concurrency = tonumber(set[5])
-local watched = (tonumber(set[7]) or 0) > now
+-- include: work_keys
 
 local counted = {}
 local function count(name, n)
     counted[name] = (counted[name] or 0) + n
 end
 
--- A table that need not grow while it is filled: growing costs more than filling.
+-- A table that need not grow while it is filled: growing costs more than that.
 local NONE = {}
 local function room(n)
     return {unpack(NONE, 1, n)}
@@ -181,7 +152,8 @@ end
 local endings = {}             -- ids that ended, for waiters
 local kept, forgotten = {}, {} -- keep in ms -> ids; ids that are dropped
 local stale = {}
-local states, states_len = room(2 * (#ARGV > 16 and 64 or 2)), 0 -- HSET state
+local finishes = #ARGV > 6 and (#ARGV - 6) / 2 or 0 -- no more than so many
+local states, states_len = room(2 * (finishes + want)), 0 -- HSET state
 
 local function put(id, code, s, ended)
     states[states_len + 1] = id
@@ -219,10 +191,10 @@ local function failures()
     return made.failures
 end
 
--- 1. Finishes: id, where its words stand, keep time of a plain success; all others
--- have their letter instead.
-local finishes = #ARGV > 6 and (#ARGV - 6) / 2 or 0
-local ids, keeps, at, letters = room(finishes), room(finishes), room(finishes), {}
+-- 1. Finishes: id, where its words stand, keep time of a plain success; all
+-- others have their letter instead.
+local ids, keeps, at = room(finishes), room(finishes), room(finishes)
+local letters = {}
 local finishes_len = 0
 do
     local a, n = 7, 0
@@ -265,7 +237,8 @@ if finishes_len > 0 then
             good_one = match(text, '^ [^\n]*\n', behind)
             tail = good_one or tail
         end
-        if good_one and (not letters[i] or letters[i] == 'S' or parse(text)) then
+        local letter = letters[i]
+        if good_one and (not letter or letter == 'S' or parse(text)) then
             ended = ended + 1
             good[ended] = i
             tails[i] = tail
@@ -325,11 +298,11 @@ if finishes_len > 0 then
             end
             if job then
                 options().job_ended(id, 'S', job.record, job.options, text,
-                          letter and ARGV[at[i] + 3] or '', '')
+                                    letter and ARGV[at[i] + 3] or '', '')
             end
         else
             failures().finish(letter, ARGV[at[i]], id, parse(text), keep_ms,
-                   ARGV[at[i] + 3], tonumber(ARGV[at[i] + 4]), job)
+                              ARGV[at[i] + 3], tonumber(ARGV[at[i] + 4]), job)
         end
     end
     if ended < finishes_len then
@@ -355,10 +328,17 @@ local function flush_states()
     end
 end
 
+local steps = STEPS_MAX
+local function steps_left(cost)
+    return math.floor(math.max(steps, STEPS_LEFT_MIN) / cost)
+end
+
 -- 2. Leases that ran out: their worker is gone or too late.
 if leased_head and leased_head <= now then
     local lapsed =
-        call('ZRANGEBYSCORE', leased, '-inf', now_text, 'LIMIT', '0', REAP_MAX)
+        call('ZRANGEBYSCORE', leased, '-inf', now_text, 'LIMIT', '0',
+             steps_left(REAP_STEPS))
+    steps = steps - REAP_STEPS * #lapsed
     flush_states()
     local seen = {}
     for _, entry in ipairs(lapsed) do
@@ -375,8 +355,8 @@ if leased_head and leased_head <= now then
             s.lost = s.lost + 1
             if job and job.cancelled then
                 local keep_ms = job.options.k or '3600000'
-                failures().cancel(id, s, keep_ms, '"lost while it was being cancelled"',
-                       job)
+                failures().cancel(id, s, keep_ms,
+                                  '"lost while it was being cancelled"', job)
             else
                 remember(s, 'l', '')
                 if s.lost >= tonumber(ARGV[6]) then
@@ -395,6 +375,7 @@ if leased_head and leased_head <= now then
 end
 
 -- 3. What is due becomes ready, in the order in which it fell due.
+local moved = false -- did anything?
 if (due_head and due_head <= now) or
     (retrying_head and retrying_head <= now) then
     -- A limit key's marker comes back; its jobs stand in the key's list.
@@ -407,11 +388,15 @@ if (due_head and due_head <= now) or
         end
     end
     local function promote(set)
+        local cost = keyed and PROMOTE_STEPS or 1
         local fallen =
-            call('ZRANGEBYSCORE', set, '-inf', now_text, 'LIMIT', '0', PROMOTE_MAX)
+            call('ZRANGEBYSCORE', set, '-inf', now_text, 'LIMIT', '0',
+                 math.min(PROMOTE_MAX, steps_left(cost)))
         if #fallen == 0 then
             return
         end
+        steps = steps - cost * #fallen
+        moved = true
         local records = {}
         if keyed then
             local names = {}
@@ -439,13 +424,23 @@ if (due_head and due_head <= now) or
         end
         call('ZREM', set, unpack(fallen))
     end
-    promote(due)
-    due_head = head_of(due)
-    promote(retrying)
-    retrying_head = head_of(retrying)
+    if due_head and due_head <= now then
+        promote(due)
+        due_head = head_of(due)
+    end
+    if retrying_head and retrying_head <= now then
+        promote(retrying)
+        retrying_head = head_of(retrying)
+    end
 end
 
-flush_states()
+-- Are the ready lists as they were measured, but for what was popped?
+local function as_measured()
+    return not (moved or made.failures or made.options)
+end
+if not as_measured() then
+    flush_states()
+end
 
 -- 4. Claims, highest priority first, as many as the queue's own limits allow.
 local may = want -- how many
@@ -458,6 +453,10 @@ end
 if set[6] and open then
     local n, period = match(set[6], '^(%d+)/(%d+)$')
     queue_rate = n and tonumber(n) > 0 and options().rate_of(' ', n, period)
+    local rate_before = queue_rate and options().rate_wait(queue_rate)
+    if rate_before and rate_before > 0 and ready_lists > 0 then
+        due_before = sooner(due_before, now + rate_before)
+    end
 end
 
 local answer, answer_start = room(4 + #stale + 3 * may), 4 + #stale
@@ -476,10 +475,9 @@ local token_number = tonumber(ARGV[4])
 local lease_until = string.format('%d', now + tonumber(ARGV[2]))
 local token_stem = ARGV[3] .. '.'
 local first_claim = ' 1 0 0 0 ' .. ARGV[3] .. ' ' .. now_text .. '\n'
-states = room(2 * may)
 
--- The last two digits of numbers above 99. Lua's own number to text goes through
--- printf, which costs more than all else that is done for a claim.
+-- The last two digits of numbers above 99. Lua's own number to text goes
+-- through printf, which costs more than all else that is done for a claim.
 local PAIRS
 local function pairs_of_digits()
     return {
@@ -511,7 +509,7 @@ local function number_text(number)
     return hundreds_text .. PAIRS[low + 1]
 end
 
-local stale_there = call('EXISTS', stale_set) == 1
+local stale_there = lengths[36]
 -- How a job is claimed that is not plain, or did run before.
 local function detour()
     if made.detour then
@@ -523,11 +521,13 @@ local function detour()
 end
 
 local left = want == 0 or may <= 0 -- whether to look for what was left
+local popped_len = 0
 if may > 0 and open then
     for k = 15, 24 do
         local list, digit = KEYS[k], 72 - k
-        local plain = (24 - k) .. '-' -- priority and flag of a plain job
-        while claimed < may and bytes < REPLY_MAX and dropped < DROP_MAX do
+        local plain = nil -- priority and flag of a plain job
+        while claimed < may and bytes < REPLY_MAX and dropped < DROP_MAX and
+            (lengths[k] or not as_measured()) do
             if queue_rate and options().rate_wait(queue_rate) > 0 then
                 break
             end
@@ -547,6 +547,8 @@ if may > 0 and open then
             if n == 0 then
                 break
             end
+            plain = plain or (24 - k) .. '-'
+            popped_len = popped_len + n
             local names = room(n)
             for i = 1, n do
                 names[i] = sub(popped[i], 2)
@@ -641,6 +643,13 @@ if bytes_waiting then
         counted.bytes = nil
     end
 end
+local counted_any = next(counted)
+if counted.succeeded and counted.kept then -- as of most calls: one command
+    call('HSET', stats, 'kept', string.format('%d', done_len + counted.kept),
+         'succeeded',
+         string.format('%d', (tonumber(totals[4]) or 0) + counted.succeeded))
+    counted.kept, counted.succeeded = nil, nil
+end
 for name, n in pairs(counted) do
     call('HINCRBY', stats, name, n)
 end
@@ -649,7 +658,7 @@ if notes_len > 0 then
          (string.gsub(table.concat(notes, ' '), '\n ', '\n')))
 end
 -- What happened in the last 10 s, for rates.
-if now - sampled >= SAMPLE_EVERY and (claimed > 0 or next(counted)) then
+if now - sampled >= SAMPLE_EVERY and (claimed > 0 or counted_any) then
     local names = {'enqueued', 'succeeded', 'failed', 'dead', 'cancelled',
                    'expired', 'timeout', 'crashed', 'lost'}
     local words = call('HMGET', stats, unpack(names))
@@ -661,12 +670,22 @@ if now - sampled >= SAMPLE_EVERY and (claimed > 0 or next(counted)) then
 end
 
 -- 7. The wake token, and when to come back. Whoever sleeps has a timer for what
--- fell due next when it last asked: only an earlier time is news, and one of the
--- others must hear of it, since this caller may die before that time.
-local ready_left = (left or rate_next) and
-    call('EXISTS', unpack(KEYS, 15, 24)) > 0
+-- fell due next when it last asked: only an earlier time is news, and one of
+-- the others must hear of it, since this caller may die before that time.
+local ready_left = false
+if (left or rate_next) and as_measured() then
+    for k = 15, 24 do
+        popped_len = popped_len - (lengths[k] or 0)
+    end
+    ready_left = popped_len < 0
+elseif left or rate_next then
+    ready_left = call('EXISTS', unpack(KEYS, 15, 24)) > 0
+end
 left = left and open and ready_left
 local due_next = sooner(sooner(due_head, retrying_head), head_of(leased))
+if ready_left and rate_next and rate_next > 0 then
+    due_next = sooner(due_next, now + rate_next)
+end
 if left or (due_next and (not due_before or due_next < due_before)) then
     if token_there == 0 then
         call('RPUSH', wake, '1')
@@ -676,18 +695,16 @@ elseif token_there > 0 and not due_next then
 end
 
 local wait = due_next and math.max(due_next - now, 0) or -1
-if ready_left and rate_next and rate_next > 0 then
-    wait = wait < 0 and rate_next or math.min(wait, rate_next)
-end
-local oldest = head_of(done)
-if oldest then
-    local purge = oldest <= now and 0 or math.max(oldest - now, PURGE_EVERY)
+if done_head then
+    local purge = done_head <= now and 0 or
+        math.max(done_head - now, PURGE_EVERY)
     wait = wait < 0 and purge or math.min(wait, purge)
 end
 
 answer[2] = math.min(wait, NEXT_MAX)
 -- A stream whose last message was delivered is there still, and empty.
-local messages = call('EXISTS', outbox) == 1
+local messages = (lengths[33] or there > 0 or made.options) and
+    call('EXISTS', outbox) == 1
 if messages and call('XLEN', outbox) == 0 then
     call('DEL', outbox)
     messages = false

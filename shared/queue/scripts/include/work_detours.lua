@@ -149,6 +149,7 @@ local function turn(marker)
                 options().rate_keep(rate)
             end
             give(entry, id, record, text, asked)
+            dropped = dropped + TURN_DROPS
             break
         end
     end

@@ -1,15 +1,18 @@
 -- work_retention: forgets ended jobs, by age, then by count. A part of work.lua,
 -- whose locals it uses.
 -- A set that was removed by hand is counted anew.
-local kept_change = done_groups == 0 and -done_len or 0
+local kept_change = done_head and 0 or -done_len
 for ms, ids in pairs(kept) do
-    call('ZADD', done, string.format('%d', now + tonumber(ms)),
-         table.concat(ids, ' '))
+    local at = now + tonumber(ms)
+    call('ZADD', done, string.format('%d', at), table.concat(ids, ' '))
+    done_head = sooner(done_head, at)
     kept_change = kept_change + #ids
 end
+local purge_max, purged = math.min(PURGE_JOBS_MAX, steps_left(1)), false
 local function forget(groups)
+    purged = true
     for _, group in ipairs(groups) do
-        if #forgotten >= PURGE_JOBS_MAX then
+        if #forgotten >= purge_max then
             break
         end
         call('ZREM', done, group)
@@ -19,8 +22,11 @@ local function forget(groups)
         end
     end
 end
-forget(call('ZRANGEBYSCORE', done, '-inf', now_text, 'LIMIT', '0', PURGE_MAX))
-while done_len + kept_change > done_max and #forgotten < PURGE_JOBS_MAX do
+if done_head and done_head <= now then
+    forget(call('ZRANGEBYSCORE', done, '-inf', now_text, 'LIMIT', '0',
+                PURGE_MAX))
+end
+while done_len + kept_change > done_max and #forgotten < purge_max do
     local oldest = call('ZRANGE', done, '0', '0')
     if #oldest == 0 then
         kept_change = -done_len
@@ -28,15 +34,18 @@ while done_len + kept_change > done_max and #forgotten < PURGE_JOBS_MAX do
     end
     forget(oldest)
 end
+if purged then
+    done_head = head_of(done)
+end
 if kept_change ~= 0 then
     count('kept', kept_change)
 end
 if counted.dead then
     local old = call('ZRANGEBYSCORE', dead, '-inf', now - dead_ms, 'LIMIT', '0',
-                     PURGE_JOBS_MAX)
+                     purge_max)
     local over = call('ZCARD', dead) - dead_max
     if #old == 0 and over > 0 then
-        old = call('ZRANGE', dead, 0, math.min(over, PURGE_JOBS_MAX) - 1)
+        old = call('ZRANGE', dead, 0, math.min(over, purge_max) - 1)
     end
     if #old > 0 then
         call('ZREM', dead, unpack(old))
@@ -46,7 +55,7 @@ if counted.dead then
     end
 end
 if #forgotten > 0 then
-    if call('HLEN', logged) > 0 then
+    if lengths[38] then
         local lines = call('HMGET', logged, unpack(forgotten))
         for i, id in ipairs(forgotten) do
             if lines[i] then

@@ -1,0 +1,110 @@
+"""No call of work or enqueue takes Redis more than 5 ms, whatever lies there.
+
+What counts is the time that Redis' main thread was on a CPU (schedstat): to be
+interrupted by another process costs nothing of that."""
+
+import time
+import unittest
+
+from pitharness import SLOWNESS
+from pitscripts import ScriptCase, done_all, ended, job
+
+LIMIT_MS = 5 * SLOWNESS
+WORKER = "build-host-1-01j9zqabcdef"
+ARGS = '{"to":"%s"}' % ("x" * 200)
+OPTIONS = " e9999999999999 ur,60000,key-{n} l9,1000,1000,tenant-{k}"
+
+
+class Cost(ScriptCase):
+    def setUp(self):
+        super().setUp()
+        self.stat = f"/proc/{self.redis.pid}/task/{self.redis.pid}/schedstat"
+        self.spent = []
+
+    def tearDown(self):
+        if self.spent:
+            print(f"{self.id().rpartition('.')[2]}: {max(self.spent):.2f} ms "
+                  f"at most in {len(self.spent)} calls")
+
+    def on_cpu_ms(self):
+        """Once Redis sleeps again: it goes on for a moment after its reply."""
+        def read():
+            with open(self.stat, encoding="ascii") as file:
+                return int(file.read().split()[0])
+        last = None
+        while last != (last := read()):
+            time.sleep(0.0005)
+        return last / 1e6
+
+    def timed(self, call):
+        before = self.on_cpu_ms()
+        result = call()
+        self.spent.append(self.on_cpu_ms() - before)
+        return result
+
+    def fill(self, n, where=None, options="", flag="-", keys=1000):
+        for first in range(0, n, 128):
+            self.queue.enqueue(*[
+                job(f"01J9ZQ{where is None:d}{i:019d}", flag=flag, args=ARGS,
+                    options=options.format(n=i, k=i % keys), where=where)
+                for i in range(first, min(first + 128, n))])
+
+    def drain(self, calls, finish=lambda held: [done_all(held)] * bool(held)):
+        """Calls of a worker with 64 places, each measured."""
+        held = []
+        for _ in range(calls):
+            work = self.timed(lambda: self.queue.work(
+                claim=64, worker=WORKER, finishes=finish(held)))
+            held = work.claimed
+
+    def assert_short(self):
+        self.assertLess(max(self.spent), LIMIT_MS)
+
+    def test_many_due_at_once(self):
+        self.fill(20000, where="@1")
+        self.drain(100)
+        self.assertGreater(self.queue.stats()["succeeded"], 5000)
+        self.assert_short()
+
+    def test_many_due_at_once_with_options(self):
+        self.fill(4000, where="@1", options=OPTIONS, flag="+")
+        self.drain(60)
+        self.assertGreater(self.queue.stats()["succeeded"], 1000)
+        self.assert_short()
+
+    def test_many_that_fail(self):
+        self.fill(4000, options=OPTIONS, flag="+")
+        self.drain(60, lambda held: [ended("f", one, 0) for one in held])
+        self.assertGreater(self.queue.stats()["retried"], 1000)
+        self.assert_short()
+
+    def test_everything_at_once(self):
+        # Lost leases, jobs that are due, and retention far behind.
+        self.fill(3000)
+        held = []
+        for _ in range(40):
+            held = self.queue.work(claim=64, worker=WORKER, finishes=[
+                done_all(held)] if held else []).claimed
+        self.fill(3000, where="@1", options=OPTIONS, flag="+")
+        for _ in range(20):
+            self.queue.work(claim=64, worker=WORKER, lease=1)
+        self.client.hset(self.queue.key("meta"), "done_max", 10)
+        self.until(self.queue.now() + 5)
+        self.drain(40)
+        self.assertGreater(self.queue.stats()["lost"], 200)
+        self.assertGreater(self.client.zcard(self.queue.key("gone")), 1000)
+        self.assert_short()
+
+    def test_enqueue(self):
+        for options, flag in (("", "-"), (OPTIONS, "+")):
+            self.client.flushall()
+            for first in range(0, 12800, 128):
+                jobs = [job(f"01J9ZQ{i:020d}", flag=flag, args=ARGS,
+                            options=options.format(n=i, k=i % 1000))
+                        for i in range(first, first + 128)]
+                self.timed(lambda jobs=jobs: self.queue.enqueue(*jobs))
+        self.assert_short()
+
+
+if __name__ == "__main__":
+    unittest.main()
