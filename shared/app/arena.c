@@ -5,21 +5,60 @@
  * carry their header in front, so that the list needs no memory of its own. */
 #include "app/arena.h"
 
+#include <assert.h>
 #include <stdint.h>
 #include <stdlib.h>
+
+/* Chunks kept for the next request, so that one that needs more than its first
+ * takes nothing from the heap either; sanitizers want to see each end. */
+#ifdef __SANITIZE_ADDRESS__
+static const unsigned spare_max = 0;
+#else
+static const unsigned spare_max = 8;
+#endif
 
 enum { CHUNK_SIZE = 16 * 1024, ALIGNMENT = _Alignof(max_align_t) };
 
 struct arena_chunk {
     struct arena_chunk *older;
+    size_t size;
     _Alignas(max_align_t) char bytes[];
 };
+
+static _Thread_local struct {
+    struct arena_chunk *newest;
+    unsigned len;
+} spare;
 
 struct arena_disposer {
     struct arena_disposer *older;
     void (*fn)(void *object);
     void *object;
 };
+
+static struct arena_chunk *
+take_chunk(size_t size)
+{
+    struct arena_chunk *chunk = spare.newest;
+
+    if (size != CHUNK_SIZE || !chunk)
+        return malloc(sizeof *chunk + size);
+    spare.newest = chunk->older;
+    spare.len--;
+    return chunk;
+}
+
+static void
+give_chunk(struct arena_chunk *chunk)
+{
+    if (chunk->size != CHUNK_SIZE || !(spare.len < spare_max)) {
+        free(chunk);
+        return;
+    }
+    chunk->older = spare.newest;
+    spare.newest = chunk;
+    spare.len++;
+}
 
 void
 arena_init(struct arena *arena, void *first, size_t first_size, size_t max)
@@ -34,6 +73,15 @@ arena_init(struct arena *arena, void *first, size_t first_size, size_t max)
 }
 
 void
+arena_start(struct arena *arena, void *first, size_t first_size)
+{
+    assert(arena->first_size == 0 && !arena->chunks);
+    arena->first = arena->next = first;
+    arena->first_size = first_size;
+    arena->end = arena->first + first_size;
+}
+
+void
 arena_clear(struct arena *arena)
 {
     if (!arena)
@@ -42,7 +90,7 @@ arena_clear(struct arena *arena)
         arena->disposers->fn(arena->disposers->object);
     while (arena->chunks) {
         struct arena_chunk *older = arena->chunks->older;
-        free(arena->chunks);
+        give_chunk(arena->chunks);
         arena->chunks = older;
     }
     arena->used = 0;
@@ -59,9 +107,10 @@ alloc_from_new_chunk(struct arena *arena, size_t n)
         return NULL;
     if (arena->used + size > arena->max)
         size = n;
-    struct arena_chunk *chunk = malloc(sizeof *chunk + size);
+    struct arena_chunk *chunk = take_chunk(size);
     if (!chunk)
         return NULL;
+    chunk->size = size;
     chunk->older = arena->chunks;
     arena->chunks = chunk;
     arena->used += size;

@@ -31,6 +31,9 @@ struct arena {
  * is taken from the heap beyond it. */
 void arena_init(struct arena *arena, void *first, size_t first_size,
                 size_t max);
+/* Gives an arena that has none, and of which nothing was taken, its first
+ * chunk. */
+void arena_start(struct arena *arena, void *first, size_t first_size);
 /* Calls the disposers, newest first, frees the heap's chunks and starts again
  * with the first. NULL is fine. */
 void arena_clear(struct arena *arena);

@@ -18,11 +18,11 @@
 void
 response_init(struct pit_response *res, struct arena *arena)
 {
-    /* Not the fields: 1 KiB that nothing reads before it is set. */
     res->arena = arena;
     res->status = 0;
     res->content_type = STR_NULL;
-    res->fields_len = 0;
+    res->fields = NULL;
+    res->fields_len = res->fields_room = 0;
     res->body = STR_NULL;
     res->content_len = -1;
     res->sealed = false;
@@ -116,6 +116,26 @@ find_field(struct pit_response *res, struct str name)
     return NULL;
 }
 
+/* For one more field: most answers have few. */
+static bool
+make_room(struct pit_response *res)
+{
+    enum { FEW = 8 };
+
+    if (res->fields_len < res->fields_room)
+        return true;
+    size_t room = res->fields_room == 0 ? FEW : RESPONSE_FIELDS_MAX;
+    struct response_field *fields =
+        arena_alloc(res->arena, room * sizeof *fields);
+    if (!fields)
+        return false;
+    if (res->fields_len > 0)
+        memcpy(fields, res->fields, res->fields_len * sizeof *fields);
+    res->fields = fields;
+    res->fields_room = room;
+    return true;
+}
+
 /* @add: beside one of the same name. */
 static enum status
 put_field(struct pit_response *res, struct str name, struct str value, bool add)
@@ -142,7 +162,7 @@ put_field(struct pit_response *res, struct str name, struct str value, bool add)
     if (res->fields_len == RESPONSE_FIELDS_MAX)
         return ST_TOO_LARGE;
     copy = arena_copy(res->arena, name);
-    if (!copy)
+    if (!copy || !make_room(res))
         return ST_TOO_LARGE;
     res->fields[res->fields_len++] =
         (struct response_field){str_from(copy, name.n), value};

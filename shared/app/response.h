@@ -34,10 +34,11 @@ struct response_field {
 
 struct pit_response {
     struct arena *arena;
-    int status;              /* 0: not set yet; else 100..599 */
-    struct str content_type; /* empty: no body, or unset */
-    struct response_field fields[RESPONSE_FIELDS_MAX];
+    int status;                    /* 0: not set yet; else 100..599 */
+    struct str content_type;       /* empty: no body, or unset */
+    struct response_field *fields; /* in the arena, made with the first one */
     size_t fields_len;
+    size_t fields_room;
     struct str body; /* in the arena, in `owned`, or borrowed */
     struct buf owned;
     int64_t content_len; /* of a stream, or of an answer to HEAD: bytes that

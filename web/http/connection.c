@@ -10,8 +10,11 @@
  *     | head    | used    | to be taken | free      |
  *     `pinned: the request's slices
  *
- * A head starts only where head_max bytes fit behind it, so it never has to
- * move while the parser's slices point into it.
+ * Input begins in a small block. One that is full before the head is complete
+ * gives way to a large one, where the head starts at 0 and the parser's slices
+ * follow; once a handler has the slices, the small one is pinned until the
+ * request ends and input goes on in a large one. In a large block a head starts
+ * only where head_max bytes fit behind it, so it never has to move again.
  *
  * A CLIENT THAT CLOSED sends a FIN whether it will still read or not. On a
  * local socket poll() tells; on TCP only an answer to something that we send
@@ -39,13 +42,16 @@ release_exchange(struct connection *c)
     front_exchange_give(c->front, c->exchange);
     c->exchange = NULL;
     c->tail = STR_NULL;
+    if (c->pinned)
+        front_block_give(c->front, c->pinned, SMALL_BLOCK);
+    c->pinned = NULL;
 }
 
 static void
 release_block(struct connection *c)
 {
     if (c->in)
-        front_block_give(c->front, c->in);
+        front_block_give(c->front, c->in, c->in_size);
     c->in = NULL;
     c->in_pos = c->in_len = c->in_head = 0;
 }
@@ -109,8 +115,8 @@ start_head(struct connection *c)
     c->exchange->connection = c;
     parser_init(&c->parser, &c->front->limits);
     /* What is left of the block must hold any head. */
-    if (c->front->block_size - c->in_pos <
-        c->front->limits.head_max + HEAD_SLACK) {
+    if (c->in_size > SMALL_BLOCK &&
+        c->in_size - c->in_pos < c->front->limits.head_max + HEAD_SLACK) {
         memmove(c->in, c->in + c->in_pos, c->in_len - c->in_pos);
         c->in_len -= c->in_pos;
         c->in_pos = 0;
@@ -175,8 +181,11 @@ read_head(struct connection *c)
 {
     if (connection_pending(c) > c->front->options.output_max)
         return false;
-    if (c->in_pos == c->in_len && !connection_fill(c))
-        return c->state == CONNECTION_HEAD && be_idle(c);
+    if (c->in_pos == c->in_len) {
+        c->in_pos = c->in_len = c->in_head = 0;
+        if (!connection_fill(c))
+            return c->state == CONNECTION_HEAD && be_idle(c);
+    }
     if (c->budget == 0) {
         loop_ready_next(c->front->loop, &c->task);
         return false;

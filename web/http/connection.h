@@ -32,15 +32,15 @@
 #include "http/tls.h"
 
 enum {
-    POOL_MAX = 64,             /* spare objects of each kind */
-    BODY_WINDOW = 32 * 1024,   /* bytes read ahead of the handler */
-    OUT_BLOCK = 16 * 1024,     /* first size of an output buffer */
-    BODY_COPY_MAX = 8 * 1024,  /* a longer body is sent from where it is */
-    EXCHANGE_ARENA = 4 * 1024, /* first chunk, within the exchange */
-    REQUESTS_A_RUN = 64,       /* then the others get their turn */
-    DRAIN_MAX = 1024 * 1024,   /* bytes read on after a refusal */
-    DRAIN_BUSY_MS = 500,       /* since the last request: more may come */
-    FRONT_DATE_LEN = 29,       /* "Mon, 23 Nov 2026 09:00:00 GMT" */
+    POOL_MAX = 64,            /* spare objects of each kind */
+    BODY_WINDOW = 32 * 1024,  /* bytes read ahead of the handler */
+    SMALL_BLOCK = 1024,       /* holds nearly every head without a body */
+    OUT_BLOCK = 16 * 1024,    /* first size of an output buffer */
+    BODY_COPY_MAX = 8 * 1024, /* a longer body is sent from where it is */
+    REQUESTS_A_RUN = 64,      /* then the others get their turn */
+    DRAIN_MAX = 1024 * 1024,  /* bytes read on after a refusal */
+    DRAIN_BUSY_MS = 500,      /* since the last request: more may come */
+    FRONT_DATE_LEN = 29,      /* "Mon, 23 Nov 2026 09:00:00 GMT" */
     FRONT_ID_LEN = 16,
 };
 
@@ -77,7 +77,6 @@ struct exchange {
     struct http_exchange pub; /* first: what handlers see */
     struct connection *connection;
     struct co *co; /* while the handler runs */
-    struct parser_head head;
 
     struct chunked chunked;
     struct op read_op;
@@ -107,8 +106,10 @@ struct exchange {
     int64_t started_us; /* for the access log */
     int64_t sent;       /* bytes of the answer's body */
 
+    /* What the fields do not take of the head's table, which is its last
+     * member, is the arena's first chunk: see front_exchange_begun(). */
     struct arena arena;
-    _Alignas(max_align_t) char first[EXCHANGE_ARENA];
+    struct parser_head head;
 };
 
 struct connection {
@@ -126,6 +127,9 @@ struct connection {
     enum connection_state state;
 
     char *in;       /* a block of the front's; NULL while idle */
+    size_t in_size; /* SMALL_BLOCK, or the front's block_size */
+    char *pinned;   /* the small one that the request's slices point into, once
+                       `in` had to grow behind it; else NULL */
     size_t in_pos;  /* the first byte that nobody has taken */
     size_t in_len;  /* bytes there */
     size_t in_head; /* end of the present head: what lies before is pinned */
@@ -169,6 +173,8 @@ struct front {
     size_t block_size;
     void *spare_blocks[POOL_MAX];
     size_t spare_blocks_len;
+    void *spare_small[POOL_MAX];
+    size_t spare_small_len;
     void *spare_outs[POOL_MAX];
     size_t spare_outs_len;
     void *spare_exchanges[POOL_MAX];
@@ -186,9 +192,12 @@ struct front {
  * what they set would be measured from before the loop slept. So whatever
  * enters the front from outside calls this first. */
 void front_read_clock(struct front *front);
-char *front_block_take(struct front *front);
-void front_block_give(struct front *front, char *block);
+/* Of SMALL_BLOCK or front->block_size bytes. */
+char *front_block_take(struct front *front, size_t size);
+void front_block_give(struct front *front, char *block, size_t size);
 struct exchange *front_exchange_take(struct front *front);
+/* The head is complete: its table of fields does not grow any more. */
+void front_exchange_begun(struct exchange *exchange);
 void front_exchange_give(struct front *front, struct exchange *exchange);
 void front_out_take(struct front *front, struct buf *out);
 void front_out_give(struct front *front, struct buf *out);

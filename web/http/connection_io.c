@@ -83,14 +83,39 @@ answer_plain(const struct connection *c)
         ;
 }
 
+/* A small block is full: what nobody has taken of it, and the head that is
+ * being read, go to a large one. */
+static void
+grow(struct connection *c)
+{
+    char *from = c->in;
+    bool given = c->exchange && c->state != CONNECTION_HEAD;
+
+    c->in = front_block_take(c->front, c->front->block_size);
+    c->in_size = c->front->block_size;
+    c->in_len -= c->in_pos;
+    memcpy(c->in, from + c->in_pos, c->in_len);
+    if (c->exchange && !given)
+        parser_move(&c->parser, &c->exchange->head, c->in - from - c->in_pos);
+    c->in_pos = c->in_head = 0;
+    if (given && !c->pinned)
+        c->pinned = from;
+    else
+        front_block_give(c->front, from, SMALL_BLOCK);
+}
+
 bool
 connection_fill(struct connection *c)
 {
     if (!c->readable)
         return false;
-    if (!c->in)
-        c->in = front_block_take(c->front);
-    size_t room = c->front->block_size - c->in_len;
+    if (!c->in) {
+        c->in = front_block_take(c->front, SMALL_BLOCK);
+        c->in_size = SMALL_BLOCK;
+    }
+    if (c->in_len == c->in_size && c->in_size == SMALL_BLOCK)
+        grow(c);
+    size_t room = c->in_size - c->in_len;
     if (room == 0)
         return false;
 

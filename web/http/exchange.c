@@ -264,6 +264,7 @@ exchange_begin(struct exchange *x)
 
     if (front->options.access) /* nobody else reads the clock for it */
         x->started_us = clock_mono_us();
+    front_exchange_begun(x);
     fill_request(x);
     frame_body(x);
     x->last = !x->head.keep_alive || c->requests >= front->options.requests_max;

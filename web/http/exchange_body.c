@@ -141,8 +141,12 @@ next_bytes(struct exchange *x, struct str *ret)
 static void
 rewind_block(struct connection *c)
 {
-    if (c->in_pos == c->in_len)
-        c->in_pos = c->in_len = c->in_head;
+    if (c->in_pos != c->in_len)
+        return;
+    /* A body that is longer than what came with the head goes to a large block:
+     * a small one counts as full. */
+    c->in_pos = c->in_len =
+        c->in_size == SMALL_BLOCK ? SMALL_BLOCK : c->in_head;
 }
 
 static enum status

@@ -64,16 +64,21 @@ pool_clear(void **spare, size_t *len)
 }
 
 char *
-front_block_take(struct front *front)
+front_block_take(struct front *front, size_t size)
 {
+    if (size == SMALL_BLOCK)
+        return pool_take(front->spare_small, &front->spare_small_len, size);
     return pool_take(front->spare_blocks, &front->spare_blocks_len,
                      front->block_size);
 }
 
 void
-front_block_give(struct front *front, char *block)
+front_block_give(struct front *front, char *block, size_t size)
 {
-    pool_give(front->spare_blocks, &front->spare_blocks_len, block);
+    if (size == SMALL_BLOCK)
+        pool_give(front->spare_small, &front->spare_small_len, block);
+    else
+        pool_give(front->spare_blocks, &front->spare_blocks_len, block);
 }
 
 void
@@ -115,12 +120,22 @@ front_exchange_take(struct front *front)
     x->pub.err.status = ST_OK;
     x->pub.err.msg[0] = x->pub.err.pointer[0] = '\0';
     x->body_max = front->options.body_max;
-    arena_init(&x->arena, x->first, sizeof x->first,
+    arena_init(&x->arena, NULL, 0,
                RESPONSE_BODY_MAX + (size_t)front->options.body_max +
                    1024 * 1024);
     request_init(&x->pub.req, &x->arena);
     response_init(&x->pub.res, &x->arena);
     return x;
+}
+
+void
+front_exchange_begun(struct exchange *x)
+{
+    struct parser_head *head = &x->head;
+    char *rest = (char *)&head->fields[head->fields_len];
+
+    arena_start(&x->arena, rest,
+                (size_t)((char *)&head->fields[PARSER_FIELDS_MAX] - rest));
 }
 
 void
@@ -370,6 +385,7 @@ front_free(struct front *front)
     loop_timer_stop(&front->sweep);
     loop_hook_remove(&front->hook);
     pool_clear(front->spare_blocks, &front->spare_blocks_len);
+    pool_clear(front->spare_small, &front->spare_small_len);
     pool_clear(front->spare_outs, &front->spare_outs_len);
     pool_clear(front->spare_exchanges, &front->spare_exchanges_len);
     free(front);

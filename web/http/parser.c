@@ -297,6 +297,7 @@ take_target(struct parser *parser, struct str target, char *end,
     size_t n = 0;
     while (n < target.n && target.p[n] != '?')
         n++;
+    parser->path_implied = n == 0;
     head->path = n > 0 ? str_from(target.p, n) : STR("/");
     if (n < target.n) {
         head->query = str_from(target.p + n + 1, target.n - n - 1);
@@ -724,6 +725,30 @@ parser_feed(struct parser *parser, char *data, size_t len,
         result = take_line(parser, line, n - 2, head);
     }
     return result;
+}
+
+static void
+move(struct str *s, ptrdiff_t by)
+{
+    if (s->p)
+        s->p += by;
+}
+
+void
+parser_move(struct parser *parser, struct parser_head *head, ptrdiff_t by)
+{
+    /* Before the first feed the head was never cleared. */
+    if (parser->pos == 0 && parser->scanned == 0)
+        return;
+    if (!parser->path_implied)
+        move(&head->path, by);
+    move(&head->query, by);
+    move(&head->host, by);
+    move(&parser->authority, by);
+    for (size_t i = 0; i < head->fields_len; i++) {
+        move(&head->fields[i].name, by);
+        move(&head->fields[i].value, by);
+    }
 }
 
 bool

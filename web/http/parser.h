@@ -6,8 +6,9 @@
  * 11.2): the list is in docs/http.md and in test_http_parser.c.
  *
  * The head that it fills consists of slices into the caller's bytes, which
- * must therefore stay where they are from the first feed on. The parser writes
- * into them: a NUL behind every value and behind path and query. */
+ * must therefore stay where they are from the first feed on, or be moved with
+ * parser_move(). The parser writes into them: a NUL behind every value and
+ * behind path and query. */
 #ifndef WEB_HTTP_PARSER_H
 #define WEB_HTTP_PARSER_H
 
@@ -37,8 +38,8 @@ struct parser_head {
     bool chunked;
     bool keep_alive;      /* RFC 9112 section 9.3 */
     bool expect_continue; /* RFC 9110 section 10.1.1; never for HTTP/1.0 */
-    struct request_field fields[PARSER_FIELDS_MAX];
     size_t fields_len;
+    struct request_field fields[PARSER_FIELDS_MAX]; /* last: see exchange */
 };
 
 enum parser_result {
@@ -54,6 +55,7 @@ struct parser {
     size_t start;         /* where the request line starts: after empty lines */
     uint32_t seen;        /* fields that may stand once only */
     struct str authority; /* of an absolute-form target */
+    bool path_implied;    /* "/" that does not stand in the target */
     bool in_fields;       /* the request line is behind us */
     int http;             /* the code of a refusal */
     const char *reason;   /* a literal, for people */
@@ -64,6 +66,9 @@ void parser_init(struct parser *parser, const struct parser_limits *limits);
  * complete only after PARSER_DONE, but must be the same each time. */
 enum parser_result parser_feed(struct parser *parser, char *data, size_t len,
                                struct parser_head *head);
+/* The bytes lie @by further on than before: the head's slices follow. Before
+ * the head is complete. */
+void parser_move(struct parser *parser, struct parser_head *head, ptrdiff_t by);
 /* uri-host [":" port] of RFC 9110 section 7.2, without userinfo, escapes, an
  * empty name or an empty port. */
 bool parser_host_valid(struct str host);
