@@ -158,6 +158,7 @@ request_field(const struct pit_request *req, struct str name)
 {
     for (size_t i = 0; i < req->fields_len; i++)
         if (req->fields[i].name.n == name.n &&
+            ((req->fields[i].name.p[0] ^ name.p[0]) & ~0x20) == 0 &&
             str_eq_nocase(req->fields[i].name, name))
             return req->fields[i].value;
     return STR_NULL;

@@ -386,6 +386,8 @@ base_or_die(void)
     event_config_require_features(config, EV_FEATURE_EARLY_CLOSE);
     event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
     event_config_set_flag(config, EVENT_BASE_FLAG_IGNORE_ENV);
+    /* Its timers are not used, so nobody wants the time that it would read. */
+    event_config_set_flag(config, EVENT_BASE_FLAG_NO_CACHE_TIME);
     struct event_base *base = event_base_new_with_config(config);
     event_config_free(config);
     if (!base)

@@ -20,6 +20,7 @@ struct outcome {
     enum parser_result result;
     struct parser parser;
     struct parser_head head;
+    struct request_field fields[PARSER_FIELDS_MAX];
     char *data;
     size_t size;
 };
@@ -29,6 +30,8 @@ parse(const uint8_t *data, size_t size, size_t cut, size_t step,
       struct outcome *ret)
 {
     memset(ret, 0, sizeof *ret);
+    ret->head.fields = ret->fields;
+    ret->head.fields_room = PARSER_FIELDS_MAX;
     ret->data = malloc(size ? size : 1);
     ret->size = size;
     assert(ret->data);

@@ -194,6 +194,9 @@ read_head(struct connection *c)
         start_head(c);
     switch (parser_feed(&c->parser, c->in + c->in_pos, c->in_len - c->in_pos,
                         &c->exchange->head)) {
+    case PARSER_FULL:
+        front_exchange_widen(c->front, c->exchange);
+        return true;
     case PARSER_MORE:
         if (connection_fill(c))
             return true;

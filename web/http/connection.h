@@ -32,10 +32,11 @@
 #include "http/tls.h"
 
 enum {
-    POOL_MAX = 64,            /* spare objects of each kind */
-    BODY_WINDOW = 32 * 1024,  /* bytes read ahead of the handler */
-    SMALL_BLOCK = 1024,       /* holds nearly every head without a body */
-    OUT_BLOCK = 16 * 1024,    /* first size of an output buffer */
+    POOL_MAX = 64,           /* spare objects of each kind */
+    BODY_WINDOW = 32 * 1024, /* bytes read ahead of the handler */
+    SMALL_BLOCK = 1024,      /* holds nearly every head without a body */
+    OUT_BLOCK = 16 * 1024,   /* first size of an output buffer */
+    FIELDS_FEW = 20,         /* of a request, for which the exchange has room */
     BODY_COPY_MAX = 8 * 1024, /* a longer body is sent from where it is */
     REQUESTS_A_RUN = 64,      /* then the others get their turn */
     DRAIN_MAX = 1024 * 1024,  /* bytes read on after a refusal */
@@ -106,10 +107,11 @@ struct exchange {
     int64_t started_us; /* for the access log */
     int64_t sent;       /* bytes of the answer's body */
 
-    /* What the fields do not take of the head's table, which is its last
-     * member, is the arena's first chunk: see front_exchange_begun(). */
     struct arena arena;
     struct parser_head head;
+    struct request_field *many; /* for more than FIELDS_FEW; NULL: none */
+    /* What the fields do not take of it is the arena's first chunk. */
+    struct request_field few[FIELDS_FEW];
 };
 
 struct connection {
@@ -177,6 +179,8 @@ struct front {
     size_t spare_small_len;
     void *spare_outs[POOL_MAX];
     size_t spare_outs_len;
+    void *spare_fields[POOL_MAX];
+    size_t spare_fields_len;
     void *spare_exchanges[POOL_MAX];
     size_t spare_exchanges_len;
     struct front_stats stats;
@@ -196,6 +200,8 @@ void front_read_clock(struct front *front);
 char *front_block_take(struct front *front, size_t size);
 void front_block_give(struct front *front, char *block, size_t size);
 struct exchange *front_exchange_take(struct front *front);
+/* After PARSER_FULL: room for PARSER_FIELDS_MAX fields. */
+void front_exchange_widen(struct front *front, struct exchange *exchange);
 /* The head is complete: its table of fields does not grow any more. */
 void front_exchange_begun(struct exchange *exchange);
 void front_exchange_give(struct front *front, struct exchange *exchange);

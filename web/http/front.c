@@ -115,6 +115,10 @@ front_exchange_take(struct front *front)
     memset((char *)x + EXCHANGE_CLEARED, 0,
            offsetof(struct exchange, arena) - EXCHANGE_CLEARED);
     x->co = NULL;
+    x->many = NULL;
+    x->head.fields = x->few;
+    x->head.fields_room = FIELDS_FEW;
+    x->head.fields_len = 0;
     x->head.method = 0;
     x->head.path = x->head.query = STR_NULL;
     x->pub.err.status = ST_OK;
@@ -129,13 +133,24 @@ front_exchange_take(struct front *front)
 }
 
 void
+front_exchange_widen(struct front *front, struct exchange *x)
+{
+    size_t size = PARSER_FIELDS_MAX * sizeof *x->many;
+
+    assert(!x->many);
+    x->many = pool_take(front->spare_fields, &front->spare_fields_len, size);
+    memcpy(x->many, x->few, x->head.fields_len * sizeof *x->many);
+    x->head.fields = x->many;
+    x->head.fields_room = PARSER_FIELDS_MAX;
+}
+
+void
 front_exchange_begun(struct exchange *x)
 {
-    struct parser_head *head = &x->head;
-    char *rest = (char *)&head->fields[head->fields_len];
+    size_t taken = x->many ? 0 : x->head.fields_len;
 
-    arena_start(&x->arena, rest,
-                (size_t)((char *)&head->fields[PARSER_FIELDS_MAX] - rest));
+    arena_start(&x->arena, &x->few[taken],
+                (FIELDS_FEW - taken) * sizeof x->few[0]);
 }
 
 void
@@ -145,6 +160,8 @@ front_exchange_give(struct front *front, struct exchange *x)
     if (x->body.p)
         buf_clear(&x->body);
     arena_clear(&x->arena);
+    if (x->many)
+        pool_give(front->spare_fields, &front->spare_fields_len, x->many);
     pool_give(front->spare_exchanges, &front->spare_exchanges_len, x);
 }
 
@@ -387,6 +404,7 @@ front_free(struct front *front)
     pool_clear(front->spare_blocks, &front->spare_blocks_len);
     pool_clear(front->spare_small, &front->spare_small_len);
     pool_clear(front->spare_outs, &front->spare_outs_len);
+    pool_clear(front->spare_fields, &front->spare_fields_len);
     pool_clear(front->spare_exchanges, &front->spare_exchanges_len);
     free(front);
 }

@@ -685,7 +685,6 @@ short_way(struct parser *parser, char *line, const char *end,
 static void
 clear_head(struct parser_head *head)
 {
-    /* Not the fields: 2 KiB that nothing reads before they are set. */
     head->method = 0;
     head->path = head->query = head->host = STR_NULL;
     head->content_length = -1;
@@ -706,6 +705,9 @@ parser_feed(struct parser *parser, char *data, size_t len,
     assert(len >= parser->scanned);
     while (result == PARSER_MORE) {
         char *line = data + parser->pos;
+        if (head->fields_len == head->fields_room &&
+            head->fields_room < parser->limits->fields_max)
+            return PARSER_FULL;
         if (short_way(parser, line, data + len, head, &result) > 0)
             continue;
         const char *lf =

@@ -38,13 +38,15 @@ struct parser_head {
     bool chunked;
     bool keep_alive;      /* RFC 9112 section 9.3 */
     bool expect_continue; /* RFC 9110 section 10.1.1; never for HTTP/1.0 */
+    struct request_field *fields; /* the caller's, set before the first feed */
+    size_t fields_room;           /* of that; may grow after PARSER_FULL */
     size_t fields_len;
-    struct request_field fields[PARSER_FIELDS_MAX]; /* last: see exchange */
 };
 
 enum parser_result {
-    PARSER_MORE,    /* the head is not complete */
-    PARSER_DONE,    /* it is; parser->pos bytes belong to it */
+    PARSER_MORE, /* the head is not complete */
+    PARSER_DONE, /* it is; parser->pos bytes belong to it */
+    PARSER_FULL, /* as MORE, but only with more room for fields: feed again */
     PARSER_REFUSED, /* parser->http and ->reason say why; it stays so */
 };
 
