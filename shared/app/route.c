@@ -310,13 +310,15 @@ settle(struct search *search, const struct node *node)
 {
     const struct route *route = node->routes[search->method];
 
-    for (int method = PIT_GET; method < METHODS; method++)
-        if (node->routes[method])
-            search->allow |= 1u << method;
     if (!route && search->method == PIT_HEAD)
         route = node->routes[PIT_GET];
     search->found = route;
-    return route != NULL;
+    if (route)
+        return true;
+    for (int method = PIT_GET; method < METHODS; method++)
+        if (node->routes[method])
+            search->allow |= 1u << method;
+    return false;
 }
 
 static bool

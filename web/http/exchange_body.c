@@ -242,6 +242,10 @@ exchange_read_all(struct co *co, struct http_exchange *pub)
         return ST_OK;
     if (x->head.chunked)
         return read_chunked(co, x);
+    if (x->body_done && x->body_received == 0) {
+        pub->req.body = ""; /* there is none: the plain GET */
+        return ST_OK;
+    }
     if (x->body_left > x->body_max)
         return ask_for_body(x); /* before the memory for it is taken */
     return read_known(co, x);
