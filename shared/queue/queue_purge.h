@@ -7,7 +7,7 @@
 
 #include "queue/queue.h"
 
-enum { QUEUE_PURGE_STEP = 250 };
+enum { QUEUE_PURGE_STEP = 200 };
 
 /* Removes up to QUEUE_PURGE_STEP jobs in @state: READY, SCHEDULED, RETRYING,
  * BLOCKED, DEAD, QUARANTINED, or LIST_ENDED of queue_list.h for all that ended.

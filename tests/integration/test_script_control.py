@@ -110,7 +110,8 @@ class Cancel(ScriptCase):
 
     def test_a_wrong_type_changes_nothing(self):
         self.queue.enqueue(job("a"))
-        for key in ("done", "stats", "stale", "waits", "wake", "unique"):
+        for key in ("done", "stats", "stale", "waits", "wake", "unique",
+                    "ready:5", "outbox", "events", "unlocks"):
             with self.subTest(key=key):
                 self.assert_wrong_type_changes_nothing(
                     key, lambda: self.queue.cancel("a"))

@@ -95,6 +95,17 @@ class Cost(ScriptCase):
         self.assertGreater(self.client.zcard(self.queue.key("gone")), 1000)
         self.assert_short()
 
+    def test_purge(self):
+        for where, place in ((None, "ready"), ("+60000", "scheduled")):
+            self.fill(2000, where=where, options=OPTIONS + " oq.a cD,http://a/",
+                      flag="+")
+            left = 1
+            while left:
+                _, left = self.timed(lambda place=place: self.queue._call(
+                    "purge", ["jobs"], [place, 500]))
+        self.assertEqual(self.queue.counts().ready, 0)
+        self.assert_short()
+
     def test_enqueue(self):
         for options, flag in (("", "-"), (OPTIONS, "+")):
             self.client.flushall()

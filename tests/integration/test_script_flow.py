@@ -135,7 +135,8 @@ class Deliver(FlowCase):
 
     def test_a_wrong_type_changes_nothing(self):
         self.block("c", 1)
-        for key in ("done", "stats", "waits"):
+        for key in ("done", "stats", "waits", "gone", "stale", "retrying",
+                    "logged", "events", "outbox"):
             self.assert_wrong_type_changes_nothing(
                 key, lambda: self.deliver(("c", "q.a", "S", "")))
             self.client.delete(self.queue.key(key))

@@ -68,6 +68,24 @@ class Intake(ScriptCase):
         self.queue.work(claim=1)
         self.assertNotIn("bytes", self.queue.stats())
 
+    def test_bytes_of_one_that_is_replaced(self):
+        jobs = [job(local, options=" ur,0,k k0", flag="+", conflict="p")
+                for local in "abc"]
+        self.set(bytes_max=10000)
+        for one in jobs:
+            self.queue.enqueue(one)
+        self.assertEqual(self.queue.stats()["bytes"], len(jobs[0].record))
+        # One that a parent's failure cancels waits no more, either.
+        child = job("d", options=" n1,s", flag="+")
+        deliver = ("deliver", ["jobs"], ["d", "q.p", "D", ""])
+        self.queue.enqueue(child)
+        self.assertEqual(self.queue.stats()["bytes"],
+                         len(jobs[0].record) + len(child.record))
+        self.assertEqual(self.queue._call(*deliver), 1)
+        self.queue._call("deliver", ["jobs"], ["e", "q.p", "D", ""])
+        self.queue.enqueue(job("e", options=" n1,s", flag="+"))
+        self.assertEqual(self.queue.stats()["bytes"], len(jobs[0].record))
+
     def test_closed(self):
         self.set(closed="1")
         self.refused("CLOSED", job("a"))

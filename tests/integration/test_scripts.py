@@ -178,6 +178,24 @@ class Enqueue(ScriptCase):
         self.assert_wrong_type_changes_nothing(
             "gone", lambda: self.queue.enqueue(job("a"), mode="named"))
 
+    def test_a_wrong_type_of_what_options_need_changes_nothing(self):
+        def one(local, conflict="r", more=""):
+            return job(local, flag="+", conflict=conflict,
+                       options=f"{more} uw,0,k l1,0,0,K")
+        calls = {
+            (): ("unique", "unlocks", "turns", "blocked", "events"),
+            ("p",): ("unique", "done", "state", "waits", "stale", "outbox"),
+            ("r", " n1,s"): ("unique", "done", "waits", "gone", "blocked"),
+        }
+        for words, keys in calls.items():
+            for key in keys:
+                self.client.flushall()
+                self.queue._call("watch", ["meta", "events"], [60000])
+                self.queue.enqueue(one("there"))
+                self.assert_wrong_type_changes_nothing(
+                    key, lambda: self.queue.enqueue(job("a"),
+                                                    one("b", *words)))
+
     def test_after_script_flush(self):
         self.client.script_flush()
         self.assertEqual(self.queue.enqueue(job("a")), [1])

@@ -8,11 +8,11 @@
 -- ARGV[3] the child's full id, of any queue
 --
 -- Returns 1: the child hears of the end; 2: the parent has ended, and the
--- message lies in the outbox; 0: there is no such parent; -1: it has ended and is
--- past its retention.
+-- message lies in the outbox; 0: there is no such parent; -1: it has ended and
+-- is past its retention.
 --
--- The child need not be there yet: attach first, then enqueue it, so that no end
--- is missed. Attaching the same child again changes nothing.
+-- The child need not be there yet: attach first, then enqueue it, so that no
+-- end is missed. Attaching the same child again changes nothing.
 local CHILDREN_MAX = 65536 -- bytes of one parent's list
 
 local call = redis.call

@@ -6,9 +6,9 @@
 -- ARGV[3] 1: only if the job is still as it was seen: ARGV[4] its priority and
 --         state text, ARGV[5] when it is due, ARGV[6] its progress
 -- ARGV[7..] what the verb takes:
---   cancel   grace ms, cause (JSON string)   waits: ends; runs: is asked to stop
---   retry                                    ended without success, or waits for
---                                            its retry: ready, with all retries
+--   cancel   grace ms, cause (JSON string)   waits: ends; runs: is told to stop
+--   retry                                    ended without success, or waits
+--                                            to run again: ready, all retries
 --   promote                                  scheduled or retrying: ready now
 --   release                                  quarantined: ready
 --   edit     run at ms or '', priority or '' while it waits
@@ -18,13 +18,13 @@
 -- already; {'asked', code} it runs and its worker was told; {'state', code}
 -- refused, since a job with that code cannot; {'changed', code} it is not as it
 -- was seen; {'held', id} its unique key is another job's; {'expired', code} its
--- time is over, it would expire at once. code is how the job was before: R running,
--- N ready, N+ scheduled, W ready again, W+ retrying, B blocked, S C X D Q. false:
--- there is no such job; 'gone': it is past its retention.
+-- time is over, it would expire at once. code is how the job was before: R
+-- running, N ready, N+ scheduled, W ready again, W+ retrying, B blocked, S C X
+-- D Q. false: there is no such job; 'gone': it is past its retention.
 --
 -- Invariants: those of work.lua; what is refused changes nothing. An entry that
--- leaves the middle of a ready list stays there and is counted in `stale`, so no
--- step looks through a list. allow-oom: cancelling makes room.
+-- leaves the middle of a ready list stays there and is counted in `stale`, so
+-- no step looks through a list. allow-oom: cancelling makes room.
 local call, sub, byte, match = redis.call, string.sub, string.byte, string.match
 local find = string.find
 local base = sub(KEYS[1], 1, -5)
@@ -40,6 +40,7 @@ end
 -- include: states
 -- include: ends
 -- include: forget
+-- include: cancel_waiting
 
 -- ---- what it is ----
 local digit = sub(record, 2, 2)
@@ -78,24 +79,16 @@ if text then
     end
 end
 
--- ---- reads of every key that may be written: a wrong type ends it here ----
-for _, name in ipairs({'results', 'progress', 'stats', 'waits', 'unique',
-                       'cancels', 'logged', 'children', 'stale', 'turns'}) do
-    call('HLEN', base .. name)
-end
-for _, name in ipairs({'due', 'retrying', 'blocked', 'leased', 'dead', 'done',
-                       'gone', 'quarantined', 'unlocks'}) do
-    call('ZCARD', base .. name)
-end
+-- include: check_keys
+check_keys()
 local token_there = call('LLEN', base .. 'wake')
-call('LLEN', base .. 'ready:' .. digit)
 
 -- The member of done that it is in, by the time that it is forgotten at.
 local function group_of()
     local ended = match(text, '^%a %S+ %d+ %d+ %d+ %d+ %S+ %d+ (%d+)')
     local at = ended and string.format('%d', ended + (options.k or 3600000))
-    for _, group in ipairs(at and call('ZRANGEBYSCORE', base .. 'done', at, at) or
-                           {}) do
+    local groups = at and call('ZRANGEBYSCORE', base .. 'done', at, at) or {}
+    for _, group in ipairs(groups) do
         if find(' ' .. group .. ' ', ' ' .. id .. ' ', 1, true) then
             return group, at
         end
@@ -122,21 +115,14 @@ local function leave()
     elseif code == 'Q' then
         call('ZREM', base .. 'quarantined', id)
     elseif group then
-        local rest = string.gsub(' ' .. group .. ' ', ' ' ..
-                                     string.gsub(id, '%-', '%%-') .. ' ', ' ', 1)
+        local pattern = ' ' .. string.gsub(id, '%-', '%%-') .. ' '
+        local rest = string.gsub(' ' .. group .. ' ', pattern, ' ', 1)
         rest = match(rest, '^ (.-) ?$')
         call('ZREM', base .. 'done', group)
         if rest ~= '' then
             call('ZADD', base .. 'done', group_at, rest)
         end
         call('HINCRBY', base .. 'stats', 'kept', -1)
-    end
-end
-
--- Bytes that wait count until the first claim, where the queue limits them.
-local function stops_waiting()
-    if not text and call('HEXISTS', base .. 'stats', 'bytes') == 1 then
-        call('HINCRBY', base .. 'stats', 'bytes', -#record)
     end
 end
 
@@ -168,29 +154,16 @@ if verb == 'cancel' then
             call('HSET', state, id, 'r' .. sub(text, 2))
         end
         call('PUBLISH', prefix .. ':worker:' .. s.worker,
-             'cancel ' .. queue .. '.' .. id .. ' ' .. s.token .. ' ' .. ARGV[7])
+             'cancel ' .. queue .. '.' .. id .. ' ' .. s.token .. ' ' ..
+                 ARGV[7])
         return {asked and 'same' or 'asked', 'R'}
     elseif not waits and code ~= 'Q' then
         return {'state', known_as}
     end
     leave()
-    stops_waiting()
-    local started = s.started
-    s.started = now_text
-    remember(s, 'x', ARGV[8])
-    s.started = started
-    call('HSET', state, id, format('C', s, true))
-    call('HINCRBY', base .. 'stats', 'cancelled', 1)
-    job_ended(id, 'C', record, options, text or '', '', ARGV[8])
-    tell_waiters(id)
+    stops_waiting(record, text)
+    cancel_waiting(id, record, options, ARGV[8])
     note('C')
-    local keep = options.k or '3600000'
-    if keep == '0' then
-        forget({id})
-    else
-        call('ZADD', base .. 'done', string.format('%d', now + keep), id)
-        call('HINCRBY', base .. 'stats', 'kept', 1)
-    end
     return finished('done')
 end
 
@@ -200,7 +173,7 @@ if verb == 'delete' then
     end
     leave()
     if waits or code == 'Q' then -- its children must not wait for ever
-        stops_waiting()
+        stops_waiting(record, text)
         job_ended(id, 'C', record, options, text or '', '', '"deleted"')
     end
     release_key(id, options.u)

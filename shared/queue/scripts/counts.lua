@@ -7,12 +7,12 @@
 --
 -- Returns {ready, due, leased, dead, quarantined, paused, oldest, now, name, n,
 -- name, n, ...}: oldest is the creation time (ms) of the job that has waited
--- longest at the head of a ready list, 0 without one; then the totals (`kept`: ended
--- jobs that can still be looked up) and, last, `retrying` and `blocked` and their
--- lengths.
+-- longest at the head of a ready list, 0 without one; then the totals (`kept`:
+-- ended jobs that can still be looked up) and, last, `retrying` and `blocked`
+-- and their lengths.
 --
--- While there are limit keys or stale entries, the lists do not tell how many jobs
--- are ready: all that are in no other place are.
+-- While there are limit keys or stale entries, the lists do not tell how many
+-- jobs are ready: all that are in no other place are.
 -- include: clock
 local call = redis.call
 local base = string.sub(KEYS[1], 1, -5)
@@ -21,7 +21,8 @@ local retrying = call('ZCARD', KEYS[18])
 local kept = tonumber(call('HGET', KEYS[6], 'kept') or 0)
 local keyed = call('HGET', KEYS[6], 'keyed')
 -- Markers of limit keys among what is due, see work.
-local due = call('ZCARD', KEYS[2]) - tonumber(call('HGET', KEYS[6], 'held') or 0)
+local held = tonumber(call('HGET', KEYS[6], 'held') or 0)
+local due = call('ZCARD', KEYS[2]) - held
 local leased, dead = call('ZCARD', KEYS[3]), call('ZCARD', KEYS[4])
 local quarantined = call('ZCARD', KEYS[5])
 
@@ -36,7 +37,8 @@ for k = 8, 17 do
                             string.sub(head, 3), '0') or head
         end
         local record = call('HGET', KEYS[1], string.sub(head, 2))
-        local created = record and tonumber(string.match(record, '^%d%d. (%d+)'))
+        local created = record and
+            tonumber(string.match(record, '^%d%d. (%d+)'))
         if created and (oldest == 0 or created < oldest) then
             oldest = created
         end

@@ -2,8 +2,8 @@
 -- deliver: tell jobs and flows of this queue that others have ended.
 --
 -- KEYS[1] jobs  HASH  id -> record; gives the names of all other keys
--- ARGV  per message: local id of a job or a flow (with ":" behind it when nothing
---       in the flow follows the job that ended), full id of who ended, its code
+-- ARGV  per message: local id of a job or a flow (with ":" behind it when no
+--       other job follows the one that ended), full id of who ended, its code
 --       (S succeeded, C cancelled, X expired, D dead), its result (JSON or
 --       empty). With an empty code nobody ended: look whether the job, stored a
 --       moment ago, still has something to wait for.
@@ -26,22 +26,13 @@ local blocked, gone = base .. 'blocked', base .. 'gone'
 local wake, due = base .. 'wake', base .. 'due'
 -- include: ends
 -- include: states
+-- include: forget
 -- include: cancel_waiting
 local changed = 0
 
--- Reads first: a key of the wrong type is an error before the first write.
-for _, name in ipairs({'jobs', 'state', 'stats', 'waits', 'unique', 'children',
-                       'turns', 'cancels'}) do
-    call('HLEN', base .. name)
-end
-for _, key in ipairs({blocked, gone, due, base .. 'done', base .. 'unlocks'}) do
-    call('ZCARD', key)
-end
-for priority = 0, 9 do
-    call('LLEN', base .. 'ready:' .. priority)
-end
+-- include: check_keys
+check_keys()
 local token_there = call('LLEN', wake)
-call('XLEN', base .. 'outbox')
 local watched = tonumber(call('HGET', base .. 'meta', 'watched') or 0) > now
 
 local notes = ''
@@ -72,6 +63,7 @@ end
 local function cancel(entry, id, record, parent)
     changed = changed + 1
     withdraw(entry)
+    stops_waiting(record, call('HGET', state, id))
     cancel_waiting(id, record, options_of(record),
                    '"' .. parent .. ' did not succeed"')
     note(id, 'C')

@@ -13,27 +13,28 @@
 --                all:   an id may exist; then nothing is stored
 -- ARGV[2..]      per job: local id, priority digit, record, where
 --                where: the number of its ready list among KEYS[7..], or
---                "+ms" scheduled that long from now, or "@ms" for that time; of a
---                job with a unique key with one letter before it, what becomes of
---                it when the key is held: r refused, t the holder is the answer, p
---                a holder that waits is cancelled (else as r)
+--                "+ms" scheduled that long from now, or "@ms" for that time; of
+--                a job with a unique key with one letter before it, what
+--                becomes of it when the key is held: r refused, t the holder is
+--                the answer, p a holder that waits is cancelled (else as r)
 --
--- Returns {first, outcome, ...}: first is 1 when these are the queue's first jobs
--- ever (the caller then registers the queue's name); an outcome per job:
+-- Returns {first, outcome, ...}: first is 1 when these are the queue's first
+-- jobs ever (the caller then registers the queue's name); an outcome per job:
 --   1         stored
 --   0         its id is known and past its retention
 --   -1, -2    refused: the queue is full, or closed
 --   =<id>     refused: that job holds its unique key
 --   ~<id>     stored: that job, which held its unique key, is cancelled
 --   a record  stands under its id already
--- In fresh mode there are no outcomes when all were stored. In mode all, nothing
--- is stored unless each is stored or (with t) has a holder. When the queue's limits
--- refuse all jobs of the call, or one in mode all, it is the error FULL or CLOSED.
+-- In fresh mode there are no outcomes when all were stored. In mode all,
+-- nothing is stored unless each is stored or (with t) has a holder. When the
+-- queue's limits refuse all jobs of the call, or one in mode all, it is the
+-- error FULL or CLOSED.
 --
--- Invariants: a job is stored in `jobs` and in exactly one of ready (or the list of
--- its limit key), due and blocked. A ready list that is not empty has a token in
--- wake, or a claim on its way. A unique key is taken by the step that stores the
--- job.
+-- Invariants: a job is stored in `jobs` and in exactly one of ready (or the
+-- list of its limit key), due and blocked. A ready list that is not empty has a
+-- token in wake, or a claim on its way. A unique key is taken by the step that
+-- stores the job.
 -- include: clock
 local call, sub, byte = redis.call, string.sub, string.byte
 local jobs, gone, due, stats, wake = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
@@ -52,9 +53,9 @@ local closed = set[1] == '1'
 local len_max, bytes_max = tonumber(set[2]), tonumber(set[3])
 local watched = (tonumber(set[4]) or 0) > now
 
--- New jobs without options, into a queue without limits of its own: nothing stands
--- in their way. They are most of all, so this is kept short; nothing is written
--- before it is known that all are such.
+-- New jobs without options, into a queue without limits of its own: nothing
+-- stands in their way. They are most of all, so this is kept short; nothing is
+-- written before it is known that all are such.
 local easy = mode == 'fresh' and not (closed or len_max or bytes_max or watched)
 if easy then
     local records, due_words, ready, soonest = {}, nil, nil, nil
@@ -108,11 +109,37 @@ local base = sub(jobs, 1, -5)
 local state = base .. 'state'
 local match = string.match
 local UNLOCKS_MAX = 10 -- locks that ended by time, taken off a call
+
+-- What only options need is read before the first write as well: all that it
+-- may take to end a job, where one may be replaced or has parents that have
+-- ended.
+local asks, ends = false, false
+for a = 2, #ARGV, 4 do
+    if byte(ARGV[a + 2], 3) == 43 then -- '+'
+        asks = true
+        ends = ends or byte(ARGV[a + 3]) == 112 or -- 'p'
+            match(ARGV[a + 2], '^[^\n]* n%d+,s')
+    end
+end
+if ends then
+-- include: check_keys
+    check_keys()
+elseif asks then
+    call('HLEN', base .. 'unique')
+    call('ZCARD', base .. 'unlocks')
+    call('HLEN', base .. 'turns')
+    call('ZCARD', base .. 'blocked')
+end
+if watched then
+    call('XLEN', base .. 'events')
+end
+
 local stored, stored_bytes, keyed = 0, 0, 0
 local records, records_len, due_words, ready = {}, 0, {}, {}
 local soonest, notes, waiting = nil, {}, false
 
--- The writes of plain jobs, and what follows from all of them: the script's reply.
+-- The writes of plain jobs, and what follows from all of them: the script's
+-- reply.
 local function write(outcomes)
     if records_len > 0 then
         call('HSET', jobs, unpack(records, 1, records_len))
@@ -136,7 +163,8 @@ local function write(outcomes)
     end
     -- A sleeping worker has a timer for the head of due: only an earlier one is
     -- news.
-    if token == 0 and (waiting or (soonest and (not head or soonest < head))) then
+    local sooner = soonest and (not head or soonest < head)
+    if token == 0 and (waiting or sooner) then
         call('RPUSH', wake, '1')
     end
     local total = call('HINCRBY', stats, 'enqueued', stored)
@@ -152,10 +180,12 @@ local function options()
 -- include: ends
     local find = string.find
 -- include: states
+-- include: forget
 -- include: cancel_waiting
     made = {of = options_of, holder = holder_of, lock = lock,
             forget_locks = forget_locks, make_ready = make_ready,
-            withdraw = withdraw, cancel = cancel_waiting}
+            withdraw = withdraw, cancel = cancel_waiting,
+            stops_waiting = stops_waiting}
     return made
 end
 
@@ -194,8 +224,8 @@ local function is_time(where)
     return how == 43 or how == 64 -- '+' or '@'
 end
 
--- How a job with parents begins: blocked, or on its way when they have ended, or
--- cancelled when one of them did not succeed.
+-- How a job with parents begins: blocked, or on its way when they have ended,
+-- or cancelled when one of them did not succeed.
 local function begin_child(id, entry, record, asked)
     local parents, policy = match(asked.n, '^(%d+),(%a)')
     local inputs = base .. 'in:' .. id
@@ -203,7 +233,9 @@ local function begin_child(id, entry, record, asked)
     call('PERSIST', inputs)
     if stop then
         call('DEL', base .. 'stop:' .. id)
-        options().cancel(id, record, asked, '"' .. stop .. ' did not succeed"')
+        options().cancel(id, record, asked,
+                         '"' .. stop .. ' did not succeed"')
+        stored_bytes = stored_bytes - #record
         note(id, 'C')
         return true
     elseif call('HLEN', inputs) < tonumber(parents) then
@@ -264,9 +296,10 @@ end
 local function replace(holder)
     local record = call('HGET', jobs, holder)
     options().withdraw(sub(record, 2, 2) .. holder)
+    options().stops_waiting(record, call('HGET', state, holder))
     options().cancel(holder, record, options().of(record), '"replaced"')
     note(holder, 'C')
-    len_left = len_left + 1
+    len_left, bytes_left = len_left + 1, bytes_left + #record
 end
 
 -- What stands in the way of one job: its outcome, or nil; then who is replaced.
@@ -281,7 +314,8 @@ local function obstacle(id, record, where, asked, keys)
     local key = asked and match(asked.u or '', '^%a,%d+,(.*)$')
     local holder = key and (keys[key] or options().holder(key))
     if holder then
-        if byte(where) ~= 112 or keys[key] or not can_replace(holder) then -- 'p'
+        local replaces = byte(where) == 112 -- 'p'
+        if not replaces or keys[key] or not can_replace(holder) then
             return '=' .. holder
         end
     end
@@ -326,7 +360,7 @@ if mode == 'all' then
     if full and not refused then
         outcomes = {}
     elseif refused then
-        for i, outcome in ipairs(outcomes) do -- 1 says that it was not in the way
+        for i, outcome in ipairs(outcomes) do -- 1: it was not in the way
             outcomes[i] = (outcome == -1 or outcome == -2) and 1 or outcome
         end
         return {0, unpack(outcomes)}

@@ -4,11 +4,11 @@
 -- KEYS[1] jobs  HASH  id -> record; gives the names of all other keys
 -- ARGV[1] id
 --
--- Returns {name, value, ...}, or 'gone', or false. Names that mean nothing for the
--- job are left out:
+-- Returns {name, value, ...}, or 'gone', or false. Names that mean nothing for
+-- the job are left out:
 --   now, record, state (the first line of each)
 --   due        when it is due; set: scheduled, retrying
---   position   jobs that are before it in lists of higher or its own priority, as
+--   position   jobs that are before it in lists of higher or its priority, as
 --              far as LOOK_MAX entries of its own were looked through
 --   far        1: it is behind those, so position is the least
 --   paused, concurrency, running (leases of the queue)

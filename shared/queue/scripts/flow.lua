@@ -13,9 +13,10 @@
 -- Refused with CLOSED when the queue takes no jobs at the moment.
 --
 -- The flow itself is `flow:<local id>` HASH: document, keep, name, jobs (how
--- many), left (how many have not ended), created; cancelled 1 when that was asked
--- for; for each job that ended its full id -> its code; failed 1 when one that
--- nothing follows did not succeed. Once all have ended: ended, and it expires.
+-- many), left (how many have not ended), created; cancelled 1 when that was
+-- asked for; for each job that ended its full id -> its code; failed 1 when one
+-- that nothing follows did not succeed. Once all have ended: ended, and it
+-- expires.
 -- include: clock
 local JOBS_PER_MESSAGE = 32
 local FLOWS_MAX = 100000 -- that can be listed

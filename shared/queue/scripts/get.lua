@@ -6,10 +6,11 @@
 -- KEYS[7] retrying ZSET entry -> due at
 -- ARGV[1] id
 --
--- Returns {record, state, result, progress, due, blocked, cancel}, each false when
--- there is none; due is the time in ms as text, blocked since when it waits for its
--- parents, cancel when it was asked to stop while it runs, and the grace ms. Without
--- a record: 'gone' when the job is past its retention, else false.
+-- Returns {record, state, result, progress, due, blocked, cancel}, each false
+-- when there is none; due is the time in ms as text, blocked since when it
+-- waits for its parents, cancel when it was asked to stop while it runs, and
+-- the grace ms. Without a record: 'gone' when the job is past its retention,
+-- else false.
 local record = redis.call('HGET', KEYS[1], ARGV[1])
 if not record then
     return redis.call('ZSCORE', KEYS[6], ARGV[1]) and 'gone' or false

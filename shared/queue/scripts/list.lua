@@ -2,23 +2,24 @@
 -- list: the ids of a queue's jobs in one state, a page at a time.
 --
 -- KEYS[1] jobs  HASH  id -> record; gives the names of all other keys
--- ARGV[1] state  ready, scheduled, retrying, blocked, running, dead, quarantined,
---                ended (all of done), or of those: succeeded, cancelled, expired
+-- ARGV[1] state  ready, scheduled, retrying, blocked, running, dead,
+--                quarantined, ended (all of done), or of those: succeeded,
+--                cancelled, expired
 -- ARGV[2] limit, 1..1000
 -- ARGV[3] where to go on: '', or what stood beside an id in the page before
--- ARGV[4] 1: with the first line of each record; a page of ended jobs may then be
---         longer than limit, by the rest of a group
+-- ARGV[4] 1: with the first line of each record; a page of ended jobs may be
+--         longer than limit then, by the rest of a group
 --
--- Returns {next, id, cursor, head, id, cursor, head, ...}: next is where the page
--- after this one begins, '' at the end. A page may hold fewer than limit, even
--- none, before the end: one call looks at LOOK_MAX entries.
+-- Returns {next, id, cursor, head, id, cursor, head, ...}: next is where the
+-- page after this one begins, '' at the end. A page may hold fewer than limit,
+-- even none, before the end: one call looks at LOOK_MAX entries.
 --
--- Sets go from the highest score down (latest due, ended or dead first), running
--- from the lowest up, since a renewed lease moves up: so a job that stays where
--- it is is never left out. Ready goes by priority, in each from the newest on,
--- jobs under a limit key behind all others. What arrives or leaves between two
--- pages moves nothing else; only in a ready list to which more than WINDOWS
--- windows were added in between may a page repeat jobs.
+-- Sets go from the highest score down (latest due, ended or dead first),
+-- running from the lowest up, since a renewed lease moves up: so a job that
+-- stays where it is is never left out. Ready goes by priority, in each from the
+-- newest on, jobs under a limit key behind all others. What arrives or leaves
+-- between two pages moves nothing else; only in a ready list to which more than
+-- WINDOWS windows were added in between may a page repeat jobs.
 local LOOK_MAX = 5000
 local STEP = 200
 local WINDOW, WINDOWS = 1000, 4
@@ -83,7 +84,8 @@ local function walk_set(key, up, each)
             return ''
         end
         for i = 1, #members, 2 do
-            local here = 'z' .. members[i + 1] .. ',' .. match(members[i], '^%S*')
+            local here = 'z' .. members[i + 1] .. ',' ..
+                match(members[i], '^%S*')
             if not each(members[i], here) then
                 return answer[3 * found]
             end
@@ -96,9 +98,9 @@ local function walk_set(key, up, each)
 end
 
 -- A member of done is many ids: a page may end between them. Behind the word
--- of a cursor stands how many of its group were looked at. With heads a page goes
--- on to the end of a group: whoever takes ids out of it makes another group of
--- it, which no cursor within could find again.
+-- of a cursor stands how many of its group were looked at. With heads a page
+-- goes on to the end of a group: whoever takes ids out of it makes another
+-- group of it, which no cursor within could find again.
 local function ended_page()
     local codes = {succeeded = 'S', cancelled = 'C', expired = 'X'}
     local code = codes[wanted]
@@ -111,8 +113,8 @@ local function ended_page()
                     return false
                 end
                 looked = looked + 1
-                if not code or
-                    sub(call('HGET', base .. 'state', id) or '', 1, 1) == code then
+                local text = code and call('HGET', base .. 'state', id) or ''
+                if not code or sub(text, 1, 1) == code then
                     add(id, here .. ',' .. n)
                 end
             end
@@ -134,8 +136,8 @@ local function ended_page()
     return walk_set(done, false, group)
 end
 
--- Does an entry count that is the at-th from the tail of its list? Of several of
--- one job all but that nearest to the tail are stale.
+-- Does an entry count that is the at-th from the tail of its list? Of several
+-- of one job all but that nearest to the tail are stale.
 local function counts(entry, key, at)
     local id = sub(entry, 2)
     if byte(entry, 2) == 61 or call('HEXISTS', jobs, id) == 0 then
@@ -245,7 +247,7 @@ local function ready_page()
 end
 
 local function entry_of(member, here)
-    if byte(member, 2) ~= 61 then -- the turn of a limit key waits in due as well
+    if byte(member, 2) ~= 61 then -- the turn of a limit key may wait there
         add(sub(member, 2), here)
     end
     return true

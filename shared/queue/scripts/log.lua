@@ -5,11 +5,11 @@
 -- KEYS[2] state HASH  id -> state text
 -- ARGV[1] id    ARGV[2] token of the attempt   ARGV[3..] lines, at most 64
 --
--- Lines go to the STREAM log:<id> with the fields a (the attempt's number) and m
--- (the line), the newest 1,000 of them; `logged` counts all there ever were.
+-- Lines go to the STREAM log:<id> with the fields a (the attempt's number) and
+-- m (the line), the newest 1,000 of them; `logged` counts all there ever were.
 --
--- Returns 1, or 0 when the lease is not the caller's any more (nothing changed).
--- Not allow-oom: log lines are the first thing to go without.
+-- Returns 1, or 0 when the lease is not the caller's any more (nothing
+-- changed). Not allow-oom: log lines are the first thing to go without.
 -- include: said
 local LINES_MAX = 1000
 local base = string.sub(KEYS[1], 1, -5)

@@ -6,9 +6,9 @@
 -- ARGV[1] id    ARGV[2] the line behind which to begin (its stream id), or ''
 -- ARGV[3] how many, 1..1000
 --
--- Returns {total, more, line id, attempt, line, ...}: total is how many lines the
--- job ever had (the newest 1,000 are kept), more is 1 when others follow. Without
--- a record: 'gone' when the job is past its retention, else false.
+-- Returns {total, more, line id, attempt, line, ...}: total is how many lines
+-- the job ever had (the newest 1,000 are kept), more is 1 when others follow.
+-- Without a record: 'gone' when the job is past its retention, else false.
 if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then
     return redis.call('ZSCORE', KEYS[2], ARGV[1]) and 'gone' or false
 end

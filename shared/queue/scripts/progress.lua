@@ -5,8 +5,9 @@
 -- KEYS[2] progress HASH  id -> JSON
 -- ARGV[1] id       ARGV[2] token of the attempt   ARGV[3] JSON
 --
--- Returns 1, or 0 when the lease is not the caller's any more (nothing changed).
--- Not allow-oom: progress is the first thing to go without when memory is full.
+-- Returns 1, or 0 when the lease is not the caller's any more (nothing
+-- changed). Not allow-oom: progress is the first thing to go without when
+-- memory is full.
 -- include: said
 local mark = ' ' .. ARGV[2] .. ' '
 local text = redis.call('HGET', KEYS[1], ARGV[1])

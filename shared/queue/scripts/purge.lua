@@ -3,30 +3,23 @@
 --
 -- KEYS[1] jobs  HASH  id -> record; gives the names of all other keys
 -- ARGV[1] place  ready, scheduled, retrying, blocked, dead, quarantined, ended
--- ARGV[2] how many at most, 1..500 (a group of ended jobs is removed as a whole)
+-- ARGV[2] how many at most (a group of ended jobs goes as a whole), and no more
+--         than 200, so that no call takes long
 --
 -- Returns {removed, left}: left is 1 while the place holds more.
 --
--- Invariants: those of work.lua. What waits and is removed counts as cancelled for
--- its children; unique keys are free, who waits for an end hears of it. Jobs that
--- run are never touched. allow-oom: it makes room.
+-- Invariants: those of work.lua. What waits and is removed counts as cancelled
+-- for its children; unique keys are free, who waits for an end hears of it.
+-- Jobs that run are never touched. allow-oom: it makes room.
 local call, sub, byte, match = redis.call, string.sub, string.byte, string.match
 local base = sub(KEYS[1], 1, -5)
 local jobs = KEYS[1]
-local place, most = ARGV[1], tonumber(ARGV[2])
+local place, most = ARGV[1], math.min(tonumber(ARGV[2]), 200)
 -- include: clock
 -- include: ends
 -- include: forget
-
-for _, name in ipairs({'jobs', 'state', 'results', 'progress', 'stats', 'waits',
-                       'unique', 'cancels', 'logged', 'children', 'stale',
-                       'turns'}) do
-    call('HLEN', base .. name)
-end
-for _, name in ipairs({'due', 'retrying', 'blocked', 'dead', 'done', 'gone',
-                       'quarantined', 'unlocks'}) do
-    call('ZCARD', base .. name)
-end
+-- include: check_keys
+check_keys()
 
 local ids, left = {}, 0
 local looked = 0
@@ -78,7 +71,7 @@ local function purge_ready()
             return 1
         end
     end
-    -- Keys whose turn lies elsewhere: at a limit. Their marks go when they come.
+    -- Keys whose turn lies elsewhere, at a limit: their marks go when they come.
     local scan = call('HSCAN', base .. 'turns', '0', 'COUNT', 100)
     for i = 1, #scan[2], 2 do
         local field = scan[2][i]
@@ -127,8 +120,8 @@ local function purge_ended()
     return call('EXISTS', base .. 'done')
 end
 
-local waited = place == 'ready' or place == 'scheduled' or place == 'retrying' or
-    place == 'blocked'
+local waited = place == 'ready' or place == 'scheduled' or
+    place == 'retrying' or place == 'blocked'
 if place == 'ready' then
     left = purge_ready()
 elseif place == 'ended' then

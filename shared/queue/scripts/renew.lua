@@ -26,7 +26,8 @@ for i = 2, #ARGV, 2 do
     local text = redis.call('HGET', KEYS[2], string.sub(entry, 2))
     local code = text and string.byte(text)
     local mark = ' ' .. token .. ' '
-    if (code == 82 or code == 114) and string.sub(text, 2, #mark + 1) == mark then
+    if (code == 82 or code == 114) and
+        string.sub(text, 2, #mark + 1) == mark then
         redis.call('ZADD', KEYS[1], 'XX', 'GT', deadline, entry)
         if code == 114 and
             redis.call('HEXISTS', KEYS[3], string.sub(entry, 2)) == 1 then

@@ -11,26 +11,27 @@
 -- KEYS[8] wake      LIST  at most one token: "there may be ready jobs"
 -- KEYS[9] meta      HASH  settings of the queue
 -- KEYS[10..19]      ready LISTs, priority 9 first
--- ARGV  per schedule: name, version, the nominal time that `fired` says, the next
+-- ARGV  per schedule: name, version, the nominal time `fired` says, the next
 --       nominal time, when that is fired ("-" and "-": never), how many steps,
---       and per step: nominal time, when it is fired, and 0; or the first nominal
---       time that was missed, any number, and how many were missed
+--       and per step: nominal time, when it is fired, and 0; or the first
+--       nominal time that was missed, any number, and how many were missed
 --
 -- The text in fired: "<nominal> <buffered> <last job>\n", where nominal is the
--- next time that nobody has dealt with ("-": none), buffered the nominal time of
--- a fire that waits for the end of the last job (0: none), last job a local id
--- ("-": none); then the newest 20 fires, the newest last, each a line "<nominal>
--- <when> <what> <word>": what is
+-- next time that nobody has dealt with ("-": none), buffered the nominal time
+-- of a fire that waits for the end of the last job (0: none), last job a local
+-- id ("-": none); then the newest 20 fires, the newest last, each a line
+-- "<nominal> <when> <what> <word>": what is
 --   e enqueued    word is the job's local id
 --   t triggered   by hand, the same
 --   s skipped     the job before had not ended; word "-"
 --   m missed      word is how many times, from nominal on
 --   c refused     the queue is closed, or full; word "-"
 --
--- Returns {now, flags, n, ...}: flags is 1 when these are the queue's first jobs
--- ever, and 2 more when the outbox has something to be delivered; n per schedule: how many jobs were stored, or -1: it has changed, somebody
--- else was faster, or it is not due yet. Nothing of that schedule was changed
--- then: a fire is a compare-and-set on version and nominal time, judged by this
+-- Returns {now, flags, n, ...}: flags is 1 when these are the queue's first
+-- jobs ever, and 2 more when the outbox has something to be delivered; n per
+-- schedule: how many jobs were stored, or -1: it has changed, somebody else was
+-- faster, or it is not due yet. Nothing of that schedule was changed then: a
+-- fire is a compare-and-set on version and nominal time, judged by this
 -- server's clock. The job's id follows from schedule and nominal time.
 -- include: clock
 local schedules, fires, fired = KEYS[1], KEYS[2], KEYS[3]
@@ -85,7 +86,8 @@ local function enqueue(name, s, definition, nominal)
 end
 
 local function step(name, s, definition, nominal)
-    if definition.overlap == 'allow' or not schedule_job_active(s.last, s.lines) then
+    if definition.overlap == 'allow' or
+        not schedule_job_active(s.last, s.lines) then
         return enqueue(name, s, definition, nominal)
     end
     if definition.overlap == 'buffer' and s.buffered == 0 then

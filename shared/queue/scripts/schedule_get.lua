@@ -2,8 +2,8 @@
 -- schedule_get: schedules of one queue, as they are at one moment.
 --
 -- KEYS[1] schedules HASH  name -> JSON
--- KEYS[2] fired     HASH  name -> "<nominal> <buffered> <last job>\n" and a line
---                         a fire, see schedule_fire
+-- KEYS[2] fired     HASH  name -> "<nominal> <buffered> <last job>\n" and a
+--                         line a fire, see schedule_fire
 -- ARGV    names
 --
 -- Returns {now, JSON, fired, JSON, fired, ...}, each false when there is none.

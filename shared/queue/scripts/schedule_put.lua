@@ -3,8 +3,8 @@
 --
 -- KEYS[1] schedules HASH  name -> JSON
 -- KEYS[2] fires     ZSET  name -> when it fires next (ms, this server's clock)
--- KEYS[3] fired     HASH  name -> "<nominal> <buffered> <last job>\n" and a line
---                         a fire, see schedule_fire
+-- KEYS[3] fired     HASH  name -> "<nominal> <buffered> <last job>\n" and a
+--                         line a fire, see schedule_fire
 -- ARGV[1] name      ARGV[2] the version that it must have; 0: there is none yet
 -- ARGV[3] the JSON object behind its first member, "version": {"version":N,...
 -- ARGV[4] the next nominal time   ARGV[5] when that is fired

@@ -6,8 +6,8 @@
 -- ARGV[1] name   ARGV[2] the job's local id, new
 --
 -- Returns {now, flags, stored}: flags as schedule_fire has them; stored is 1; 0
--- when there is no such schedule; -1 when the queue is closed or full. Times and
--- what is buffered stay as they are.
+-- when there is no such schedule; -1 when the queue is closed or full. Times
+-- and what is buffered stay as they are.
 -- include: clock
 local schedules, fired = KEYS[1], KEYS[3]
 local jobs, state, gone, stats = KEYS[4], KEYS[5], KEYS[6], KEYS[7]
@@ -42,8 +42,8 @@ if n >= HISTORY_MAX then
     lines = match(lines, '^[^\n]*\n(.*)$')
 end
 call('HSET', fired, ARGV[1],
-     nominal .. ' ' .. buffered .. ' ' .. ARGV[2] .. '\n' .. lines .. now_text ..
-         ' ' .. now_text .. ' t ' .. ARGV[2] .. '\n')
+     nominal .. ' ' .. buffered .. ' ' .. ARGV[2] .. '\n' .. lines ..
+         now_text .. ' ' .. now_text .. ' t ' .. ARGV[2] .. '\n')
 if waiting and token == 0 then
     call('RPUSH', wake, '1')
 end

@@ -6,8 +6,8 @@
 -- ARGV    setting, value, setting, value, ...; an empty value removes it
 --
 -- Returns meta as name, value, name, value, ... as it is afterwards. A change
--- puts a token into wake: what held jobs back may be gone, and whoever takes the
--- token for nothing finds that out with one call.
+-- puts a token into wake: what held jobs back may be gone, and whoever takes
+-- the token for nothing finds that out with one call.
 redis.call('HLEN', KEYS[1])
 local token = redis.call('LLEN', KEYS[2])
 local changed = false

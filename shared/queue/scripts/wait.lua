@@ -1,11 +1,11 @@
 #!lua
 -- wait: be told on a channel when a job ends.
 --
--- KEYS[1] jobs  KEYS[2] state  KEYS[3] waits HASH id -> channels, space-separated
+-- KEYS[1] jobs  KEYS[2] state  KEYS[3] waits HASH id -> channels, with spaces
 -- ARGV[1] id    ARGV[2] channel
 --
--- Returns 1 when the job has ended or is not there: do not wait. 0: whoever ends
--- it publishes its id on the channel, once. At most 64 channels a job.
+-- Returns 1 when the job has ended or is not there: do not wait. 0: whoever
+-- ends it publishes its id on the channel, once. At most 64 channels a job.
 local text = redis.call('HGET', KEYS[2], ARGV[1])
 local code = text and string.byte(text)
 if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 or

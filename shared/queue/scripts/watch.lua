@@ -4,8 +4,9 @@
 -- KEYS[1] meta HASH settings   KEYS[2] events STREAM of changes
 -- ARGV[1] for how long, ms
 --
--- Returns the id behind which what is written from now on lies. Listeners repeat
--- it before the time is over; when the last one has left, writing ends by itself.
+-- Returns the id behind which what is written from now on lies. Listeners
+-- repeat it before the time is over; when the last one has left, writing ends
+-- by itself.
 -- include: clock
 local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
 local until_ms = now + tonumber(ARGV[1])

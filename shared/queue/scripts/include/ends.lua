@@ -2,9 +2,9 @@
 -- jobs need nothing of this: only a record with the flag '+' has options, and
 -- only a state with the code 'r' says that whoever ends the job must look.
 --
--- Needs the locals call, sub, match, base (all keys' names up to the last part),
--- jobs (that key), now and now_text. Sets ends_woke when there is something new
--- for a worker: the caller then sees to the wake token.
+-- Needs the locals call, sub, match, base (all keys' names up to the last
+-- part), jobs (that key), now and now_text. Sets ends_woke when there is
+-- something new for a worker: the caller then sees to the wake token.
 local ends_woke = false
 
 -- The record's options, letter -> value. They stand behind the task's name.
@@ -156,8 +156,8 @@ local function call_back(id, code, record, options, text, result, message)
 end
 
 -- It ended with @code S, C, X or D. @text: its state as it was, or ''; @result
--- JSON, @message a JSON string, each or ''. Those who wait for it by `wait` are the
--- caller's.
+-- JSON, @message a JSON string, each or ''. Those who wait for it by `wait` are
+-- the caller's.
 local function job_ended(id, code, record, options, text, result, message)
     unlock(id, options, true)
     local full

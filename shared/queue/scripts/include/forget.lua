@@ -1,5 +1,5 @@
--- forget: what hangs on a job that an operator removes. Needs the locals call,
--- match, base and now_text.
+-- forget: what hangs on a job that is removed. Needs the locals call, match,
+-- base and now_text.
 local GONE_MAX = 10000
 
 -- Its unique key, whatever its while is. @unique: the value of the option.
@@ -18,6 +18,14 @@ local function tell_waiters(id)
             call('PUBLISH', channel, id)
         end
         call('HDEL', base .. 'waits', id)
+    end
+end
+
+-- Bytes that wait count until the first claim, where the queue limits them.
+-- @text: its state as it was, or nil.
+local function stops_waiting(record, text)
+    if not text and call('HEXISTS', base .. 'stats', 'bytes') == 1 then
+        call('HINCRBY', base .. 'stats', 'bytes', -#record)
     end
 end
 

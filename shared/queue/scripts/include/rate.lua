@@ -1,9 +1,11 @@
--- rate: when the next start of a limit key, or of the queue (a space), is on time.
+-- rate: when the next start of a limit key, or of the queue (a space), is on
+-- time.
 --
 -- GCRA: `rates` holds the time at which a steady stream would make its next
--- start. What arrives earlier than that by no more than the burst may go at once;
--- a burst is what 100 ms hold, at least one. Where that is one, a start that is
--- late by up to 50 ms does not delay the next ones: the rate is that over time.
+-- start. What arrives earlier than that by no more than the burst may go at
+-- once; a burst is what 100 ms hold, at least one. Where that is one, a start
+-- that is late by up to 50 ms does not delay the next ones: the rate is that
+-- over time.
 --
 -- Needs the locals call, base, now.
 local RATE_BURST_MS, RATE_LATE_MS = 100, 50

@@ -1,9 +1,9 @@
--- schedule_job: the job of one fire. Needs `call`, `match`, `now`, now_text, the
--- keys jobs, state, gone, stats, meta, and the ready lists in KEYS[10..19]; counts
--- in `stored`, sets `waiting` when a worker must be woken, and `outbox` when a
--- message lies there.
+-- schedule_job: the job of one fire. Needs `call`, `match`, `now`, now_text,
+-- the keys jobs, state, gone, stats, meta, and the ready lists in KEYS[10..19];
+-- counts in `stored`, sets `waiting` when a worker must be woken, and `outbox`
+-- when a message lies there.
 local base = string.sub(jobs, 1, -5)
-local OUTBOX_MS = 10000 -- by then a message is delivered, or its job was refused
+local OUTBOX_MS = 10000 -- by then a message is delivered, or its job refused
 local closed, len_left, bytes_left, bytes_max, watched
 do
     local set = call('HMGET', meta, 'closed', 'len_max', 'bytes_max', 'watched')
@@ -14,15 +14,16 @@ do
         len_left = set[2] - (call('HLEN', jobs) -
             call('ZCARD', base .. 'leased') -
             tonumber(call('HGET', stats, 'kept') or 0) -
-            call('ZCARD', base .. 'dead') - call('ZCARD', base .. 'quarantined'))
+            call('ZCARD', base .. 'dead') -
+            call('ZCARD', base .. 'quarantined'))
     end
     if bytes_max then
         bytes_left = bytes_max - tonumber(call('HGET', stats, 'bytes') or 0)
     end
 end
 
--- Readable, and the same for whoever fires that time: the schedule's name as far
--- as an id can hold it, the time, and 64 bits of the whole name.
+-- Readable, and the same for whoever fires that time: the schedule's name as
+-- far as an id can hold it, the time, and 64 bits of the whole name.
 local function schedule_job_id(name, nominal)
     local short = string.sub(string.gsub(name, '%.', '_'), 1, 32)
     return short .. '-' .. nominal .. '-' ..

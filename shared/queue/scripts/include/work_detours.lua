@@ -1,5 +1,5 @@
--- work_detours: how a job is claimed that is not plain or did run before. A part of
--- work.lua, whose locals it uses.
+-- work_detours: how a job is claimed that is not plain or did run before. A
+-- part of work.lua, whose locals it uses.
 local function inputs_of(id)
     local found = call('HGETALL', base .. 'in:' .. id)
     local parts, size = {}, 0
@@ -102,8 +102,8 @@ local function is_stale(entry)
     return true
 end
 
--- The turn of a limit key: its marker was popped. Starts one job at most, and says
--- what becomes of the marker.
+-- The turn of a limit key: its marker was popped. Starts one job at most, and
+-- says what becomes of the marker.
 local function turn(marker)
     local digit, key = sub(marker, 1, 1), sub(marker, 3)
     local list, name = base .. 'key:' .. digit .. key, digit .. key
@@ -122,7 +122,7 @@ local function turn(marker)
             call('LPOP', list)
             taken[id] = true
             expire(id, record, text, asked)
-        elseif select(4, options().limit_of(asked)) ~= key then -- it was changed
+        elseif select(4, options().limit_of(asked)) ~= key then -- changed
             call('LPOP', list)
             options().make_ready(entry, asked)
             dropped = dropped + 1

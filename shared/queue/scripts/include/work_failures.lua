@@ -1,5 +1,5 @@
--- work_failures: how attempts end that do not simply succeed. A part of work.lua,
--- whose locals it uses.
+-- work_failures: how attempts end that do not simply succeed. A part of
+-- work.lua, whose locals it uses.
 local function quarantine(id, s, asked)
     call('ZADD', quarantined, now_text, id)
     put(id, 'Q', s, true)
@@ -28,7 +28,8 @@ local function cancel(id, s, keep_ms, message, job)
     put(id, 'C', s, true)
     keep(id, keep_ms)
     if job then
-        options().job_ended(id, 'C', job.record, job.options, job.text, '', message)
+        options().job_ended(id, 'C', job.record, job.options, job.text, '',
+                            message)
     end
 end
 
@@ -46,7 +47,8 @@ local function finish(how, entry, id, s, keep_ms, message, delay, job)
             endings[#endings + 1] = id
             count('dead', 1)
             if job then
-                options().job_ended(id, 'D', job.record, asked, job.text, '', message)
+                options().job_ended(id, 'D', job.record, asked, job.text, '',
+                                    message)
             end
         else
             s.retries = s.retries + 1

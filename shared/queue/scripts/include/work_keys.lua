@@ -1,6 +1,6 @@
 -- work_keys: reads of every key that may be written, so that a wrong type ends
--- the script before the first write, and what work needs to know of them. A part
--- of work.lua, whose locals it uses.
+-- the script before the first write, and what work needs to know of them. A
+-- part of work.lua, whose locals it uses.
 --
 -- Most queues have few of these keys, so one command says how many there are;
 -- then each is asked for, the likely ones first, until so many were found.

@@ -1,5 +1,5 @@
--- work_retention: forgets ended jobs, by age, then by count. A part of work.lua,
--- whose locals it uses.
+-- work_retention: forgets ended jobs, by age, then by count. A part of
+-- work.lua, whose locals it uses.
 -- A set that was removed by hand is counted anew.
 local kept_change = done_head and 0 or -done_len
 for ms, ids in pairs(kept) do
