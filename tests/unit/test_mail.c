@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -406,6 +407,7 @@ test_servers(void **state)
 int
 main(void)
 {
+    signal(SIGPIPE, SIG_IGN); /* as every program that uses the runtime */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_mail_arrives),
         cmocka_unit_test(test_failures),

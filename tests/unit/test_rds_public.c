@@ -3,6 +3,7 @@
 #include "pit/redis.h"
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -234,6 +235,7 @@ test_bytes(void **state)
 int
 main(void)
 {
+    signal(SIGPIPE, SIG_IGN); /* as every program that uses the runtime */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_values),
         cmocka_unit_test(test_refusals),
