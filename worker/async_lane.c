@@ -80,6 +80,16 @@ kill_child(struct async_lane *lane)
             link_send(d->context->link, LINK_KILL, (uint32_t)d->lanes_len, 0);
 }
 
+/* What its child wrote into the board cannot be: nothing in it counts. */
+static void
+distrust(struct async_lane *lane)
+{
+    if (!lane->corrupt)
+        log_error("the async child wrote rubbish into its board; it is killed");
+    lane->corrupt = true;
+    kill_child(lane);
+}
+
 /* --- jobs in ----------------------------------------------------------------
  */
 
@@ -136,6 +146,7 @@ put_back(struct async_lane *lane, uint32_t place)
     lane->waiting_len++;
 }
 
+/* False: it still waits. */
 static bool
 push(struct async_lane *lane, struct held *held)
 {
@@ -149,6 +160,11 @@ push(struct async_lane *lane, struct held *held)
     };
     uint32_t place;
 
+    if (!board_fits(&job)) {
+        async_lane_unwait(lane, held);
+        finish_refused(held, "it is too large to be run");
+        return true;
+    }
     if (!board_push(&lane->sender, &job, &place))
         return false;
     async_lane_unwait(lane, held);
@@ -184,15 +200,11 @@ async_lane_hand_out(struct async_lane *lane)
         start(lane);
     if (lane->state != LANE_UP || lane->killed || lane->corrupt)
         return;
-    while (!list_empty(&lane->waiting)) {
-        struct held *held = LIST_ENTRY(lane->waiting.next, struct held, link);
-        if (push(lane, held))
-            continue;
-        if (lane->sender.used > 0)
-            break; /* no room until something is collected */
-        async_lane_unwait(lane, held);
-        finish_refused(held, "it is too large to be run");
-    }
+    while (!list_empty(&lane->waiting) &&
+           push(lane, LIST_ENTRY(lane->waiting.next, struct held, link)))
+        ;
+    if (!list_empty(&lane->waiting) && board_misread(&lane->sender))
+        distrust(lane);
     lane_watch_soon(d, WATCH_LONG_MS);
 }
 
@@ -243,12 +255,8 @@ async_lane_collect(struct async_lane *lane)
         board_release(&lane->sender, result.position);
         forget(lane, result.position);
     }
-    if (!bad)
-        return;
-    if (!lane->corrupt)
-        log_error("the async child wrote rubbish into its board; it is killed");
-    lane->corrupt = true;
-    kill_child(lane);
+    if (bad)
+        distrust(lane);
 }
 
 bool
@@ -310,10 +318,8 @@ watch_place(struct async_lane *lane, uint32_t at, int64_t now_ms)
     bool bad;
 
     if (!board_running(&lane->sender, at, &since_us, &bad)) {
-        if (bad) {
-            lane->corrupt = true;
-            kill_child(lane);
-        }
+        if (bad)
+            distrust(lane);
         return WATCH_LONG_MS;
     }
     if (board_progress_read(&lane->sender, at, &report))

@@ -176,11 +176,17 @@ board_sender_init(struct board_sender *sender, struct board *board,
     atomic_store(&memory->attached, 0);
 }
 
-static bool
-inbox_room(const struct board_sender *sender)
+/* Words that the child has not read; more than fit in when it misread. */
+static uint32_t
+inbox_len(const struct board_sender *sender)
 {
-    return sender->sent - atomic_load(&sender->board->memory->inbox_taken) <
-           INBOX;
+    return sender->sent - atomic_load(&sender->board->memory->inbox_taken);
+}
+
+bool
+board_misread(const struct board_sender *sender)
+{
+    return inbox_len(sender) > INBOX;
 }
 
 static void
@@ -204,14 +210,28 @@ copy_text(char *dst, struct str text, uint32_t *ret_len)
     return dst + text.n + 1;
 }
 
+/* With a NUL behind each. */
+static size_t
+text_size(const struct ring_job *job)
+{
+    return job->id.n + job->task.n + job->args.n + job->inputs.n + 4;
+}
+
+bool
+board_fits(const struct ring_job *job)
+{
+    return text_size(job) <= JOB_SPAN;
+}
+
 bool
 board_push(struct board_sender *sender, const struct ring_job *job,
            uint32_t *ret_place)
 {
     struct memory *board = sender->board->memory;
-    size_t need = job->id.n + job->task.n + job->args.n + job->inputs.n + 4;
+    size_t need = text_size(job);
 
-    if (sender->free_len == 0 || need > JOB_SPAN || !inbox_room(sender))
+    assert(need <= JOB_SPAN);
+    if (sender->free_len == 0 || inbox_len(sender) >= INBOX)
         return false;
     uint32_t at = sender->free[--sender->free_len];
     struct place *place = &board->places[at];
@@ -323,10 +343,12 @@ board_running(const struct board_sender *sender, uint32_t place,
               int64_t *ret_since_us, bool *ret_bad)
 {
     const struct place *shared = &sender->board->memory->places[place];
+    uint32_t unread = inbox_len(sender); /* before the state: board_next() */
     uint32_t state = atomic_load(&shared->state);
 
-    *ret_bad = state == FREE || state > DONE;
-    if (state != RUNNING)
+    *ret_bad = state == FREE || state > DONE || unread > INBOX ||
+               (state == QUEUED && unread == 0);
+    if (state != RUNNING && state != DONE)
         return false;
     *ret_since_us = atomic_load(&shared->started_us);
     return true;
@@ -337,7 +359,7 @@ board_cancel(struct board_sender *sender, uint32_t place,
              enum ring_cancel reason)
 {
     assert(sender->busy[place] && reason != RING_RUN_ON);
-    if (!inbox_room(sender))
+    if (inbox_len(sender) >= INBOX)
         return false;
     atomic_store(&sender->board->memory->places[place].cancel,
                  (uint32_t)reason);
@@ -438,13 +460,18 @@ board_next(struct board_runner *runner, uint32_t *ret_place,
             &board->inbox[runner->taken % INBOX], memory_order_relaxed);
         uint32_t generation = (uint32_t)(word >> 32);
         uint32_t kind = (uint32_t)(word >> 16) & 0xffff;
+        uint32_t at = (uint32_t)word & 0xffff;
+        bool begun = kind == KIND_JOB && begin(runner, at, generation, ret_job);
+
+        /* Begun before its word counts as read: a place that is queued with no
+         * word left was written over, and board_running() says so. */
         runner->taken++;
         atomic_store(&board->inbox_taken, runner->taken);
-        *ret_place = (uint32_t)word & 0xffff;
-        *ret_owner = owner_of(*ret_place, generation);
+        *ret_place = at;
+        *ret_owner = owner_of(at, generation);
         if (kind != KIND_JOB)
             return BOARD_CANCEL;
-        if (begin(runner, *ret_place, generation, ret_job))
+        if (begun)
             return BOARD_JOB;
     }
     return BOARD_NOTHING;

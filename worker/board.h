@@ -58,12 +58,17 @@ struct board_sender {
 /* Forgets everything that is in it. No child may be attached. */
 void board_sender_init(struct board_sender *sender, struct board *board,
                        const struct ring_bell *bell);
-/* Copies the job in. False when no place is free, or the job is too large for
- * one. board_wake() must follow. */
+/* Is a place large enough for it? */
+bool board_fits(const struct ring_job *job);
+/* Copies the job in, which must fit. False while no place is free or the inbox
+ * is full. board_wake() must follow. */
 CHECK bool board_push(struct board_sender *sender, const struct ring_job *job,
                       uint32_t *ret_place);
 /* Wakes the child if it sleeps. */
 void board_wake(const struct board_sender *sender);
+/* Did the child claim to have read words that were never sent? Nothing more
+ * goes in then: it must be killed. */
+bool board_misread(const struct board_sender *sender);
 /* Is there something for board_collect()? Two loads. */
 bool board_ready(const struct board_sender *sender);
 /* The next result; its position is the place. False when there is none, or the
@@ -75,8 +80,10 @@ CHECK bool board_collect(struct board_sender *sender, struct ring_result *ret,
 void board_release(struct board_sender *sender, uint32_t place);
 /* Takes a job back, if the child has not begun it: board_release() then. */
 CHECK bool board_take_back(struct board_sender *sender, uint32_t place);
-/* True while the child runs the job there; since when by the monotonic clock.
- * For a place that is neither queued, running nor done *ret_bad is set. */
+/* True while the child runs the job there, or its result was not collected yet;
+ * since when by the monotonic clock. *ret_bad is set for a place that is
+ * neither queued, running nor done, or that waits though the child has read all
+ * words: it must be killed then. */
 bool board_running(const struct board_sender *sender, uint32_t place,
                    int64_t *ret_since_us, bool *ret_bad);
 /* Tells the job at @place to stop. False when the inbox is full: try again. */

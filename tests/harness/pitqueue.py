@@ -91,10 +91,16 @@ class Queue:
 
     def wait_code(self, local, code, deadline=10.0):
         """Waits until the state's code is one of @code's letters."""
-        return pitharness.wait_until(
-            lambda: (lambda s: s.code and s.code in code and s)(
-                self.state(local)),
-            deadline, f"{local} to be {code}; it is {self.state(local)}")
+        def arrived():
+            state = self.state(local)
+            return state.code and state.code in code and state
+
+        try:
+            return pitharness.wait_until(arrived, deadline,
+                                         f"{local} to be one of {code}")
+        except AssertionError as problem:
+            raise AssertionError(
+                f"{problem}; it is {self.state(local)}") from None
 
     def result(self, local):
         text = self.client.hget(self.key("results"), local)

@@ -204,6 +204,68 @@ test_rubbish_is_found(void **state)
     assert_true(bad);
 }
 
+/* A child that counts words which nobody sent takes no more jobs in, however
+ * small they are. */
+static void
+test_a_count_that_cannot_be_is_found(void **state)
+{
+    struct fixture *f = *state;
+    struct ring_job job;
+    uint32_t place, owner, at = push(f, &small);
+    int64_t since_us;
+    bool bad;
+
+    assert_false(board_misread(&f->sender));
+    f->runner.taken = 0x01010100;
+    assert_int_equal(board_next(&f->runner, &place, &owner, &job), BOARD_JOB);
+    assert_true(board_misread(&f->sender));
+    assert_false(board_push(&f->sender, &small, &place));
+    (void)board_running(&f->sender, at, &since_us, &bad);
+    assert_true(bad);
+}
+
+/* A job whose word was written over is not waited for. */
+static void
+test_a_word_that_was_lost_is_found(void **state)
+{
+    struct fixture *f = *state;
+    struct ring_job job;
+    uint32_t place, owner, at = push(f, &small);
+    int64_t since_us;
+    bool bad;
+
+    assert_false(board_running(&f->sender, at, &since_us, &bad));
+    assert_false(bad);
+    assert_true(board_take_back(&f->sender, at));
+    assert_int_equal(board_next(&f->runner, &place, &owner, &job),
+                     BOARD_NOTHING);
+    board_release(&f->sender, at);
+    assert_int_equal(push(f, &small), at);
+    f->sender.sent--; /* as if its word had been read and not understood */
+    (void)board_running(&f->sender, at, &since_us, &bad);
+    assert_true(bad);
+}
+
+/* A result that is never announced ends with the job's time. */
+static void
+test_a_result_counts_as_running_until_collected(void **state)
+{
+    struct fixture *f = *state;
+    struct ring_job job;
+    struct ring_result result;
+    uint32_t place, owner, at = push(f, &small);
+    int64_t since_us = 0;
+    bool bad;
+
+    (void)board_next(&f->runner, &place, &owner, &job);
+    board_done(&f->runner, at, ST_OK, STR_NULL, STR_NULL);
+    assert_true(board_running(&f->sender, at, &since_us, &bad));
+    assert_false(bad);
+    assert_true(since_us > 0);
+    assert_true(board_collect(&f->sender, &result, &bad));
+    board_release(&f->sender, at);
+}
+
 static void
 test_large_jobs_fit_and_too_large_ones_do_not(void **state)
 {
@@ -229,7 +291,8 @@ test_large_jobs_fit_and_too_large_ones_do_not(void **state)
     assert_int_equal(result.result.p[JOB_RESULT_MAX - 1], 'x');
     board_release(&f->sender, place);
     big.args = str_from(text, 3 * JOB_ARGS_MAX);
-    assert_false(board_push(&f->sender, &big, &place));
+    assert_true(board_fits(&small));
+    assert_false(board_fits(&big));
     free(text);
 }
 
@@ -343,6 +406,12 @@ main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_rubbish_is_found, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(test_a_count_that_cannot_be_is_found,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_word_that_was_lost_is_found,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_a_result_counts_as_running_until_collected, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             test_large_jobs_fit_and_too_large_ones_do_not, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_lines_belong_to_their_job, set_up,
