@@ -4,6 +4,7 @@
  * each time, or one JSON document with --json. Rates are those between two
  * looks.
  */
+#include <assert.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -84,6 +85,7 @@ ended_of(const struct queue_counts *counts)
 static struct watched *
 find(struct watch *watch, const char *name)
 {
+    assert(name);
     for (size_t i = 0; i < watch->len; i++)
         if (strcmp(watch->queues[i].counts.name, name) == 0)
             return &watch->queues[i];

@@ -80,6 +80,8 @@ joblog_take(struct dispatcher *d, struct lines_reader *reader,
 void
 joblog_clear(struct dispatcher *d)
 {
-    while (!list_empty(&d->joblog))
-        call_free(LIST_ENTRY(d->joblog.next, struct joblog_call, link));
+    struct list *link;
+
+    while ((link = list_shift(&d->joblog)))
+        call_free(LIST_ENTRY(link, struct joblog_call, link));
 }

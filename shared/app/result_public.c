@@ -21,6 +21,7 @@ pit_result_clear(struct pit_result *public)
     struct result *result = public->private_;
 
     if (result) {
+        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): NULL once it was freed */
         json_decref(result->value);
         json_decref(result->progress);
         json_decref(result->error);

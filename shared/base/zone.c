@@ -5,6 +5,7 @@
  * newlines (RFC 8536 section 3). */
 #include "base/zone.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -167,6 +168,7 @@ block_len(const struct block *block, int width)
 static bool
 read_tables(struct zone *zone, const struct block *block, const char *p)
 {
+    assert(p);
     const char *indexes = p + block->time * 8;
     const char *types = indexes + block->time;
 

@@ -63,12 +63,12 @@ judge_ended(const struct explain_facts *facts, struct explanation *e)
 {
     static const char *const words[JOB_STATES] = {
         [JOB_SUCCEEDED] = "it has succeeded",
-        [JOB_DEAD] = "it failed and has no retries left: retry it once the "
-                     "cause is gone",
+        [JOB_DEAD] = ("it failed and has no retries left: retry it once the "
+                      "cause is gone"),
         [JOB_CANCELLED] = "it was cancelled: retry it to run it all the same",
         [JOB_EXPIRED] = "it was not started before its expires_at",
-        [JOB_QUARANTINED] = "its process crashed, or its lease was lost, too "
-                            "often: release it once the cause is gone",
+        [JOB_QUARANTINED] = ("its process crashed, or its lease was lost, too "
+                             "often: release it once the cause is gone"),
     };
 
     add(e, job_state_name(e->state), 0, "%s", words[e->state]);

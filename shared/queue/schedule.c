@@ -251,7 +251,7 @@ text_of(const json_t *object, const char *name)
 {
     const json_t *value = json_object_get(object, name);
 
-    return value && json_is_string(value)
+    return json_is_string(value)
                ? str_from(json_string_value(value), json_string_length(value))
                : STR_NULL;
 }

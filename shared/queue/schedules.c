@@ -113,7 +113,7 @@ read_fires(struct schedule_view *view, struct str lines)
         if (!str_to_i64(nominal, &fire.nominal_ms) ||
             !str_to_i64(at, &fire.at_ms) || what.n != 1)
             continue;
-        fire.what = what.p[0];
+        fire.what = (unsigned char)what.p[0];
         if (fire.what == 'e' || fire.what == 't')
             fire.local = rest;
         else if (fire.what == 'm' && !str_to_i64(rest, &fire.missed))

@@ -223,6 +223,7 @@ read_head(struct connection *c)
 static bool
 watch(struct connection *c)
 {
+    assert(c->exchange);
     if (c->reading.kind == DEADLINE_IDLE)
         front_deadline_stop(&c->reading);
     if (!c->exchange->watched) {

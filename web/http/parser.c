@@ -311,12 +311,11 @@ static enum parser_result
 request_line(struct parser *parser, char *line, size_t len,
              struct parser_head *head)
 {
-    struct str rest = str_from(line, len);
     struct str method = str_from(line, span_in_line(line, TOKEN));
 
     if (method.n == 0 || method.n == len || line[method.n] != ' ')
         return refuse(parser, 400, "the request line starts with no method");
-    rest = str_from(line + method.n + 1, len - method.n - 1);
+    struct str rest = str_from(line + method.n + 1, len - method.n - 1);
     struct str target = str_from(rest.p, span_target(rest));
     if (target.n == 0 || target.n == rest.n || rest.p[target.n] != ' ')
         return refuse(parser, 400,
