@@ -233,11 +233,10 @@ class Model:
         busy = ("leased", "done", "dead", "quarantined")
         room = float("inf") if self.len_max is None else self.len_max - sum(
             job.place not in busy for job in self.jobs.values())
-        outcomes, keys, refused, full = [], set(), False, False
+        outcomes, taken, refused, full = [], {}, False, False
         for local, spec in jobs:
             key = spec.unique and spec.unique[2]
-            first = next((other for other, its in jobs if its.unique and
-                          its.unique[2] == key), None) if key in keys else None
+            first = taken.get(key) if key else None
             holder = first or (self.holder(key) if key else None)
             if local in self.jobs or local in self.gone:
                 outcomes.append("there" if local in self.jobs else 0)
@@ -253,7 +252,7 @@ class Model:
                 outcomes.append(1)
                 full = True
                 continue
-            keys.add(key)
+            taken[key] = local
             room -= 1
             outcomes.append(1)
         if refused:

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <linux/openat2.h>
 #include <linux/seccomp.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -228,10 +229,26 @@ make_traps(struct fixture *f)
     assert_int_equal(symlink("..", path_of(f, "sub/up")), 0);
 }
 
+/* Valgrind and old kernels have none: then test_the_same_without_openat2 says
+ * what is left. */
+static bool
+have_openat2(void)
+{
+    const struct open_how how = {.flags = O_RDONLY | O_CLOEXEC};
+    long fd = syscall(SYS_openat2, AT_FDCWD, "/", &how, sizeof how);
+
+    if (fd >= 0)
+        close((int)fd);
+    return fd >= 0;
+}
+
 static void
 test_names_stay_in_the_folder(void **state)
 {
     struct fixture *f = *state;
+
+    if (!have_openat2())
+        skip();
 
     make_traps(f);
     look_outside(f);
