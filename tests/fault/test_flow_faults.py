@@ -91,6 +91,8 @@ class Flow(PitTestCase):
         again = web.http.post("/v1/leases", {"queues": ["last"],
                                              "wait": "3s"})
         self.assertEqual(again.status, 204, again)
+        self.seen = {"inputs": len(lease["inputs"]), "starts": self.started(),
+                     "killed": KILLS}
         client = self.store.client()
         self.assertEqual(client.xlen("pit:{chaos}:outbox"), 0)
         self.assertEqual(client.keys("pit:{last}:in:*"), [])

@@ -14,12 +14,13 @@ from pitharness import PitTestCase, wait_until
 from pitscripts import seed_of_test
 
 SCHEDULES, WORKERS = 1000, 5
-PERIOD_MS = 5000  # of each; stands for a minute
-ROUNDS = 5
 NAMES = [f"s{n:04}" for n in range(SCHEDULES)]
 
 
 class Schedules(PitTestCase):
+    PERIOD_MS = 5000  # of each; stands for a minute (bench/checks takes one)
+    ROUNDS = 5
+
     def setUp(self):
         super().setUp()
         self.seed = seed_of_test()
@@ -38,20 +39,20 @@ class Schedules(PitTestCase):
 
     def put_all(self):
         """All with the same beat; when it is first."""
-        anchor = self.now() - PERIOD_MS + 1500
+        anchor = self.now() - self.PERIOD_MS + 1500
         pipe = self.client.pipeline(transaction=False)
         for name in NAMES:
-            text = {"version": 1, "every_ms": PERIOD_MS, "timezone": "UTC",
+            text = {"version": 1, "every_ms": self.PERIOD_MS, "timezone": "UTC",
                     "misfire": "all", "overlap": "allow", "jitter_ms": 0,
                     "paused": False, "note": "", "queue": "default",
                     "record": "15- 0 noop\nnull", "anchor_ms": anchor}
             pipe.hset("pit:schedules", name, "default")
             pipe.hset(self.key("schedules"), name,
                       json.dumps(text, separators=(",", ":")))
-            pipe.hset(self.key("fired"), name, f"{anchor + PERIOD_MS} 0 -\n")
-            pipe.zadd(self.key("fires"), {name: anchor + PERIOD_MS})
+            pipe.hset(self.key("fired"), name, f"{anchor + self.PERIOD_MS} 0 -\n")
+            pipe.zadd(self.key("fires"), {name: anchor + self.PERIOD_MS})
         pipe.execute()
-        return anchor + PERIOD_MS
+        return anchor + self.PERIOD_MS
 
     def start(self):
         return self.worker(self.store, slots=1, queues="default",
@@ -75,11 +76,11 @@ class Schedules(PitTestCase):
             worker.wait_for_line("ready: worker", 20)
         first = self.put_all()
         self.client.publish("pit:scheduled", "default")
-        last = first + (ROUNDS - 1) * PERIOD_MS
+        last = first + (self.ROUNDS - 1) * self.PERIOD_MS
         killed = 0
         while self.now() < last + 1000:
             # Around the moment when all are due, most of all.
-            until_due = (first - self.now()) % PERIOD_MS
+            until_due = (first - self.now()) % self.PERIOD_MS
             time.sleep(self.rng.uniform(0.2, 0.6) if until_due > 700 else
                        until_due / 1000 + self.rng.uniform(0, 0.08))
             victim = self.rng.randrange(WORKERS)
@@ -93,16 +94,18 @@ class Schedules(PitTestCase):
         self.client.delete(self.key("fires"))  # no more of them
         self.check(first, last)
         print(f"{killed} workers were killed", flush=True)
+        self.seen = {"killed": killed, "fires": sum(
+            len(times) for times in self.fires().values())}
 
     def check(self, first, last):
         expected = set()
         for name, times in self.fires().items():
             self.assertGreaterEqual(times[-1], last)
             self.assertEqual(times, list(range(first, times[-1] + 1,
-                                               PERIOD_MS)), name)
+                                               self.PERIOD_MS)), name)
             digest = hashlib.sha1(name.encode()).hexdigest()[:16]
             expected |= {f"{name}-{time}-{digest}" for time in times}
-        self.assertGreaterEqual(len(expected), SCHEDULES * ROUNDS)
+        self.assertGreaterEqual(len(expected), SCHEDULES * self.ROUNDS)
         self.assertEqual(set(self.client.hkeys(self.key("jobs"))), expected)
 
         def succeeded():

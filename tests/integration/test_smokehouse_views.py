@@ -142,6 +142,7 @@ class Smoke(ViewCase):
             self.assertEqual(len(self.upstream.requests), 200 * tries)
             if best < 2.5 * SLOWNESS:
                 break
+        self.seen = {"seconds": best}
         self.assertLess(best, 2.5 * SLOWNESS)
 
 
