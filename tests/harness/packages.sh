@@ -13,7 +13,7 @@ PACKAGES_BUILD=(gcc libc6-dev cmake ninja-build pkg-config libevent-dev
 PACKAGES_UNIT=(libcmocka-dev python3)
 # shellcheck disable=SC2034
 PACKAGES_TEST=(python3-redis python3-jsonschema redis-server procps curl make valgrind clang-14
-    clang-format-14 clang-tidy-14 shellcheck ccache wrk
+    clang-format-14 clang-tidy-14 shellcheck ccache wrk openssl zsh groff-base
     nginx-light haproxy libhttp-parser-dev slowhttptest)
 
 packages_missing() { # PACKAGE... : one name a line
