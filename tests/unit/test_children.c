@@ -88,10 +88,12 @@ test_starts_again_with_back_off(void **state)
     assert_int_equal(story.deaths, 4);
     assert_string_equal(story.causes[0], "exit status 3");
     assert_string_equal(story.causes[1], "exit status 0");
-    /* At once, then 100 ms, then 200 ms. */
+    /* At once, then 100 ms, then 200 ms, counted from a moment before the death
+     * is told of here: on a busy machine that moment may take its time. */
+    enum { LATE_MS = 50 };
     assert_true(story.at_ms[1] - story.at_ms[0] < 90 * slowness());
-    assert_true(story.at_ms[2] - story.at_ms[1] >= 100);
-    assert_true(story.at_ms[3] - story.at_ms[2] >= 200);
+    assert_true(story.at_ms[2] - story.at_ms[1] >= 100 - LATE_MS);
+    assert_true(story.at_ms[3] - story.at_ms[2] >= 200 - LATE_MS);
 }
 
 static int
