@@ -97,6 +97,7 @@ test_registers_keep_their_values(void **state)
     free(stack);
 }
 
+#ifdef __x86_64__
 static void
 up_main(void *arg)
 {
@@ -124,6 +125,7 @@ test_rounding_stays_with_its_stack(void **state)
     assert_true(one / three == third);            /* and of SSE */
     free(stack);
 }
+#endif
 
 int
 main(void)
