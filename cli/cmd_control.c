@@ -113,48 +113,28 @@ struct controlling {
 
 /* --- the jobs that are named ---------------------------------------------- */
 
-static const char *
-words_of(const struct control *control, char *dst, size_t size)
-{
-    const char *state = job_state_name(control->state);
-
-    switch (control->outcome) {
-    case CONTROL_HELD:
-        snprintf(dst, size, "its unique key belongs to %.*s.%s",
-                 STR_ARG(control->id.queue), control->holder);
-        break;
-    case CONTROL_EXPIRED:
-        snprintf(dst, size, "it would expire again at once");
-        break;
-    default:
-        snprintf(dst, size, "it is %s", state);
-    }
-    return dst;
-}
-
 static void
 report(struct session *session, const struct control *control,
-       enum status status, const struct error *err)
+       enum status status, struct error *err)
 {
-    char why[ERROR_MSG_SIZE];
     char id[ID_JOB_MAX + 1];
-    bool good = status == ST_OK && control->outcome <= CONTROL_ASKED;
+
+    if (status == ST_OK)
+        status = queue_control_verdict(control, err);
+    bool good = status == ST_OK;
 
     snprintf(id, sizeof id, "%.*s.%.*s", STR_ARG(control->id.queue),
              STR_ARG(control->id.local));
     if (session->options->json) {
-        text_print_json(json_pack(
-            "{s:s, s:b, s:b, s:s?}", "id", id, "done", good, "asked",
-            good && control->outcome == CONTROL_ASKED, "why",
-            good ? NULL
-                 : (status == ST_OK ? words_of(control, why, sizeof why)
-                                    : err->msg)));
+        text_print_json(json_pack("{s:s, s:b, s:b, s:s?}", "id", id, "done",
+                                  good, "asked",
+                                  good && control->outcome == CONTROL_ASKED,
+                                  "why", good ? NULL : err->msg));
     } else if (good && control->outcome == CONTROL_ASKED) {
         printf("%s runs: it was asked to stop\n", id);
     } else if (!good) {
         (void)command_fail(session->command, COMMAND_FAILED, "%s: %s", id,
-                           status == ST_OK ? words_of(control, why, sizeof why)
-                                           : err->msg);
+                           err->msg);
     }
     if (!good)
         session->exit = COMMAND_FAILED;

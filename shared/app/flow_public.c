@@ -157,8 +157,7 @@ fill_ticket(const struct build *build, enum status st,
         flow_id(&build->flow, id);
     ticket->existed = false;
     str_copy_to(str_c(id), ticket->id, sizeof ticket->id);
-    str_copy_to(str_c(st == ST_OK ? "" : build->err.msg), ticket->error,
-                sizeof ticket->error);
+    queue_public_words(st, &build->err, ticket->error);
 }
 
 static enum pit_status

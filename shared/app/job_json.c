@@ -166,26 +166,36 @@ last_failure(const struct job_view *view)
     return NULL;
 }
 
+struct job_failure
+job_json_failure(const struct job_view *view)
+{
+    const struct job_attempt *attempt = last_failure(view);
+    struct job_failure ret = {.cause = NULL};
+
+    if (view->state == JOB_CANCELLED)
+        ret.cause = job_outcome_name(OUTCOME_CANCELLED);
+    else if (view->state == JOB_EXPIRED)
+        ret.cause = job_outcome_name(OUTCOME_EXPIRED);
+    else if (view->state != JOB_SUCCEEDED && attempt)
+        ret.cause = job_outcome_name(attempt->outcome);
+    if (ret.cause && attempt)
+        ret.message = attempt->message;
+    return ret;
+}
+
 void
 job_json_write_error(const struct job_view *view, struct buf *dst)
 {
-    const struct job_attempt *attempt = last_failure(view);
-    const char *cause = NULL;
+    struct job_failure failure = job_json_failure(view);
 
-    if (view->state == JOB_CANCELLED)
-        cause = job_outcome_name(OUTCOME_CANCELLED);
-    else if (view->state == JOB_EXPIRED)
-        cause = job_outcome_name(OUTCOME_EXPIRED);
-    else if (view->state != JOB_SUCCEEDED && attempt)
-        cause = job_outcome_name(attempt->outcome);
-    if (!cause) {
+    if (!failure.cause) {
         ADD(dst, "null");
         return;
     }
     ADD(dst, "{\"cause\":\"");
-    buf_add_c(dst, cause);
+    buf_add_c(dst, failure.cause);
     ADD(dst, "\",\"message\":");
-    add_json(dst, attempt ? attempt->message : STR_NULL);
+    add_json(dst, failure.message);
     buf_add_char(dst, '}');
 }
 
@@ -214,8 +224,8 @@ add_attempts(struct buf *dst, const struct job_history *history)
     buf_add_char(dst, ']');
 }
 
-static int64_t
-run_at(const struct job_view *view)
+int64_t
+job_json_run_at(const struct job_view *view)
 {
     if (view->due_ms > 0)
         return view->due_ms;
@@ -248,7 +258,7 @@ job_json_write(const struct job_view *view, struct buf *dst)
     ADD(dst, ",\"created_at\":");
     add_time(dst, view->created_ms);
     ADD(dst, ",\"run_at\":");
-    add_time(dst, run_at(view));
+    add_time(dst, job_json_run_at(view));
     ADD(dst, ",\"started_at\":");
     add_time(dst, history->started_ms);
     ADD(dst, ",\"ended_at\":");

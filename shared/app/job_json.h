@@ -24,6 +24,14 @@ void job_json_write_new(const struct job_spec *spec, struct str local,
                         int64_t created_ms, struct buf *dst);
 /* Bytes that job_json_write_new() needs at most, for one allocation. */
 size_t job_json_size_new(const struct job_spec *spec);
+/* Why the job is not, or not yet, a success; lent by the view. */
+struct job_failure {
+    const char *cause;  /* "failed", "expired", ...; NULL: nothing went wrong */
+    struct str message; /* a JSON string with its quotes, or empty */
+};
+struct job_failure job_json_failure(const struct job_view *view);
+/* When it is, or was, due; since the epoch. */
+int64_t job_json_run_at(const struct job_view *view);
 /* Appends {"cause": ..., "message": ...}: why the job is not, or not yet, a
  * success; null when nothing went wrong. */
 void job_json_write_error(const struct job_view *view, struct buf *dst);

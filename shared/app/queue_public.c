@@ -30,6 +30,52 @@ queue_public_catalog(const struct loop *loop)
     return loop_attached(loop, &attached);
 }
 
+enum status
+queue_public_begin(struct co *co, struct queues **ret, struct error *err)
+{
+    struct task_catalog *catalog = queue_public_catalog(co_loop(co));
+    enum status st = co_cancelled(co);
+
+    if (st != ST_OK)
+        return error_set(err, st, "nothing was done: %s", status_name(st));
+    if (!catalog)
+        return error_set(err, ST_UNAVAILABLE, "this process has no queues");
+    *ret = catalog->queues;
+    return ST_OK;
+}
+
+void
+queue_public_words(enum status st, const struct error *err,
+                   char words[PIT_WORDS_SIZE])
+{
+    const char *where = err->pointer;
+    struct error whole = {.msg = ""};
+
+    if (st != ST_OK)
+        (void)error_set(&whole, st, "%s%s%s", where[0] ? where + 1 : "",
+                        where[0] ? ": " : "",
+                        err->msg[0] ? err->msg : status_name(st));
+    str_copy_to(str_c(whole.msg), words, PIT_WORDS_SIZE);
+}
+
+enum pit_status
+queue_public_end(const struct co *co, enum status st, bool wrote,
+                 const struct error *err, char words[PIT_WORDS_SIZE])
+{
+    struct error cut;
+
+    if (st == ST_UNCLEAR && !wrote) {
+        st = ST_UNAVAILABLE;
+    } else if (st == ST_TIMEOUT && wrote && co_cancelled(co) == ST_TIMEOUT) {
+        st = error_set(&cut, ST_UNCLEAR,
+                       "the deadline passed before Redis answered: it may have "
+                       "happened");
+        err = &cut;
+    }
+    queue_public_words(st, err, words);
+    return (enum pit_status)st;
+}
+
 /* ---- args ---- */
 
 /* Stands for args that could not be made; jansson never frees this count. */
@@ -194,8 +240,7 @@ fill_ticket(struct pit_ticket *ticket, const struct enqueue *e,
              chosen ? (int)e->spec.queue.n : 0, e->spec.queue.p,
              chosen ? "." : "", held ? e->holder : e->local);
     ticket->existed = status == ST_OK && (held || e->outcome == ENQUEUE_SAME);
-    str_copy_to(str_c(status == ST_OK ? "" : err->msg), ticket->error,
-                sizeof ticket->error);
+    queue_public_words(status, err, ticket->error);
 }
 
 static enum status

@@ -14,6 +14,20 @@ void queue_public_attach(struct loop *loop, struct task_catalog *catalog);
 /* NULL when the process has none. */
 struct task_catalog *queue_public_catalog(const struct loop *loop);
 
+/* What every verb of the public headers begins with. Errors: the coroutine's
+ * cancellation; ST_UNAVAILABLE: the process has no queues. */
+CHECK enum status queue_public_begin(struct co *co, struct queues **ret,
+                                     struct error *err);
+/* The words for people, with the field that they are about; "" for ST_OK. */
+void queue_public_words(enum status st, const struct error *err,
+                        char words[PIT_WORDS_SIZE]);
+/* And ends with: the words, and the status. What only reads (@wrote false) has
+ * no outcome that could be unclear; what the coroutine's own deadline cut off
+ * while it wrote has one. */
+enum pit_status queue_public_end(const struct co *co, enum status st,
+                                 bool wrote, const struct error *err,
+                                 char words[PIT_WORDS_SIZE]);
+
 /* Fills in @spec from the task's policy and @options (may be NULL), and checks
  * it. The spec borrows from both, and from @room as task_catalog_find() says.
  * args and traceparent are the caller's. May suspend. */

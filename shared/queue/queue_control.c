@@ -20,27 +20,34 @@ queue_control_verb_name(enum control_verb verb)
     return verbs[verb];
 }
 
-/* What changes in a job's life, as get.lua answered it. @state is the caller's
- * storage for one of the words. */
+void
+queue_control_seen(const struct job_view *view, struct control_seen *ret)
+{
+    enum { STATE = 1, PROGRESS = 3, DUE = 4 }; /* as get.lua answers */
+    const redisReply *reply = view->call.reply;
+
+    assert(reply && reply->type == REDIS_REPLY_ARRAY && reply->elements > DUE);
+    *ret = (struct control_seen){
+        .priority = view->spec.priority,
+        .state = script_call_text(reply->element[STATE]),
+        .due = script_call_text(reply->element[DUE]),
+        .progress = script_call_text(reply->element[PROGRESS]),
+    };
+}
+
+/* @state is the caller's storage for one of the words. */
 static void
-add_seen(struct script_call *words, const struct job_view *seen,
+add_seen(struct script_call *words, const struct control_seen *seen,
          struct buf *state)
 {
-    enum { STATE = 1, PROGRESS = 3, DUE = 4 };
-    const redisReply *reply = seen ? seen->call.reply : NULL;
-
-    if (!reply || reply->type != REDIS_REPLY_ARRAY || reply->elements <= DUE) {
-        script_call_add(words, STR("0"));
-        for (int i = 0; i < 3; i++)
-            script_call_add(words, STR_NULL);
-        return;
+    script_call_add(words, seen ? STR("1") : STR("0"));
+    if (seen) {
+        buf_addf(state, "%d", seen->priority);
+        buf_add_str(state, seen->state);
     }
-    buf_addf(state, "%d", seen->spec.priority);
-    buf_add_str(state, script_call_text(reply->element[STATE]));
-    script_call_add(words, STR("1"));
     script_call_add(words, buf_str(state));
-    script_call_add(words, script_call_text(reply->element[DUE]));
-    script_call_add(words, script_call_text(reply->element[PROGRESS]));
+    script_call_add(words, seen ? seen->due : STR_NULL);
+    script_call_add(words, seen ? seen->progress : STR_NULL);
 }
 
 /* A message of the history is a JSON string, and one line. */
@@ -154,6 +161,46 @@ queue_control_result(struct control *control, struct error *err)
                       script_call_text(reply->element[1])))
         return error_set(err, ST_BUG, "control: a reply of another shape");
     return ST_OK;
+}
+
+enum status
+queue_control_verdict(const struct control *control, struct error *err)
+{
+    static const char *const needs[] = {
+        [CONTROL_CANCEL] = "only one that waits, runs or is quarantined can be "
+                           "cancelled",
+        [CONTROL_RETRY] = "only one that is dead, cancelled, expired or "
+                          "retrying can be retried (release a quarantined one)",
+        [CONTROL_PROMOTE] = "only one that is scheduled or retrying can be "
+                            "promoted",
+        [CONTROL_RELEASE] = "only one that is quarantined can be released",
+        [CONTROL_EDIT] = "only one that waits can be changed (a blocked one in "
+                         "its priority alone)",
+        [CONTROL_DELETE] = "one that runs cannot be deleted: cancel it first",
+    };
+
+    switch (control->outcome) {
+    case CONTROL_DONE:
+    case CONTROL_SAME:
+    case CONTROL_ASKED:
+        return ST_OK;
+    case CONTROL_CHANGED:
+        return error_set(err, ST_CONFLICT,
+                         "the job is not any more as it was seen: look at it "
+                         "again");
+    case CONTROL_HELD:
+        return error_set(err, ST_CONFLICT,
+                         "its unique key belongs to the job %.*s.%s now",
+                         STR_ARG(control->id.queue), control->holder);
+    case CONTROL_EXPIRED:
+        return error_set(err, ST_CONFLICT,
+                         "its expires_at has passed, so it would expire again "
+                         "at once: enqueue it anew");
+    case CONTROL_REFUSED:
+        break;
+    }
+    return error_set(err, ST_CONFLICT, "the job is %s: %s",
+                     job_state_name(control->state), needs[control->verb]);
 }
 
 enum status

@@ -34,13 +34,22 @@ enum control_outcome {
     CONTROL_EXPIRED, /* its expires_at has passed: it would not run */
 };
 
+/* What changes in a job's life, as one saw it; lends from the view. */
+struct control_seen {
+    int priority;
+    struct str state; /* its history's text */
+    struct str due;
+    struct str progress;
+};
+void queue_control_seen(const struct job_view *view, struct control_seen *ret);
+
 struct control {
     struct rds_call call; /* call.op is what to await, or has the callback */
     /* in */
     enum control_verb verb;
     struct job_id id;
-    const struct job_view *seen; /* only if it is still like that; NULL: as it
-                                    may be. Lives until it is sent */
+    const struct control_seen *seen; /* only if it is still like that; NULL: as
+                                        it may be. Lives until it is sent */
     int64_t grace_ms;  /* CANCEL: before it is killed, 0..CONTROL_GRACE_MAX_MS
                         */
     struct str reason; /* CANCEL: text, or empty */
@@ -59,6 +68,11 @@ void queue_control_send(struct queues *queues, struct control *control,
  * queue_get(); Redis' status. Then rds_call_clear(&control->call). */
 CHECK enum status queue_control_result(struct control *control,
                                        struct error *err);
+/* Has it happened? ST_OK: it has, it was so already, or the worker was asked.
+ * Else ST_CONFLICT with words that say why not, and for which jobs it is. For
+ * one that queue_control_result() could read. */
+CHECK enum status queue_control_verdict(const struct control *control,
+                                        struct error *err);
 /* Both, and clears. */
 CHECK enum status queue_control_await(struct co *co, struct queues *queues,
                                       struct control *control,

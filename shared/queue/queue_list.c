@@ -161,3 +161,35 @@ queue_list_views(struct co *co, struct queues *queues, struct str queue,
     }
     return ST_OK;
 }
+
+enum status
+queue_list_each(struct co *co, struct queues *queues, struct str queue,
+                const struct list_page *page, size_t budget,
+                queue_list_take *take, void *arg, struct str *ret_next,
+                struct error *err)
+{
+    enum { FEW = 4 };
+    struct job_view views[QUEUE_VIEWS_MAX];
+    enum status st = ST_OK;
+    size_t taken = 0;
+
+    *ret_next = page->next;
+    for (size_t at = 0; at < page->len && st == ST_OK && taken < budget;) {
+        size_t n = page->len - at;
+        size_t most = taken == 0 || taken > budget / 4 ? FEW : QUEUE_VIEWS_MAX;
+        if (n > most)
+            n = most;
+        st = queue_list_views(co, queues, queue, page->items + at, n, views,
+                              err);
+        for (size_t i = 0; i < n; i++) {
+            if (st == ST_OK && taken < budget && views[i].spec.task.n > 0) {
+                taken = take(&views[i], arg);
+                if (taken >= budget && at + i + 1 < page->len)
+                    *ret_next = page->items[at + i].place;
+            }
+            queue_view_clear(&views[i]);
+        }
+        at += n;
+    }
+    return st;
+}

@@ -53,4 +53,16 @@ CHECK enum status queue_list_views(struct co *co, struct queues *queues,
                                    const struct list_item *items, size_t n,
                                    struct job_view *ret, struct error *err);
 
+/* Hands every job of a page to @take, which says how many bytes it has made of
+ * all so far; ends once these are @budget or more. *ret_next is where to go on,
+ * empty at the end: the page's own `next`, or the place of the last job that
+ * was taken. Few are under way at once while nobody knows how large they are.
+ * Errors: Redis' status. */
+typedef size_t queue_list_take(const struct job_view *view, void *arg);
+CHECK enum status queue_list_each(struct co *co, struct queues *queues,
+                                  struct str queue,
+                                  const struct list_page *page, size_t budget,
+                                  queue_list_take *take, void *arg,
+                                  struct str *ret_next, struct error *err);
+
 #endif

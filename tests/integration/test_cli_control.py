@@ -82,7 +82,7 @@ class Steps(ControlCase):
         self.assertIn("q.never", finished.stderr)
         self.assertEqual(check(self.queue), {"a": "ready", "b": "ready"})
         finished = self.pit("release", "q.a", code=1)
-        self.assertIn("it is ready", finished.stderr)
+        self.assertIn("is ready", finished.stderr)
 
     def test_running_is_asked(self):
         self.queue.enqueue(job("a"))

@@ -10,8 +10,7 @@
 
 #include <cmocka.h>
 
-#include "app/co_public.h"
-#include "harness/redis_server.h"
+#include "harness/queue_scene.h"
 #include "pit/flow.h"
 
 static struct redis_server *server;
@@ -19,99 +18,10 @@ static struct redis_server *server;
 static const char trace[] =
     "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
-struct scene {
-    struct loop *loop;
-    struct rds *rds;
-    struct queues *queues;
-    struct task_catalog catalog;
-    struct error err;
-    int step; /* the last one that was reached */
-};
-
-static struct app_task tasks[] = {
-    {.name = "mail.send",
-     .queue = "mail",
-     .timeout_ms = 5000,
-     .retries = 7,
-     .backoff_ms = 1000,
-     .backoff_cap_ms = 60000,
-     .keep_ms = 1000,
-     .priority = 2,
-     .about = ""},
-};
-static const struct app app = {
-    .name = "test", .tasks = tasks, .tasks_len = ARRAY_LEN(tasks)};
-
 static void
 run(co_fn *fn, struct scene *s)
 {
-    const struct rds_options options = {.url = redis_server_url(server)};
-    struct error err = {.msg = ""};
-
-    redis_server_command(server, "FLUSHALL", "+OK");
-    s->loop = loop_new(NULL);
-    if (rds_new(s->loop, &options, &s->rds, &err) != ST_OK)
-        fail_msg("rds_new: %s", err.msg);
-    s->queues = queues_new(s->rds, s->loop, NULL);
-    if (queues_listen(s->queues, redis_server_url(server), &err) != ST_OK)
-        fail_msg("queues_listen: %s", err.msg);
-    task_catalog_init(&s->catalog, s->queues, &app);
-    queue_public_attach(s->loop, &s->catalog);
-    enum status status = co_run(s->loop, "test", fn, s);
-    task_catalog_clear(&s->catalog);
-    queues_free(s->queues);
-    rds_free(s->rds);
-    loop_free(s->loop);
-    if (status != ST_OK)
-        fail_msg("%s after line %d: %s", status_name(status), s->step,
-                 s->err.msg);
-}
-
-#define STEP(s, condition)                                         \
-    do {                                                           \
-        (s)->step = __LINE__;                                      \
-        if (!(condition))                                          \
-            return error_set(&(s)->err, ST_BUG, "%s", #condition); \
-    } while (0)
-
-static enum status
-up(struct co *co, struct scene *s)
-{
-    return rds_wait_up(co, s->rds, 5000);
-}
-
-/* Claims one job of @queue and ends it as @finish says. */
-static enum status
-work_one(struct co *co, struct scene *s, const char *queue,
-         struct finish *finish)
-{
-    struct work work = {.queue = str_c(queue),
-                        .claim = 1,
-                        .lease_ms = 15000,
-                        .worker = "w1",
-                        .token_first = 1};
-
-    queue_work(s->queues, &work, NULL, 0, NULL, NULL);
-    enum status st = co_await(co, &work.call.op);
-    if (st == ST_OK)
-        st = queue_work_result(&work, &s->err);
-    if (st == ST_OK && work.claimed_len != 1)
-        st = error_set(&s->err, ST_BUG, "nothing to claim in %s", queue);
-    if (st == ST_OK) {
-        struct work end = {.queue = str_c(queue),
-                           .lease_ms = 15000,
-                           .worker = "w1",
-                           .token_first = 2};
-        finish->local = work.claimed[0].local;
-        finish->token = str_c(work.claimed[0].token);
-        finish->priority = work.claimed[0].priority;
-        finish->keep_ms = 60000;
-        queue_work(s->queues, &end, finish, 1, NULL, NULL);
-        st = co_await(co, &end.call.op);
-        rds_call_clear(&end.call);
-    }
-    rds_call_clear(&work.call);
-    return st;
+    scene_run(server, fn, s);
 }
 
 /* ---- enqueue ---- */
@@ -125,7 +35,7 @@ enqueue_fn(struct co *co, void *arg)
     struct job_view view;
     struct job_id id;
 
-    STEP(s, up(co, s) == ST_OK);
+    STEP(s, scene_up(co, s) == ST_OK);
     co_trace_set(co, str_c(trace));
     STEP(s, pit_enqueue(public, "mail.send", pit_args("{s:i}", "to", 7),
                         &(struct pit_enqueue){.ticket = &ticket,
@@ -163,7 +73,7 @@ own_id_fn(struct co *co, void *arg)
     struct pit_ticket ticket;
     const struct pit_enqueue options = {.id = "seven", .ticket = &ticket};
 
-    STEP(s, up(co, s) == ST_OK);
+    STEP(s, scene_up(co, s) == ST_OK);
     STEP(s, pit_enqueue(public, "mail.send", NULL, &options) == PIT_OK);
     STEP(s, strcmp(ticket.id, "mail.seven") == 0 && !ticket.existed);
     STEP(s, pit_enqueue(public, "mail.send", NULL, &options) == PIT_OK);
@@ -192,7 +102,7 @@ refusals_fn(struct co *co, void *arg)
     struct pit_ticket ticket;
     struct pit_enqueue options = {.ticket = &ticket};
 
-    STEP(s, up(co, s) == ST_OK);
+    STEP(s, scene_up(co, s) == ST_OK);
     STEP(s, pit_enqueue(public, "no.such", NULL, &options) == PIT_UNKNOWN_TASK);
     STEP(s, !ticket.id[0] && strstr(ticket.error, "no.such"));
     STEP(s, pit_enqueue(public, "not a name", NULL, &options) == PIT_INVALID);
@@ -237,7 +147,7 @@ finish_later(struct co *co, void *arg)
                             .result = STR("{\"sent\":1}")};
 
     enum status st = co_sleep(co, 20);
-    return st == ST_OK ? work_one(co, s, "mail", &finish) : st;
+    return st == ST_OK ? scene_work(co, s, "mail", &finish) : st;
 }
 
 static enum status
@@ -249,7 +159,7 @@ wait_fn(struct co *co, void *arg)
     struct pit_result result = {0};
     const struct pit_enqueue options = {.ticket = &ticket};
 
-    STEP(s, up(co, s) == ST_OK);
+    STEP(s, scene_up(co, s) == ST_OK);
     STEP(s, pit_enqueue(public, "mail.send", NULL, &options) == PIT_OK);
     STEP(s, pit_result_get(public, ticket.id, &result) == PIT_OK);
     STEP(s, result.state == PIT_READY && !result.value);
@@ -265,7 +175,7 @@ wait_fn(struct co *co, void *arg)
                           .delay_ms = -1,
                           .message = STR("\"no such host\"")};
     STEP(s, pit_enqueue(public, "mail.send", NULL, &options) == PIT_OK);
-    STEP(s, work_one(co, s, "mail", &dead) == ST_OK);
+    STEP(s, scene_work(co, s, "mail", &dead) == ST_OK);
     STEP(s, pit_result_wait(public, ticket.id, 5000, &result) == PIT_OK);
     STEP(s, result.state == PIT_DEAD && !result.value);
     STEP(s, strcmp(result.cause, "failed") == 0);
@@ -316,7 +226,7 @@ flow_fn(struct co *co, void *arg)
     struct pit_ticket ticket;
     enum job_state state = JOB_DEAD;
 
-    STEP(s, up(co, s) == ST_OK);
+    STEP(s, scene_up(co, s) == ST_OK);
     STEP(s, pit_chain(public,
                       (const struct pit_flow_job[]){
                           {"mail.send", pit_args("[i]", 1), .name = "a"},
@@ -381,7 +291,7 @@ unclear_fn(struct co *co, void *arg)
     struct pit_ticket ticket;
     const struct pit_enqueue options = {.ticket = &ticket};
 
-    STEP(s, up(co, s) == ST_OK);
+    STEP(s, scene_up(co, s) == ST_OK);
     redis_server_stop(server);
     enum pit_status st = pit_enqueue(public, "mail.send", NULL, &options);
     redis_server_continue(server);
@@ -425,7 +335,7 @@ ties_in_coroutine(struct co *co, void *arg)
                                   .unique = {.key = "customer:42"},
                                   .limit = {.key = "t", .concurrency = 1}};
 
-    STEP(s, up(co, s) == ST_OK);
+    STEP(s, scene_up(co, s) == ST_OK);
     STEP(s, pit_enqueue(public, "mail.send", NULL, &options) == PIT_OK);
     STEP(s, !first.existed);
     options.ticket = &second;

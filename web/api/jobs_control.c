@@ -14,58 +14,31 @@ struct step {
     struct api *api;
     struct http_exchange *exchange;
     struct control control;
-    struct job_view seen; /* for If-Match */
+    struct job_view view; /* for If-Match */
+    struct control_seen seen;
 };
-
-static enum status
-refuse_state(struct step *step)
-{
-    static const char *const needs[] = {
-        [CONTROL_CANCEL] = "only one that waits, runs or is quarantined can be "
-                           "cancelled",
-        [CONTROL_RETRY] = "only one that is dead, cancelled, expired or "
-                          "retrying can be retried (release a quarantined one)",
-        [CONTROL_PROMOTE] = "only one that is scheduled or retrying can be "
-                            "promoted",
-        [CONTROL_RELEASE] = "only one that is quarantined can be released",
-        [CONTROL_EDIT] = "only one that waits can be changed (a blocked one in "
-                         "its priority alone)",
-        [CONTROL_DELETE] = "one that runs cannot be deleted: cancel it first",
-    };
-    const char *state = job_state_name(step->control.state);
-    char detail[192];
-
-    snprintf(detail, sizeof detail, "the job is %s: %s", state,
-             needs[step->control.verb]);
-    json_t *extra = json_pack("{s:s}", "state", state);
-    struct problem problem = {
-        .kind = PROBLEM_INVALID_STATE, .detail = detail, .extra = extra};
-    enum status st = api_refuse(step->exchange, &problem);
-    json_decref(extra);
-    return st;
-}
 
 static enum status
 refuse(struct step *step)
 {
-    struct str queue = step->control.id.queue;
+    static const enum problem_kind kinds[] = {
+        [CONTROL_REFUSED] = PROBLEM_INVALID_STATE,
+        [CONTROL_CHANGED] = PROBLEM_PRECONDITION_FAILED,
+        [CONTROL_HELD] = PROBLEM_DUPLICATE_JOB,
+        [CONTROL_EXPIRED] = PROBLEM_INVALID_STATE,
+    };
+    const struct control *control = &step->control;
+    struct error words = {.msg = ""};
+    json_t *extra = NULL;
 
-    switch (step->control.outcome) {
-    case CONTROL_CHANGED:
-        return api_refuse_with(step->exchange, PROBLEM_PRECONDITION_FAILED,
-                               "the job is not any more as If-Match has it: "
-                               "GET it again");
-    case CONTROL_HELD:
-        return api_refuse_with(step->exchange, PROBLEM_DUPLICATE_JOB,
-                               "its unique key belongs to the job %.*s.%s now",
-                               STR_ARG(queue), step->control.holder);
-    case CONTROL_EXPIRED:
-        return api_refuse_with(step->exchange, PROBLEM_INVALID_STATE,
-                               "its expires_at has passed, so it would expire "
-                               "again at once: enqueue it anew");
-    default:
-        return refuse_state(step);
-    }
+    (void)!queue_control_verdict(control, &words);
+    if (control->outcome == CONTROL_REFUSED)
+        extra = json_pack("{s:s}", "state", job_state_name(control->state));
+    struct problem problem = {
+        .kind = kinds[control->outcome], .detail = words.msg, .extra = extra};
+    enum status st = api_refuse(step->exchange, &problem);
+    json_decref(extra);
+    return st;
 }
 
 /* As GET would show it. */
@@ -109,14 +82,15 @@ check_precondition(struct co *co, struct step *step, bool *ret_refused)
     if (!request_field(&exchange->req, STR("If-Match")).p)
         return ST_OK;
     enum status st = queue_get(co, step->api->queues, step->control.id,
-                               &step->seen, &exchange->err);
+                               &step->view, &exchange->err);
     *ret_refused = st != ST_OK;
     if (st != ST_OK)
         return api_fail(exchange, st, &exchange->err, false);
-    job_json_etag(&step->seen, etag);
+    job_json_etag(&step->view, etag);
     *ret_refused =
         !preference_lists_etag(&exchange->req, STR("If-Match"), etag);
     if (!*ret_refused) {
+        queue_control_seen(&step->view, &step->seen);
         step->control.seen = &step->seen;
         return ST_OK;
     }
@@ -178,7 +152,7 @@ run(struct co *co, struct step *step, const struct body_field *fields, size_t n,
     st = st == ST_OK ? take(co, step)
                      : api_fail(exchange, st, &exchange->err, false);
     body_clear(&body);
-    queue_view_clear(&step->seen);
+    queue_view_clear(&step->view);
     return st;
 }
 

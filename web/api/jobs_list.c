@@ -49,42 +49,21 @@ read_query(const struct pit_request *req, struct listing *ret,
     return ST_OK;
 }
 
-/* Adds documents until the body is full; *ret_next is then the place of the
- * last one, else the page's own. */
-static enum status
-write_jobs(struct co *co, struct api *api, const struct listing *listing,
-           const struct list_page *page, struct buf *body, struct str *ret_next,
-           struct error *err)
-{
-    struct job_view views[QUEUE_VIEWS_MAX];
-    enum status st = ST_OK;
-    bool first = true, full = false;
+struct writing {
+    struct buf *body;
+    bool some;
+};
 
-    *ret_next = page->next;
-    for (size_t at = 0; at < page->len && st == ST_OK && !full;) {
-        size_t n = page->len - at;
-        /* Few while their size is unknown. */
-        size_t most =
-            body->len == 0 || body->len > PAGE_BYTES / 4 ? 4 : QUEUE_VIEWS_MAX;
-        if (n > most)
-            n = most;
-        st = queue_list_views(co, api->queues, listing->queue, page->items + at,
-                              n, views, err);
-        for (size_t i = 0; i < n; i++) {
-            if (st == ST_OK && !full && views[i].spec.task.n > 0) {
-                if (!first)
-                    buf_add_char(body, ',');
-                first = false;
-                job_json_write(&views[i], body);
-                full = body->len >= PAGE_BYTES;
-                if (full && at + i + 1 < page->len)
-                    *ret_next = page->items[at + i].place;
-            }
-            queue_view_clear(&views[i]);
-        }
-        at += n;
-    }
-    return st;
+static size_t
+write_job(const struct job_view *view, void *arg)
+{
+    struct writing *writing = arg;
+
+    if (writing->some)
+        buf_add_char(writing->body, ',');
+    writing->some = true;
+    job_json_write(view, writing->body);
+    return writing->body->len;
 }
 
 enum status
@@ -96,6 +75,7 @@ jobs_list(struct co *co, struct http_exchange *exchange, void *arg)
     struct str next = STR_NULL;
     char cursor[QUEUE_CURSOR_SIZE];
     struct buf body;
+    struct writing writing = {.body = &body};
 
     buf_init(&body, PAGE_BYTES + DOCUMENT_MAX);
     buf_add_c(&body, "{\"jobs\":[");
@@ -105,7 +85,8 @@ jobs_list(struct co *co, struct http_exchange *exchange, void *arg)
                         listing.cursor, (size_t)listing.limit, false, &page,
                         &exchange->err);
     if (st == ST_OK)
-        st = write_jobs(co, api, &listing, &page, &body, &next, &exchange->err);
+        st = queue_list_each(co, api->queues, listing.queue, &page, PAGE_BYTES,
+                             write_job, &writing, &next, &exchange->err);
     if (st == ST_OK) {
         queue_list_cursor(next, cursor);
         buf_add_c(&body, "],\"next_cursor\":");

@@ -125,6 +125,7 @@ enum pit_state {
     PIT_JOB_CANCELLED,
     PIT_EXPIRED,
     PIT_QUARANTINED,
+    PIT_ENDED, /* for filters: succeeded, cancelled or expired */
 };
 
 /* A job as it is at one moment. Zero it, or use PIT_RESULT; everything lent
