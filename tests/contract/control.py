@@ -186,6 +186,17 @@ def _(c):
     return post(f"/v1/queues/{c.ready().rpartition('.')[0]}:resume")
 
 
+@answers("editQueue", "not-found")
+def _(c):
+    """Nothing is set, so that there still is no such queue."""
+    return patch(f"/v1/queues/{c.fresh()}", {"note": None})
+
+
+@answers("resumeQueue", "not-found")
+def _(c):
+    return post(f"/v1/queues/{c.fresh()}:resume")
+
+
 @answers("getScale", 200)
 def _(c):
     return get(f"/v1/queues/{c.ready().rpartition('.')[0]}/scale")

@@ -207,6 +207,20 @@ class Contract:
         return ([int(code) for code in operation.document["responses"]
                  if code not in of_problems], problems)
 
+    def fields(self, operation):
+        """The names in its body's JSON object, or in those of its array."""
+        schema = operation.document.get("requestBody", {}).get(
+            "content", {}).get("application/json", {}).get("schema", {})
+        schema = self.resolved(schema)
+        if schema.get("type") == "array":
+            schema = self.resolved(schema["items"])
+        return list(schema.get("properties", {}))
+
+    def resolved(self, schema):
+        while "$ref" in schema:
+            schema = self.resolver.resolve(schema["$ref"])[1]
+        return schema
+
     def check_schema(self, schema, value, what):
         validator = jsonschema.Draft202012Validator(schema,
                                                     resolver=self.resolver)

@@ -89,7 +89,7 @@ class Steps(ControlCase):
                         json=body)
         self.refuse("PATCH", path, 400, "invalid-request", body="[1]",
                     headers={"Content-Type": "application/json"})
-        self.refuse("PATCH", path, 400, "invalid-request", body="priority=1",
+        self.refuse("PATCH", path, 415, "unsupported-media-type", body="priority=1",
                     headers={"Content-Type": "text/plain"})
         self.refuse("PATCH", path, 400, "invalid-request", "/priority",
                     body='{"priority":1,"priority":2}',

@@ -115,7 +115,7 @@ class Refusals(FlowTestCase):
     def test_shape(self):
         self.refused([], None, "a flow is an object")
         self.refused({}, None, "give one of")
-        self.refused({"chain": [task()], "group": [task()]}, None,
+        self.refused({"chain": [task()], "group": [task()]}, "/group",
                      "give one of")
         self.refused({"chain": []}, "/chain", "at least one")
         self.refused({"chain": {}}, "/chain", "array")

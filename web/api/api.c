@@ -2,67 +2,80 @@
  *
  * A waiter is on the list only while it is suspended in queue_wait(); draining
  * cancels exactly those with ST_TIMEOUT, so that they answer 202 at once rather
- * than hold the process open or lose their answer at the end of the grace. */
+ * than hold the process open or lose their answer at the end of the grace.
+ *
+ * The table says what a resource takes as its body, so that another type is 415
+ * and a body where there is nothing to say is refused, whatever the handler
+ * does. A safe method's body is dropped by the front. */
 #include "api/api.h"
 
 #include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "api/body.h"
 #include "api/health.h"
 #include "api/openapi.h"
+#include "api/payload.h"
+
+enum takes {
+    TAKES_NOTHING, /* a body is empty, or {} */
+    TAKES_JSON,
+    TAKES_MORE, /* the handler looks at the type */
+};
 
 static const struct {
     enum pit_method method;
     const char *pattern;
     http_handler *handle;
+    enum takes takes;
 } routes[] = {
-    {PIT_POST, "/v1/jobs", jobs_enqueue_post},
-    {PIT_POST, "/v1/jobs:batch", jobs_batch_post},
-    {PIT_PUT, "/v1/jobs/{id}", jobs_enqueue_put},
+    {PIT_POST, "/v1/jobs", jobs_enqueue_post, TAKES_MORE},
+    {PIT_POST, "/v1/jobs:batch", jobs_batch_post, TAKES_MORE},
+    {PIT_PUT, "/v1/jobs/{id}", jobs_enqueue_put, TAKES_MORE},
     {PIT_GET, "/v1/jobs/{id}", jobs_get_job},
     {PIT_GET, "/v1/jobs/{id}/result", jobs_get_result},
     {PIT_GET, "/v1/jobs", jobs_list},
-    {PIT_POST, "/v1/jobs/{id}:cancel", jobs_control_cancel},
+    {PIT_POST, "/v1/jobs/{id}:cancel", jobs_control_cancel, TAKES_JSON},
     {PIT_POST, "/v1/jobs/{id}:retry", jobs_control_retry},
     {PIT_POST, "/v1/jobs/{id}:promote", jobs_control_promote},
     {PIT_POST, "/v1/jobs/{id}:release", jobs_control_release},
-    {PIT_PATCH, "/v1/jobs/{id}", jobs_control_edit},
+    {PIT_PATCH, "/v1/jobs/{id}", jobs_control_edit, TAKES_JSON},
     {PIT_DELETE, "/v1/jobs/{id}", jobs_control_delete},
     {PIT_GET, "/v1/jobs/{id}/logs", jobs_logs},
     {PIT_GET, "/v1/jobs/{id}/explain", jobs_explain},
     {PIT_GET, "/v1/queues/{queue}/scale", queues_scale},
     {PIT_GET, "/metrics", metrics_get},
-    {PIT_POST, "/v1/jobs:retry", jobs_bulk_retry},
-    {PIT_POST, "/v1/jobs:cancel", jobs_bulk_cancel},
-    {PIT_POST, "/v1/jobs:delete", jobs_bulk_delete},
+    {PIT_POST, "/v1/jobs:retry", jobs_bulk_retry, TAKES_JSON},
+    {PIT_POST, "/v1/jobs:cancel", jobs_bulk_cancel, TAKES_JSON},
+    {PIT_POST, "/v1/jobs:delete", jobs_bulk_delete, TAKES_JSON},
     {PIT_GET, "/v1/operations/{id}", operations_show},
-    {PIT_POST, "/v1/queues/{queue}:purge", jobs_bulk_purge},
+    {PIT_POST, "/v1/queues/{queue}:purge", jobs_bulk_purge, TAKES_JSON},
     {PIT_GET, "/v1/tasks", tasks_list},
     {PIT_GET, "/v1/queues", queues_list},
     {PIT_GET, "/v1/queues/{queue}", queues_show},
-    {PIT_PATCH, "/v1/queues/{queue}", queues_edit},
-    {PIT_POST, "/v1/queues/{queue}:pause", queues_pause},
-    {PIT_POST, "/v1/queues/{queue}:resume", queues_resume},
+    {PIT_PATCH, "/v1/queues/{queue}", queues_edit, TAKES_JSON},
+    {PIT_POST, "/v1/queues/{queue}:pause", queues_pause, TAKES_JSON},
+    {PIT_POST, "/v1/queues/{queue}:resume", queues_resume, TAKES_JSON},
     {PIT_GET, "/v1/events", sse_all},
     {PIT_GET, "/v1/jobs/{id}/events", sse_job},
-    {PIT_POST, "/v1/leases", leases_post},
-    {PIT_POST, "/v1/leases:finish", leases_finish},
-    {PIT_POST, "/v1/jobs/{id}:extend", leases_extend},
-    {PIT_POST, "/v1/jobs/{id}:ack", leases_ack},
-    {PIT_POST, "/v1/jobs/{id}:fail", leases_fail},
-    {PIT_POST, "/v1/jobs/{id}:progress", leases_progress},
-    {PIT_POST, "/v1/jobs/{id}:log", leases_log},
-    {PIT_POST, "/v1/flows", flows_post},
+    {PIT_POST, "/v1/leases", leases_post, TAKES_JSON},
+    {PIT_POST, "/v1/leases:finish", leases_finish, TAKES_JSON},
+    {PIT_POST, "/v1/jobs/{id}:extend", leases_extend, TAKES_JSON},
+    {PIT_POST, "/v1/jobs/{id}:ack", leases_ack, TAKES_JSON},
+    {PIT_POST, "/v1/jobs/{id}:fail", leases_fail, TAKES_JSON},
+    {PIT_POST, "/v1/jobs/{id}:progress", leases_progress, TAKES_JSON},
+    {PIT_POST, "/v1/jobs/{id}:log", leases_log, TAKES_JSON},
+    {PIT_POST, "/v1/flows", flows_post, TAKES_JSON},
     {PIT_GET, "/v1/flows", flows_list},
     {PIT_GET, "/v1/flows/{id}", flows_show},
     {PIT_POST, "/v1/flows/{id}:cancel", flows_cancel},
     {PIT_GET, "/v1/schedules", schedules_list_all},
     {PIT_GET, "/v1/schedules/{name}", schedules_get_one},
-    {PIT_PUT, "/v1/schedules/{name}", schedules_put_one},
-    {PIT_PATCH, "/v1/schedules/{name}", schedules_edit},
+    {PIT_PUT, "/v1/schedules/{name}", schedules_put_one, TAKES_JSON},
+    {PIT_PATCH, "/v1/schedules/{name}", schedules_edit, TAKES_JSON},
     {PIT_DELETE, "/v1/schedules/{name}", schedules_delete_one},
-    {PIT_POST, "/v1/schedules/{name}:pause", schedules_pause},
+    {PIT_POST, "/v1/schedules/{name}:pause", schedules_pause, TAKES_JSON},
     {PIT_POST, "/v1/schedules/{name}:resume", schedules_resume},
     {PIT_POST, "/v1/schedules/{name}:trigger", schedules_trigger_one},
     {PIT_GET, "/v1/schedules/{name}/fires", schedules_fires},
@@ -76,6 +89,52 @@ static const struct {
     {PIT_GET, "/readyz", health_ready},
 };
 _Static_assert(ARRAY_LEN(routes) <= API_ENDPOINTS_MAX, "room for each route");
+
+static enum status
+take_json(struct co *co, struct http_exchange *exchange, void *arg)
+{
+    const struct endpoint *inner = arg;
+    enum { SHOWN_MAX = 80 };
+
+    if (exchange_body_len(exchange) != 0 && !payload_is_json(&exchange->req)) {
+        struct str type = request_field(&exchange->req, STR("Content-Type"));
+        return api_refuse_with(exchange, PROBLEM_UNSUPPORTED_MEDIA_TYPE,
+                               "the Content-Type is %.*s: send JSON in UTF-8 "
+                               "as application/json (curl --json does)",
+                               type.n < SHOWN_MAX ? (int)type.n : SHOWN_MAX,
+                               type.p);
+    }
+    return inner->handle(co, exchange, inner->arg);
+}
+
+static enum status
+take_nothing(struct co *co, struct http_exchange *exchange, void *arg)
+{
+    const struct endpoint *inner = arg;
+    enum status st = ST_OK;
+
+    if (exchange_body_len(exchange) != 0) {
+        struct body body;
+        st = body_read(co, exchange, NULL, 0, &body, &exchange->err);
+        body_clear(&body);
+    }
+    return st == ST_OK ? inner->handle(co, exchange, inner->arg)
+                       : api_fail(exchange, st, &exchange->err, false);
+}
+
+static struct endpoint
+guarded(struct api *api, size_t route)
+{
+    enum pit_method method = routes[route].method;
+    struct endpoint *inner = &api->inner[route];
+
+    *inner = (struct endpoint){routes[route].handle, api};
+    if (routes[route].takes == TAKES_JSON)
+        return (struct endpoint){take_json, inner};
+    if (routes[route].takes == TAKES_NOTHING && method != PIT_GET)
+        return (struct endpoint){take_nothing, inner};
+    return *inner;
+}
 
 void
 api_init(struct api *api, struct loop *loop, struct rds *rds,
@@ -113,7 +172,7 @@ api_route(struct api *api, struct route_table *table, struct error *err)
 {
     for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
         struct endpoint *endpoint = &api->endpoints[i];
-        *endpoint = (struct endpoint){routes[i].handle, api};
+        *endpoint = guarded(api, i);
         enum status st = route_add(table, routes[i].method, routes[i].pattern,
                                    endpoint, err);
         if (st != ST_OK)

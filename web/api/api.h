@@ -47,6 +47,7 @@ struct api {
     int64_t bodies;      /* bytes that they may hold, API_BODIES_MAX */
     struct list waiters; /* struct api_waiter: who holds a connection open */
     struct endpoint endpoints[API_ENDPOINTS_MAX];
+    struct endpoint inner[API_ENDPOINTS_MAX]; /* behind a look at the body */
     size_t endpoints_len;
 };
 

@@ -125,6 +125,9 @@ refuse_unknown(const char *pointer, const struct body_field *fields, size_t n,
 {
     char known[160] = "";
 
+    if (n == 0)
+        return error_set_at(err, pointer,
+                            "there is nothing to say here: leave the body out");
     for (size_t i = 0; i < n; i++) {
         size_t used = strlen(known);
         snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "",
@@ -133,7 +136,7 @@ refuse_unknown(const char *pointer, const struct body_field *fields, size_t n,
     return error_set_at(err, pointer,
                         "there is no such field here: mind the spelling, there "
                         "are %s",
-                        n > 0 ? known : "none");
+                        known);
 }
 
 enum status
@@ -169,15 +172,28 @@ body_fields(json_t *object, const char *at, const struct body_field *fields,
     return ST_OK;
 }
 
-/* application/json, or anything with +json; parameters do not matter. */
-static bool
-is_json(const struct pit_request *req)
+/* Which member holds the number that is too large for jansson, whose integers
+ * have 64 bits. */
+static enum status
+refuse_number(struct jsontext object, const json_error_t *where,
+              struct error *err)
 {
-    struct str rest, type = str_trim(str_cut(
-                         request_field(req, STR("Content-Type")), ';', &rest));
+    struct jsontext_walk walk = jsontext_walk(object);
+    struct jsontext member;
+    struct str key;
 
-    return str_eq_nocase(type, STR("application/json")) ||
-           str_eq_nocase(type, STR("application/merge-patch+json"));
+    while (jsontext_next(&walk, &key, &member)) {
+        size_t end = (size_t)(member.raw.p - object.raw.p) + member.raw.n;
+        char pointer[POINTER_SIZE];
+        if (end < (size_t)where->position)
+            continue;
+        snprintf(pointer, sizeof pointer, "/%.*s",
+                 key.n < SHOWN_MAX ? (int)key.n : SHOWN_MAX, key.p);
+        return error_set_at(err, pointer,
+                            "holds an integer that does not fit into 64 bits");
+    }
+    return error_set(err, ST_INVALID, "the body cannot be read: %s",
+                     where->text);
 }
 
 enum status
@@ -194,6 +210,7 @@ body_read_max(struct co *co, struct http_exchange *exchange, int64_t max,
               struct error *err)
 {
     struct jsontext value;
+    json_error_t where;
 
     *ret = (struct body){0};
     exchange_body_max(exchange, max);
@@ -206,10 +223,6 @@ body_read_max(struct co *co, struct http_exchange *exchange, int64_t max,
         str_trim(str_from(exchange->req.body, exchange->req.body_len));
     if (text.n == 0)
         return ST_OK;
-    if (!is_json(&exchange->req))
-        return error_set(err, ST_INVALID,
-                         "the body must be JSON: send Content-Type: "
-                         "application/json (curl --json does)");
     st = jsontext_check(text, &value, err);
     if (st == ST_OK && value.type != JSONTEXT_OBJECT)
         return error_set(err, ST_INVALID, "the body must be a JSON object");
@@ -217,9 +230,9 @@ body_read_max(struct co *co, struct http_exchange *exchange, int64_t max,
         st = jsontext_unique_keys(value, err);
     if (st != ST_OK)
         return st;
-    ret->root = json_loadb(text.p, text.n, 0, NULL);
+    ret->root = json_loadb(text.p, text.n, 0, &where);
     if (!ret->root)
-        return error_set(err, ST_INVALID, "the body cannot be read as JSON");
+        return refuse_number(value, &where, err);
     return body_fields(ret->root, "", fields, n, ret->values, err);
 }
 

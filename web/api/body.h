@@ -46,8 +46,8 @@ struct body {
     struct body_value values[BODY_FIELDS_MAX];
 };
 
-/* Reads the request's body, which may be empty: then no field is given. The
- * Content-Type must be JSON where there is a body. Clear in every case.
+/* Reads the request's body, which may be empty: then no field is given. Its
+ * Content-Type was looked at before (api.c). Clear in every case.
  * Errors: ST_INVALID with the pointer, as exchange_read_all(). */
 CHECK enum status body_read(struct co *co, struct http_exchange *exchange,
                             const struct body_field *fields, size_t n,

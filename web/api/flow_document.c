@@ -596,8 +596,12 @@ read_shape(struct reader *r, const struct jsontext fields[FIELDS])
     struct part whole = {0};
     enum status st;
 
-    if (shapes != 1)
+    if (shapes == 0)
         return refuse(r, "give one of \"chain\", \"group\" and \"jobs\"");
+    if (shapes > 1)
+        return error_set_at(r->err, is_given(fields[JOBS]) ? "/jobs" : "/group",
+                            "a flow has one shape: give one of \"chain\", "
+                            "\"group\" and \"jobs\"");
     if (is_given(fields[THEN]) && !is_given(fields[GROUP]))
         return error_set_at(r->err, "/then",
                             "is for a group: the job that follows all of it");

@@ -157,14 +157,6 @@ accept_under_key(struct co *co, struct acceptance *a, struct str key)
     return st;
 }
 
-static bool
-is_json(const struct pit_request *req)
-{
-    enum payload_kind kind;
-
-    return payload_kind(req, &kind, NULL) == ST_OK && kind == PAYLOAD_JSON;
-}
-
 enum status
 flows_post(struct co *co, struct http_exchange *exchange, void *arg)
 {
@@ -176,10 +168,6 @@ flows_post(struct co *co, struct http_exchange *exchange, void *arg)
         st = idempotency_key(&exchange->req, &key, &exchange->err);
     if (st != ST_OK)
         return api_fail(exchange, st, &exchange->err, false);
-    if (!is_json(&exchange->req))
-        return api_refuse_with(exchange, PROBLEM_UNSUPPORTED_MEDIA_TYPE,
-                               "a flow is JSON: send it with Content-Type: "
-                               "application/json");
     st = exchange_read_all(co, exchange);
     if (st != ST_OK)
         return st;

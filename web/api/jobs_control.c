@@ -145,7 +145,7 @@ run(struct co *co, struct step *step, const struct body_field *fields, size_t n,
     struct body body = {0};
 
     enum status st = api_query(&exchange->req, STR_NULL, &exchange->err);
-    if (st == ST_OK)
+    if (st == ST_OK && n > 0)
         st = body_read(co, exchange, fields, n, &body, &exchange->err);
     if (st == ST_OK && fill)
         st = fill(step, &body, &exchange->err);

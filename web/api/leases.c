@@ -488,15 +488,10 @@ read_result(struct co *co, struct http_exchange *exchange, struct str *ret,
             bool *ret_refused)
 {
     struct pit_request *req = &exchange->req;
-    enum payload_kind kind;
     struct jsontext value;
 
     *ret_refused = true;
     exchange_body_max(exchange, JOB_RESULT_MAX);
-    if (payload_kind(req, &kind, &exchange->err) != ST_OK ||
-        kind != PAYLOAD_JSON)
-        return api_refuse_with(exchange, PROBLEM_UNSUPPORTED_MEDIA_TYPE,
-                               "the result is JSON, or nothing");
     enum status st = exchange_read_all(co, exchange);
     if (st != ST_OK)
         return st;

@@ -110,6 +110,18 @@ payload_kind(const struct pit_request *req, enum payload_kind *ret,
     return ST_OK;
 }
 
+bool
+payload_is_json(const struct pit_request *req)
+{
+    struct str parameters;
+    struct str type = str_trim(
+        str_cut(request_field(req, STR("Content-Type")), ';', &parameters));
+
+    return (type.n == 0 || str_eq_nocase(type, STR("application/json")) ||
+            str_eq_nocase(type, STR("application/merge-patch+json"))) &&
+           is_utf8(parameters);
+}
+
 /* ---- options ---- */
 
 static void

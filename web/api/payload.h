@@ -11,6 +11,8 @@
 #ifndef WEB_API_PAYLOAD_H
 #define WEB_API_PAYLOAD_H
 
+#include <stdbool.h>
+
 #include "api/envelope.h"
 #include "app/request.h"
 #include "base/error.h"
@@ -26,6 +28,10 @@ enum payload_kind {
  * a Content-Type a body counts as JSON. */
 CHECK enum status payload_kind(const struct pit_request *req,
                                enum payload_kind *ret, struct error *err);
+
+/* True for JSON in UTF-8, also as a merge patch (RFC 7396), and for a body
+ * without a Content-Type. */
+bool payload_is_json(const struct pit_request *req);
 
 /* The body of @req as the args, the Pit-* fields as the rest of the envelope.
  * Errors: as envelope_parse(), the words begin with the field's name. */
