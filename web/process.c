@@ -1,10 +1,11 @@
 /* Process: puts the parts together, and takes them down in the right order.
  *
  * DRAINING
- *   The supervisor lets no new connection begin, then sends SIGTERM. What had
- *   begun may still lie in the socket's queue, so this process goes on
- *   accepting for LINGER_MS; then it closes the socket, ends when no connection
- *   is open, and cancels what is left at the end of the grace.
+ *   The supervisor lets no new connection begin, then sends SIGTERM, which is
+ *   blocked until this process can handle it. What had begun may still lie in
+ *   the socket's queue, so this process goes on accepting for LINGER_MS and
+ *   until the queue is empty; then it closes the socket, ends when no
+ *   connection is open, and cancels what is left at the end of the grace.
  */
 #include "process.h"
 
@@ -34,8 +35,7 @@
 #include "views.h"
 
 enum {
-    LINGER_MS = 100,        /* accepting after SIGTERM */
-    SILENT_MS = 1000,       /* for a new connection to send its request */
+    LINGER_MS = 250,        /* accepting after SIGTERM: a slow handshake */
     DRAIN_LOOK_MS = 20,     /* between two looks whether all is done */
     CANCEL_GRACE_MS = 1000, /* for cancelled handlers to unwind */
     INTRODUCE_AGAIN_MS = 1000,
@@ -73,7 +73,6 @@ struct process {
     uint64_t tired_at; /* requests; 0: never */
     int64_t drain_started_ms;
     bool draining;
-    bool silenced; /* connections that never sent anything are closed */
     bool cancelled;
     bool introducing;
 };
@@ -182,6 +181,24 @@ start_listening(struct process *process)
     tell(process, PROCESS_SERVES);
 }
 
+/* True when it listens nowhere any more. */
+static bool
+leave_sockets(struct process *process, bool whatever_waits)
+{
+    bool left = true;
+
+    for (size_t i = 0; i < SOCKETS_ADDRESSES_MAX; i++) {
+        struct listener *listener = process->listeners[i];
+        if (listener && !listener_drain(listener) && !whatever_waits) {
+            left = false;
+            continue;
+        }
+        listener_free(listener);
+        process->listeners[i] = NULL;
+    }
+    return left;
+}
+
 static void
 stop_listening(struct process *process)
 {
@@ -238,17 +255,13 @@ static void
 look_whether_drained(struct loop_timer *timer)
 {
     struct process *process = LIST_ENTRY(timer, struct process, drain_timer);
-    struct front_stats stats = front_stats(process->front);
     int64_t passed_ms = clock_mono_ms() - process->drain_started_ms;
     int64_t grace_ms = process->settings->grace;
+    bool deaf =
+        passed_ms >= LINGER_MS && leave_sockets(process, passed_ms >= grace_ms);
+    struct front_stats stats = front_stats(process->front);
 
-    if (process->listened && passed_ms >= LINGER_MS)
-        stop_listening(process);
-    if (!process->silenced && passed_ms >= SILENT_MS) {
-        process->silenced = true;
-        front_drain(process->front);
-    }
-    if (passed_ms >= LINGER_MS && stats.open == 0 && stats.in_flight == 0 &&
+    if (deaf && stats.open == 0 && stats.in_flight == 0 &&
         co_detached(process->loop) == 0) {
         loop_stop(process->loop);
         return;
@@ -410,6 +423,17 @@ on_usr1(int signo, void *arg)
     co_dump(process->loop, stderr);
 }
 
+/* The supervisor has it blocked (children.h, term_blocked). */
+static void
+let_in(int signo)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, signo);
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
 static void
 serve(struct process *process, const struct process_options *options)
 {
@@ -436,6 +460,7 @@ serve(struct process *process, const struct process_options *options)
                          listen_anyway);
     loop_on_signal(process->loop, SIGTERM, on_term, process);
     loop_on_signal(process->loop, SIGUSR1, on_usr1, process);
+    let_in(SIGTERM);
     loop_run(process->loop);
 }
 

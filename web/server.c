@@ -164,6 +164,7 @@ add_instance(struct server *server, struct generation *generation,
         .run = run_instance,
         .on_death = on_instance_death,
         .arg = instance,
+        .term_blocked = true,
     };
     list_append(&server->instances, &instance->link);
     children_add(&server->children, &instance->child);

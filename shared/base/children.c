@@ -116,9 +116,13 @@ children_cause(int wait_status, char *dst, size_t size)
 __attribute__((noreturn)) static void
 be_child(struct child *child, pid_t supervisor)
 {
+    sigset_t mask = mask_before;
+
     close(child->children->signal_fd);
     process_die_with_parent(supervisor);
-    sigprocmask(SIG_SETMASK, &mask_before, NULL);
+    if (child->term_blocked)
+        sigaddset(&mask, SIGTERM);
+    sigprocmask(SIG_SETMASK, &mask, NULL);
     exit(child->run(child));
 }
 

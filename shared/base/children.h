@@ -55,6 +55,9 @@ struct child {
      * call any function here. NULL: nothing but a line in the log. */
     void (*on_death)(struct child *child, const struct child_death *death);
     void *arg;
+    /* @run begins with SIGTERM blocked and lets it in itself, once it can
+     * handle it: one that comes earlier waits instead of killing it. */
+    bool term_blocked;
 
     struct list link;
     struct children *children;

@@ -1,7 +1,9 @@
 """pit-web that changes under load: reload, scaling, recycling, stopping.
 
 wrk keeps 200 connections busy meanwhile; not one request that was accepted may
-fail. wrk counts a connection that ends without an answer as a read error.
+fail. wrk counts a connection that ends without an answer as a read error, but
+cannot tell a write that failed from a port that is closed:
+test_front_accounts.py can.
 """
 
 import os

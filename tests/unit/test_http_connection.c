@@ -143,6 +143,12 @@ serve(struct co *co, struct http_exchange *x, struct fixture *f)
         f->result = serve_stream(co, x, f);
         return f->result;
     }
+    if (str_eq_c(path, "/stream-slowly")) {
+        enum status st = exchange_write(co, x, STR("begun"));
+        if (st == ST_OK)
+            st = co_sleep(co, 50);
+        return st == ST_OK ? exchange_write(co, x, STR("ended")) : st;
+    }
     if (str_eq_c(path, "/big"))
         return serve_big(x);
     if (str_eq_c(path, "/nothing"))
@@ -1167,6 +1173,7 @@ test_connections_are_limited(void **state)
 static void
 test_drain(void **state)
 {
+    struct front_options options;
     struct fixture f;
 
     (void)state;
@@ -1180,13 +1187,15 @@ test_drain(void **state)
     expect_eof(&f);
     assert_int_equal(count(&f, "hello"), 0);
     stop(&f);
-    /* an idle one goes at once */
-    start(&f, NULL);
+    /* one that has been idle for its time goes at once */
+    options = (struct front_options){.drain_idle_ms = 50};
+    start(&f, &options);
     send_c(&f, "GET /hello HTTP/1.1\r\n" HOST "\r\n");
     expect(&f, "\r\n\r\nhello");
-    let_pass(&f, 600);
+    let_pass(&f, 60);
     front_drain(f.front);
-    expect_eof(&f);
+    let_pass(&f, 5);
+    assert_true(f.eof);
     stop(&f);
     /* one that was busy a moment ago may ask once more */
     start(&f, NULL);
@@ -1200,13 +1209,76 @@ test_drain(void **state)
     expect(&f, "Connection: close\r\n");
     expect_eof(&f);
     stop(&f);
-    /* but not for ever */
+    /* but not for ever, and one that never asks is no better */
+    for (int asks = 0; asks < 2; asks++) {
+        start(&f, &options);
+        if (asks) {
+            send_c(&f, "GET /hello HTTP/1.1\r\n" HOST "\r\n");
+            expect(&f, "\r\n\r\nhello");
+        }
+        front_drain(f.front);
+        front_drain(f.front);
+        let_pass(&f, 20);
+        assert_false(f.eof);
+        expect_eof(&f);
+        stop(&f);
+    }
+}
+
+struct late {
+    struct loop_task task;
+    int client;
+};
+
+static void
+send_late(struct loop_task *task)
+{
+    static const char request[] = "GET /hello HTTP/1.1\r\n" HOST "\r\n";
+
+    assert_int_equal(write(LIST_ENTRY(task, struct late, task)->client, request,
+                           sizeof request - 1),
+                     sizeof request - 1);
+}
+
+/* The loop has looked at the sockets already when the request arrives, and next
+ * comes the deadline. */
+static void
+test_a_request_that_meets_the_deadline(void **state)
+{
+    struct front_options options = {.idle_timeout_ms = 40, .drain_idle_ms = 40};
+    struct fixture f;
+
+    (void)state;
+    for (int draining = 0; draining < 2; draining++) {
+        start(&f, &options);
+        send_c(&f, "GET /hello HTTP/1.1\r\n" HOST "\r\n");
+        expect(&f, "\r\n\r\nhello");
+        if (draining)
+            front_drain(f.front);
+        struct late late = {{.fn = send_late}, f.client};
+        loop_ready(f.loop, &late.task);
+        usleep(60000); /* past the deadline, without a turn of the loop */
+        expect_times(&f, "\r\n\r\nhello", 2);
+        stop(&f);
+    }
+}
+
+/* A stream that began before the drain did not announce the end. */
+static void
+test_drain_of_a_stream(void **state)
+{
+    struct fixture f;
+
+    (void)state;
     start(&f, NULL);
+    send_c(&f, "GET /stream-slowly HTTP/1.1\r\n" HOST "\r\n");
+    expect(&f, "begun\r\n");
+    front_drain(f.front);
+    expect(&f, "ended\r\n0\r\n\r\n");
+    assert_int_equal(count(&f, "Connection: close"), 0);
     send_c(&f, "GET /hello HTTP/1.1\r\n" HOST "\r\n");
-    expect(&f, "\r\n\r\nhello");
-    front_drain(f.front);
-    let_pass(&f, 10);
-    front_drain(f.front);
+    expect(&f, "Connection: close\r\n");
+    expect_times(&f, "\r\n\r\nhello", 1);
     expect_eof(&f);
     stop(&f);
 }
@@ -1329,6 +1401,8 @@ main(void)
         cmocka_unit_test(test_requests_of_a_connection_are_limited),
         cmocka_unit_test(test_connections_are_limited),
         cmocka_unit_test(test_drain),
+        cmocka_unit_test(test_a_request_that_meets_the_deadline),
+        cmocka_unit_test(test_drain_of_a_stream),
         cmocka_unit_test(test_cancel),
         cmocka_unit_test(test_access_log),
     };

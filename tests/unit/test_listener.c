@@ -362,6 +362,35 @@ test_descriptors_run_out(void **state)
     stop(&f);
 }
 
+/* Whoever is in the queue when the socket is closed would be reset. */
+static void
+test_what_waits_is_accepted_before_the_end(void **state)
+{
+    enum { CLIENTS = 3 * LISTENER_BATCH };
+    const struct front_options options = {.connections_max = CLIENTS};
+    int fds[CLIENTS + 1];
+    struct fixture f;
+
+    (void)state;
+    start(&f, "127.0.0.1:0", &options);
+    for (int i = 0; i <= CLIENTS; i++)
+        fds[i] = dial(f.name);
+    assert_false(listener_drain(f.listener)); /* one more than there is room */
+    assert_int_equal(front_stats(f.front).open, CLIENTS);
+    ask(&f, fds[0], "from");
+    close(fds[0]);
+    while (front_full(f.front))
+        loop_turn(f.loop, 10);
+    assert_true(listener_drain(f.listener));
+    listener_free(f.listener);
+    f.listener = NULL;
+    for (int i = 1; i <= CLIENTS; i++) {
+        ask(&f, fds[i], "from");
+        close(fds[i]);
+    }
+    stop(&f);
+}
+
 int
 main(void)
 {
@@ -374,6 +403,7 @@ main(void)
         cmocka_unit_test(test_local_sockets),
         cmocka_unit_test(test_accepting_pauses_at_the_cap),
         cmocka_unit_test(test_descriptors_run_out),
+        cmocka_unit_test(test_what_waits_is_accepted_before_the_end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -123,33 +123,21 @@ start_head(struct connection *c)
     }
 }
 
-/* True for an idle connection that a draining front has no use for. One that
- * was busy a moment ago may have its next request on the way. */
-static bool
-is_drained(const struct connection *c)
-{
-    const struct front *front = c->front;
-    int64_t since_ms = front->now_ms;
-
-    if (!front->draining || c->requests == 0)
-        return false;
-    if (!list_empty(&c->reading.link) && c->reading.kind == DEADLINE_IDLE)
-        since_ms = c->reading.at_ms - front->delays_ms[DEADLINE_IDLE];
-    return front->now_ms - since_ms >= DRAIN_BUSY_MS;
-}
-
-/* Nothing has come of the next request. */
+/* Nothing has come of the next request. In a draining front what wakes a
+ * connection for nothing does not make it live longer. */
 static bool
 be_idle(struct connection *c)
 {
+    bool draining = c->front->draining;
+    bool counting = !list_empty(&c->reading.link);
+
     release_exchange(c);
     release_block(c);
-    if (c->eof || is_drained(c)) {
+    if (c->eof) {
         c->state = CONNECTION_CLOSING;
         return true;
     }
-    bool counting = !list_empty(&c->reading.link);
-    if (c->requests > 0 && !(c->front->draining && counting))
+    if (draining ? !counting : c->requests > 0)
         front_deadline(c->front, &c->reading, DEADLINE_IDLE);
     else if (!counting)
         front_deadline(c->front, &c->reading, DEADLINE_HEAD);
@@ -423,7 +411,10 @@ connection_expired(struct connection *c, enum deadline_kind kind)
 {
     switch (kind) {
     case DEADLINE_IDLE:
-        c->state = CONNECTION_CLOSING;
+        /* A request may have arrived that nobody has read yet. */
+        c->readable = !c->eof;
+        if (!connection_fill(c) && c->state == CONNECTION_HEAD)
+            c->state = CONNECTION_CLOSING;
         break;
     case DEADLINE_HEAD:
         c->front->stats.timed_out++;

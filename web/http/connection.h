@@ -40,7 +40,6 @@ enum {
     BODY_COPY_MAX = 8 * 1024, /* a longer body is sent from where it is */
     REQUESTS_A_RUN = 64,      /* then the others get their turn */
     DRAIN_MAX = 1024 * 1024,  /* bytes read on after a refusal */
-    DRAIN_BUSY_MS = 500,      /* since the last request: more may come */
     FRONT_DATE_LEN = 29,      /* "Mon, 23 Nov 2026 09:00:00 GMT" */
     FRONT_ID_LEN = 16,
 };

@@ -78,7 +78,7 @@ must_close(const struct exchange *x)
 {
     const struct connection *c = x->connection;
 
-    if (x->refusal || c->front->draining)
+    if (x->refusal)
         return true;
     if (x->body_done)
         return false;
@@ -94,7 +94,7 @@ send_answer(struct exchange *x)
 
     if (res->status < 200) /* 0: never set; 1xx is no final answer */
         res->status = 204;
-    x->last |= must_close(x);
+    x->last |= must_close(x) || c->front->draining;
     x->bodiless = is_bodiless(x);
     front_out_take(c->front, &c->out);
     bool copied = !x->bodiless && body.n <= BODY_COPY_MAX;
@@ -147,7 +147,9 @@ exchange_refuse(struct exchange *x, int http, const char *reason)
     send_answer(x);
 }
 
-/* The end of a streamed body; a failed one is cut off visibly. */
+/* The end of a streamed body; a failed one is cut off visibly. One whose head
+ * has left before the front drained did not announce the end: its client may
+ * have sent the next request. */
 static void
 end_stream(struct exchange *x, enum status status)
 {
@@ -310,7 +312,7 @@ exchange_start(struct co *co, struct http_exchange *pub)
         pub->res.status = 200;
     x->streaming = true;
     front_read_clock(c->front);
-    x->last |= must_close(x);
+    x->last |= must_close(x) || c->front->draining;
     x->bodiless = is_bodiless(x);
     front_out_take(c->front, &c->out);
     answer_head(x, pub->res.content_len, 0, &c->out);

@@ -317,6 +317,7 @@ set_defaults(struct front_options *o)
     DEFAULT(o->write_timeout_ms, 30000);
     DEFAULT(o->write_rate, 1024);
     DEFAULT(o->drain_timeout_ms, 2000);
+    DEFAULT(o->drain_idle_ms, 1000);
     DEFAULT(o->probe_ms, 250);
     DEFAULT(o->sse_heartbeat_ms, 15000);
     DEFAULT(o->requests_max, 10000);
@@ -460,21 +461,36 @@ front_wait_room(struct front *front, struct front_waiter *waiter)
     list_append(&front->waiters, &waiter->link);
 }
 
+/* Idle connections have as long as they would have had if it had always been
+ * drain_idle_ms: the list stays in the order of time. */
+static void
+hasten_idle(struct front *front)
+{
+    int64_t *delay_ms = &front->delays_ms[DEADLINE_IDLE];
+    int64_t less_ms = *delay_ms - front->options.drain_idle_ms;
+
+    if (less_ms <= 0)
+        return;
+    *delay_ms -= less_ms;
+    LIST_FOREACH (link, &front->deadlines[DEADLINE_IDLE])
+        LIST_ENTRY(link, struct deadline, link)->at_ms -= less_ms;
+}
+
 void
 front_drain(struct front *front)
 {
-    bool again = front->draining;
-
+    if (front->draining)
+        return;
     front->draining = true;
-    LIST_FOREACH_SAFE (link, following, &front->connections) {
-        struct connection *c = LIST_ENTRY(link, struct connection, link);
-        /* A request may have arrived that nobody has read yet: look, and being
-         * idle closes it. */
-        c->readable = true;
-        if (again && c->state == CONNECTION_HEAD && !c->exchange)
-            c->state = CONNECTION_CLOSING;
-        connection_run(c);
+    front_read_clock(front);
+    hasten_idle(front);
+    LIST_FOREACH_SAFE (link, following, &front->deadlines[DEADLINE_HEAD]) {
+        struct connection *c =
+            LIST_ENTRY(link, struct connection, reading.link);
+        if (!c->exchange) /* new, and silent so far */
+            front_deadline(front, &c->reading, DEADLINE_IDLE);
     }
+    arm_sweep(front, front->now_ms);
 }
 
 void

@@ -38,6 +38,7 @@ struct front_options {
     int64_t write_timeout_ms;  /* no progress [30,000]; closes */
     int64_t write_rate;        /* bytes/s that are progress [1,024] */
     int64_t drain_timeout_ms;  /* reading on after a refusal [2,000] */
+    int64_t drain_idle_ms;     /* without a request, once it drains [1,000] */
     int64_t probe_ms;          /* after a FIN, before we look whether the
                                   client is gone [250]; < 0: never */
     int64_t sse_heartbeat_ms;  /* of a stream of events [15,000] */
@@ -76,11 +77,11 @@ void front_adopt(struct front *front, int fd);
 /* The same, for a client that speaks TLS. @tls must outlive the call only. */
 void front_adopt_tls(struct front *front, int fd, struct tls *tls);
 
-/* From now on every answer says `Connection: close`, and connections that have
- * waited for another request for some time are closed. One that is new and has
- * sent nothing yet, or was busy a moment ago, is left alone: its client may be
- * sending, and has every reason to expect an answer. A second call, after a
- * moment, closes those too. Listeners are the caller's to stop. */
+/* From now on every answer says `Connection: close`, and a connection without a
+ * request is closed when it has been so for drain_idle_ms. One that is new, or
+ * was busy a moment ago, is left alone that long: its client may be sending,
+ * and has every reason to expect an answer. Listeners are the caller's to
+ * stop; connections may still be adopted. Idempotent. */
 void front_drain(struct front *front);
 /* Cancels every exchange under way (ST_CANCELLED). */
 void front_cancel(struct front *front);

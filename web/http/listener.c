@@ -10,6 +10,7 @@
 #include <event2/event.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -274,29 +275,51 @@ refuse_one(struct listener *listener)
     log_warn("out of descriptors: accepting pauses for %d ms", PAUSE_MS);
 }
 
+enum accepted { ACCEPTED, ACCEPTED_NONE, ACCEPTED_NO_ROOM, ACCEPTED_NO_FD };
+
+static enum accepted
+accept_one(struct listener *listener)
+{
+    if (front_full(listener->front))
+        return ACCEPTED_NO_ROOM;
+    int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0)
+        front_adopt_tls(listener->front, fd, listener->tls);
+    else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+             errno == ENOMEM)
+        return ACCEPTED_NO_FD;
+    else if (errno == EAGAIN)
+        return ACCEPTED_NONE;
+    /* Everything else is about that one client (accept(2)). */
+    return ACCEPTED;
+}
+
 static void
 on_acceptable(evutil_socket_t fd, short what, void *arg)
 {
     struct listener *listener = arg;
+    enum accepted how = ACCEPTED;
 
+    (void)fd;
     (void)what;
-    for (int i = 0; i < LISTENER_BATCH; i++) {
-        if (front_full(listener->front)) {
-            wait_for_room(listener);
-            return;
-        }
-        int client = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (client >= 0) {
-            front_adopt_tls(listener->front, client, listener->tls);
-        } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
-                   errno == ENOMEM) {
-            refuse_one(listener);
-            return;
-        } else if (errno == EAGAIN) {
-            return;
-        }
-        /* Everything else is about that one client (accept(2)). */
-    }
+    for (int i = 0; i < LISTENER_BATCH && how == ACCEPTED; i++)
+        how = accept_one(listener);
+    if (how == ACCEPTED_NO_ROOM)
+        wait_for_room(listener);
+    else if (how == ACCEPTED_NO_FD)
+        refuse_one(listener);
+}
+
+bool
+listener_drain(struct listener *listener)
+{
+    enum accepted how = ACCEPTED;
+
+    struct pollfd pollfd = {.fd = listener->fd, .events = POLLIN};
+
+    for (int i = 0; i <= LISTENER_BACKLOG && how == ACCEPTED; i++)
+        how = accept_one(listener);
+    return how == ACCEPTED || poll(&pollfd, 1, 0) == 0;
 }
 
 struct listener *

@@ -8,6 +8,7 @@
 #ifndef WEB_HTTP_LISTENER_H
 #define WEB_HTTP_LISTENER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -32,6 +33,10 @@ void listener_name(int fd, char *dst, size_t size);
 struct listener *listener_new(struct loop *loop, struct front *front, int fd);
 /* Whoever connects from now on speaks TLS. @tls is borrowed. */
 void listener_use_tls(struct listener *listener, struct tls *tls);
+/* Accepts all that waits, before the socket is closed: whoever is still in its
+ * queue then is reset. False when the front has no room for it, or there is no
+ * descriptor: try again. Where others accept from the same socket, a round. */
+bool listener_drain(struct listener *listener);
 /* Stops accepting and closes the socket. Connections live on. NULL is fine. */
 void listener_free(struct listener *listener);
 
