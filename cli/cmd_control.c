@@ -175,11 +175,10 @@ control_ids(struct co *co, struct session *session)
 static enum status
 keep_rate(struct co *co, const struct controlling *what, int64_t started_ms)
 {
-    if (what->rate == 0)
-        return ST_OK;
-    int64_t due_ms =
-        started_ms + what->bulk.matched * what->rate_period_ms / what->rate;
-    int64_t wait_ms = due_ms - clock_mono_ms();
+    int64_t wait_ms =
+        queue_bulk_wait_ms(&what->bulk, what->rate, what->rate_period_ms,
+                           clock_mono_ms() - started_ms);
+
     return wait_ms > 0 ? co_sleep(co, wait_ms) : ST_OK;
 }
 

@@ -56,25 +56,13 @@ change(struct co *co, struct session *session)
 {
     const struct pausing *what = session->arg;
     const struct pause_options *options = what->options;
-    bool either = options->intake || options->dispatch;
-    struct queue_setting changes[3] = {{.name = NULL}};
+    struct str note =
+        what->pause && options->note[0] ? str_c(options->note) : STR_NULL;
+    struct queue_setting changes[QUEUE_SWITCH_MAX];
     struct queue_settings settings;
-    size_t n = 0;
+    size_t n = queue_settings_switch(what->pause, options->dispatch,
+                                     options->intake, note, changes);
 
-    if (options->dispatch || !either)
-        changes[n++].name = "paused";
-    if (options->intake || (!either && !what->pause))
-        changes[n++].name = "closed";
-    for (size_t i = 0; i < n && what->pause; i++)
-        changes[i].value[0] = '1';
-    /* A note goes with the pause that it was made for. */
-    if (!what->pause || options->note[0]) {
-        changes[n].name = "note";
-        if (what->pause)
-            str_copy_to(str_c(options->note), changes[n].value,
-                        sizeof changes[n].value);
-        n++;
-    }
     enum status st =
         queue_settings_apply(co, session->queues, str_c(what->queue), changes,
                              n, &settings, &session->err);

@@ -4,6 +4,7 @@
 
 #include "app/co_public.h"
 #include "app/job_info.h"
+#include "app/jobs_public.h"
 #include "app/queue_public.h"
 
 enum { REASON_MAX = 500 };
@@ -47,9 +48,9 @@ take_edit(const struct pit_control *from, struct control *to, struct error *err)
     return ST_OK;
 }
 
-/* What a verb does not take is said, rather than passed over. */
-static enum status
-take(const struct pit_control *from, struct control *to, struct error *err)
+enum status
+jobs_public_control(const struct pit_control *from, struct control *to,
+                    struct error *err)
 {
     static const struct pit_control nothing;
     bool cancel = to->verb == CONTROL_CANCEL, edit = to->verb == CONTROL_EDIT;
@@ -99,7 +100,7 @@ change(struct pit_co *public, enum control_verb verb, const char *id,
     if (st == ST_OK)
         st = id_split(str_c(id), &control.id, &err);
     if (st == ST_OK)
-        st = take(options, &control, &err);
+        st = jobs_public_control(options, &control, &err);
     if (st == ST_OK) {
         sent = true;
         st = queue_control_await(co, queues, &control, &err);

@@ -56,6 +56,16 @@ queue_bulk_allows(enum bulk_kind kind, int state)
     return false;
 }
 
+int64_t
+queue_bulk_wait_ms(const struct bulk *bulk, int64_t rate,
+                   int64_t rate_period_ms, int64_t elapsed_ms)
+{
+    if (rate == 0)
+        return 0;
+    int64_t wait_ms = bulk->matched * rate_period_ms / rate - elapsed_ms;
+    return wait_ms > 0 ? wait_ms : 0;
+}
+
 static bool
 has_tag(struct str tags, struct str tag)
 {

@@ -52,6 +52,11 @@ struct bulk {
 /* Can a bulk of that kind walk @state at all? (Running jobs can be cancelled,
  * not deleted, and so on.) */
 bool queue_bulk_allows(enum bulk_kind kind, int state);
+/* How long to wait before the next page, so that all that was done in the
+ * @elapsed_ms since the first stays within @rate steps (0: any number) in
+ * @rate_period_ms. */
+int64_t queue_bulk_wait_ms(const struct bulk *bulk, int64_t rate,
+                           int64_t rate_period_ms, int64_t elapsed_ms);
 /* One page; bulk->ended says that it was the last. Errors: Redis' status: the
  * same page can be tried again. */
 CHECK enum status queue_bulk_step(struct co *co, struct queues *queues,

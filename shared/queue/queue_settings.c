@@ -101,6 +101,28 @@ queue_settings_apply(struct co *co, struct queues *queues, struct str queue,
     return st;
 }
 
+size_t
+queue_settings_switch(bool pause, bool dispatch, bool intake, struct str note,
+                      struct queue_setting *dst)
+{
+    bool either = dispatch || intake;
+    size_t n = 0;
+
+    if (dispatch || !either)
+        dst[n++] = (struct queue_setting){.name = "paused"};
+    if (intake || (!either && !pause))
+        dst[n++] = (struct queue_setting){.name = "closed"};
+    for (size_t i = 0; i < n && pause; i++)
+        dst[i].value[0] = '1';
+    /* A note goes with the pause that it was made for. */
+    if (note.p || !pause) {
+        dst[n] = (struct queue_setting){.name = "note"};
+        str_copy_to(note, dst[n].value, sizeof dst[n].value);
+        n++;
+    }
+    return n;
+}
+
 const char *
 queue_settings_rate(const struct queue_settings *settings,
                     char dst[QUEUE_RATE_SIZE])

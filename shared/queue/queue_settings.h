@@ -50,6 +50,15 @@ CHECK enum status queue_settings_apply(struct co *co, struct queues *queues,
                                        size_t n, struct queue_settings *ret,
                                        struct error *err);
 
+/* The changes of a pause (of @dispatch, of @intake, or of both), or of its end;
+ * neither is what most want: a pause of the dispatch alone, so that what comes
+ * in is kept and runs later, an end of both. @note: p NULL leaves it to a
+ * pause, and goes with its end. Returns how many; @dst has room for
+ * QUEUE_SWITCH_MAX. */
+enum { QUEUE_SWITCH_MAX = 3 };
+size_t queue_settings_switch(bool pause, bool dispatch, bool intake,
+                             struct str note, struct queue_setting *dst);
+
 /* "100/m": the rate as job_rate_parse() reads it. */
 enum { QUEUE_RATE_SIZE = 48 };
 const char *queue_settings_rate(const struct queue_settings *settings,

@@ -110,14 +110,15 @@ keep_rate(struct co *co, const struct operation *operation)
 
     if (spec->rate == 0)
         return co_yield(co);
-    int64_t due_ms = operation->started_ms +
-                     spec->bulk.matched * spec->rate_period_ms / spec->rate;
-    int64_t wait_ms = due_ms - clock_mono_ms();
     enum { SLICE_MS = 500 };
     enum status st = ST_OK;
-    while (wait_ms > 0 && st == ST_OK && !operation->api->draining) {
+    while (st == ST_OK && !operation->api->draining) {
+        int64_t wait_ms =
+            queue_bulk_wait_ms(&spec->bulk, spec->rate, spec->rate_period_ms,
+                               clock_mono_ms() - operation->started_ms);
+        if (wait_ms == 0)
+            break;
         st = co_sleep(co, wait_ms < SLICE_MS ? wait_ms : SLICE_MS);
-        wait_ms = due_ms - clock_mono_ms();
     }
     return st;
 }

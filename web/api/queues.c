@@ -5,8 +5,7 @@
 
 #include "api/api.h"
 #include "api/body.h"
-#include "queue/queue_scale.h"
-#include "queue/queue_settings.h"
+#include "queue/queue_overview.h"
 
 static void
 add_counts(struct buf *dst, const struct queue_counts *counts)
@@ -82,10 +81,12 @@ add_settings(struct buf *dst, const struct queue_settings *settings)
 
 /* A queue's name needs no escaping: its characters were checked. */
 static void
-add_queue(struct buf *dst, const struct queue_counts *counts,
-          const struct queue_settings *settings,
-          const struct queue_rates *rates)
+add_queue(struct buf *dst, const struct queue_overview *overview)
 {
+    const struct queue_counts *counts = &overview->counts;
+    const struct queue_settings *settings = &overview->settings;
+    const struct queue_rates *rates = &overview->rates;
+
     buf_addf(dst, "{\"name\":\"%s\",\"paused\":%s,\"closed\":%s,\"counts\":{",
              counts->name, settings->paused ? "true" : "false",
              settings->closed ? "true" : "false");
@@ -107,18 +108,6 @@ add_queue(struct buf *dst, const struct queue_counts *counts,
              rates->window_s);
 }
 
-/* A queue exists once a job was put into it, or something was set. */
-static bool
-is_there(const struct queue_counts *counts,
-         const struct queue_settings *settings)
-{
-    int64_t jobs = counts->enqueued;
-
-    for (int i = 0; i < JOB_STATES; i++)
-        jobs += counts->count[i];
-    return jobs > 0 || settings->any;
-}
-
 static enum status
 read_name(const struct http_exchange *exchange, struct str *ret,
           struct error *err)
@@ -136,26 +125,15 @@ static enum status
 reply_queue(struct co *co, struct api *api, struct http_exchange *exchange,
             struct str name, const struct queue_setting *changes, size_t n)
 {
-    struct queue_settings settings;
-    struct queue_counts counts;
-    struct queue_rates rates;
+    struct queue_overview overview;
     struct buf body;
 
-    enum status st = queue_settings_apply(co, api->queues, name, changes, n,
-                                          &settings, &exchange->err);
+    enum status st = queue_overview_get(co, api->queues, name, changes, n,
+                                        &overview, &exchange->err);
     if (st != ST_OK)
         return api_fail(exchange, st, &exchange->err, n > 0);
-    st = queue_counts(co, api->queues, name, &counts, &exchange->err);
-    if (st == ST_OK)
-        st = queue_rates(co, api->queues, &counts, &rates, &exchange->err);
-    if (st != ST_OK)
-        return api_fail(exchange, st, &exchange->err, false);
-    if (!is_there(&counts, &settings))
-        return api_refuse_with(exchange, PROBLEM_NOT_FOUND,
-                               "no job was ever put into a queue \"%.*s\"",
-                               STR_ARG(name));
     buf_init(&body, RESPONSE_BODY_MAX);
-    add_queue(&body, &counts, &settings, &rates);
+    add_queue(&body, &overview);
     return response_take(&exchange->res, 200, "application/json", &body);
 }
 
@@ -295,8 +273,6 @@ queues_edit(struct co *co, struct http_exchange *exchange, void *arg)
     return reply_queue(co, arg, exchange, name, changes.list, changes.n);
 }
 
-/* Without a body the dispatch is meant, which is what most want to stop: what
- * comes in is kept, and runs later. */
 static enum status
 switch_queue(struct co *co, struct http_exchange *exchange, struct api *api,
              bool pause)
@@ -317,18 +293,14 @@ switch_queue(struct co *co, struct http_exchange *exchange, struct api *api,
         st = body_read(co, exchange, fields, ARRAY_LEN(fields), &body,
                        &exchange->err);
     if (st == ST_OK) {
-        bool either = body.values[0].given || body.values[1].given;
-        if (!either || body.values[0].number == 1)
-            str_copy_to(pause ? STR("1") : STR_NULL,
-                        add_change(&changes, "paused")->value, 2);
-        if (body.values[1].number == 1 || (!either && !pause))
-            str_copy_to(pause ? STR("1") : STR_NULL,
-                        add_change(&changes, "closed")->value, 2);
-        add_text(&changes, "note", &body.values[2]);
-        if (!pause && !body.values[2].given)
-            (void)add_change(&changes, "note");
-        if (changes.n == 0 || (either && body.values[0].number == 0 &&
-                               body.values[1].number == 0))
+        const struct body_value *values = body.values;
+        bool dispatch = values[0].number == 1, intake = values[1].number == 1;
+        struct str note = values[2].given ? values[2].text : STR_NULL;
+        if (values[2].given && note.n == 0)
+            note = STR("");
+        changes.n =
+            queue_settings_switch(pause, dispatch, intake, note, changes.list);
+        if ((values[0].given || values[1].given) && !dispatch && !intake)
             st = error_set(&exchange->err, ST_INVALID,
                            "neither dispatch nor intake is true: leave both "
                            "out for the usual");
@@ -362,6 +334,7 @@ queues_list(struct co *co, struct http_exchange *exchange, void *arg)
 {
     struct api *api = arg;
     char(*names)[ID_QUEUE_MAX + 1] = NULL;
+    bool some = false;
     struct buf body;
     size_t n = 0;
 
@@ -371,21 +344,19 @@ queues_list(struct co *co, struct http_exchange *exchange, void *arg)
     if (st == ST_OK)
         st = queue_names(co, api->queues, &names, &n, &exchange->err);
     for (size_t i = 0; i < n && st == ST_OK; i++) {
-        struct queue_counts counts;
-        struct queue_settings settings;
-        struct queue_rates rates;
-        st = queue_settings_apply(co, api->queues, str_c(names[i]), NULL, 0,
-                                  &settings, &exchange->err);
-        if (st == ST_OK)
-            st = queue_counts(co, api->queues, str_c(names[i]), &counts,
-                              &exchange->err);
-        if (st == ST_OK)
-            st = queue_rates(co, api->queues, &counts, &rates, &exchange->err);
+        struct queue_overview overview;
+        st = queue_overview_get(co, api->queues, str_c(names[i]), NULL, 0,
+                                &overview, &exchange->err);
+        if (st == ST_NOT_FOUND) { /* its name alone is left */
+            st = ST_OK;
+            continue;
+        }
         if (st != ST_OK)
             break;
-        if (i > 0)
+        if (some)
             buf_add_char(&body, ',');
-        add_queue(&body, &counts, &settings, &rates);
+        some = true;
+        add_queue(&body, &overview);
     }
     free(names);
     if (st == ST_OK) {

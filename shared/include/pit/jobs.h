@@ -198,4 +198,56 @@ enum pit_status pit_jobs_delete(struct pit_co *co, const char *id,
                                 const struct pit_control *control,
                                 struct pit_changed *ret);
 
+/* ---- changing many ---- */
+
+/* A set of states: PIT_IN(PIT_DEAD) | PIT_IN(PIT_QUARANTINED). */
+#define PIT_IN(state) (1u << (state))
+
+/* Which jobs. All but queue and states may be zero. Borrowed for the call. */
+struct pit_filter {
+    const char *queue; /* one queue, and */
+    unsigned states;   /* at least one state of PIT_IN(): nothing is assumed */
+    const char *task;  /* only those of this task */
+    const char *tag;   /* only those with this tag */
+    int64_t older_ms;  /* enqueued so long ago at least */
+    int64_t limit;     /* so many at most, in the order of a list */
+    bool dry_run;      /* counts what matches, changes nothing */
+    int32_t rate;      /* so many in rate_period_ms; 0: as fast as it goes */
+    int64_t rate_period_ms; /* 1 ms to a day */
+    /* Instead of all of the above but dry_run and rate: these jobs. */
+    const char *const *ids; /* at most 1,000, ends with NULL */
+    /* As struct pit_control has them; for cancel alone. */
+    int64_t grace_ms;
+    const char *reason;
+};
+
+/* How far it came, also when it failed. */
+struct pit_bulk {
+    int64_t seen;    /* jobs that were looked at */
+    int64_t matched; /* of those, by the filter */
+    int64_t done;    /* of those, changed */
+    int64_t refused; /* of those, in another state by then, or gone */
+    char error[PIT_WORDS_SIZE];
+};
+
+/* Each goes through the queue a page at a time and suspends until it is
+ * through, which may take long: a view that should answer before calls it from
+ * pit_detach(), or with a limit. Jobs that arrive meanwhile may or may not be
+ * met. *ret (may be NULL) is how far it came, whatever ended it; what was done
+ * is done, and the same filter again finds the rest. Errors: PIT_INVALID a
+ * filter without queue or states, or with a state that the step is not for. */
+
+/* Dead, cancelled, expired, retrying and (released) quarantined ones. */
+enum pit_status pit_jobs_retry_all(struct pit_co *co,
+                                   const struct pit_filter *filter,
+                                   struct pit_bulk *ret);
+/* All that have not ended, and quarantined ones. */
+enum pit_status pit_jobs_cancel_all(struct pit_co *co,
+                                    const struct pit_filter *filter,
+                                    struct pit_bulk *ret);
+/* All but those that run. */
+enum pit_status pit_jobs_delete_all(struct pit_co *co,
+                                    const struct pit_filter *filter,
+                                    struct pit_bulk *ret);
+
 #endif
