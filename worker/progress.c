@@ -12,7 +12,7 @@ settled_cb(struct op *op)
     rds_call_clear(&progress->call);
 }
 
-/* {"done":1,"total":2,"text":"...","at":"2026-..."} */
+/* {"done":1,"total":2,"message":"...","at":"2026-..."} */
 void
 progress_send(struct dispatcher *d, struct progress *progress,
               const struct held *held, const struct ring_progress *report)
@@ -27,7 +27,7 @@ progress_send(struct dispatcher *d, struct progress *progress,
     buf_addf(&json, "{\"done\":%lld,\"total\":%lld", (long long)report->done,
              (long long)report->total);
     if (report->text_len > 0) {
-        buf_add_c(&json, ",\"text\":");
+        buf_add_c(&json, ",\"message\":");
         buf_add_json_string(&json, str_from(report->text, report->text_len));
     }
     buf_add_c(&json, ",\"at\":\"");

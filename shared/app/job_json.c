@@ -108,7 +108,9 @@ add_links(struct buf *dst, struct str queue, struct str local)
     add_id(dst, queue, local);
     ADD(dst, "\",\"result\":\"/v1/jobs/");
     add_id(dst, queue, local);
-    ADD(dst, "/result\",\"queue\":\"/v1/queues/");
+    ADD(dst, "/result\",\"events\":\"/v1/jobs/");
+    add_id(dst, queue, local);
+    ADD(dst, "/events\",\"queue\":\"/v1/queues/");
     buf_add_str(dst, queue);
     ADD(dst, "\"}}");
 }

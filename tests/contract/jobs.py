@@ -116,7 +116,9 @@ def _(c):
 
 @answers("getJob", 200)
 def _(c):
-    return get(f"/v1/jobs/{c.dead()}")
+    lease = c.lease()
+    c.act("progress", lease, {"done": 3, "total": 10, "message": "half"})
+    return get(f"/v1/jobs/{c.act('fail', lease, {'retry': False})}")
 
 
 @answers("getJob", 304)

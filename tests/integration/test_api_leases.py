@@ -103,7 +103,7 @@ class Life(LeaseTestCase):
         left = (self.client.zscore("pit:{q}:leased", "5" + full[2:]) / 1000 -
                 self.client.time()[0])
         self.assertGreater(left, 3500)
-        self.act("progress", lease, {"done": 3, "total": 10, "text": "a"}, 204)
+        self.act("progress", lease, {"done": 3, "total": 10, "message": "a"}, 204)
         self.assertEqual(self.job(full)["progress"]["done"], 3)
         self.act("log", lease, {"lines": "one\ntwo"}, 204)
         self.act("log", lease, {"lines": ["three"]}, 204)

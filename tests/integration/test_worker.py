@@ -147,7 +147,7 @@ class Outcomes(WorkerCase):
         progress = wait_until(lambda: self.client.hget(
             self.queue.key("progress"), job), 3, "progress")
         self.assertEqual(json.loads(progress)["total"], 1000)
-        self.assertEqual(json.loads(progress)["text"], "sleeping")
+        self.assertEqual(json.loads(progress)["message"], "sleeping")
         self.queue.wait_code(job, "S")
 
 

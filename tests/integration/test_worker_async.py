@@ -124,7 +124,7 @@ class AtOnce(AsyncCase):
         job, = self.nap(1.5)
         told = wait_until(
             lambda: self.client.hget(self.queue.key("progress"), job), 3)
-        self.assertEqual(json.loads(told)["text"], "napping")
+        self.assertEqual(json.loads(told)["message"], "napping")
 
 
 class Time(AsyncCase):

@@ -73,6 +73,9 @@ test_new_job(void **state)
     assert_string_equal(json_string_value(json_object_get(
                             json_object_get(document, "links"), "result")),
                         "/v1/jobs/mail.one/result");
+    assert_string_equal(json_string_value(json_object_get(
+                            json_object_get(document, "links"), "events")),
+                        "/v1/jobs/mail.one/events");
     json_decref(document);
 }
 

@@ -345,7 +345,7 @@ write_progress(const struct body_value *values, struct buf *dst)
     buf_addf(dst, "{\"done\":%lld,\"total\":%lld", (long long)values[0].number,
              (long long)values[1].number);
     if (values[2].text.n > 0) {
-        buf_add_c(dst, ",\"text\":");
+        buf_add_c(dst, ",\"message\":");
         buf_add_json_string(dst, values[2].text);
     }
     buf_add_c(dst, ",\"at\":\"");
@@ -359,7 +359,7 @@ leases_progress(struct co *co, struct http_exchange *exchange, void *arg)
     static const struct body_field fields[] = {
         {"done", BODY_INTEGER, 0, INT64_MAX / 2},
         {"total", BODY_INTEGER, 0, INT64_MAX / 2},
-        {"text", BODY_TEXT, 0, PROGRESS_TEXT_MAX}};
+        {"message", BODY_TEXT, 0, PROGRESS_TEXT_MAX}};
     struct api *api = arg;
     struct body body = {0};
     struct rds_call call = {0};
