@@ -434,6 +434,12 @@ rds_up(const struct rds *rds)
     return rds->state == RDS_UP;
 }
 
+int64_t
+rds_up_since_ms(const struct rds *rds)
+{
+    return rds->state == RDS_UP ? rds->up_since_ms : INT64_MAX;
+}
+
 const char *
 rds_last_error(const struct rds *rds)
 {

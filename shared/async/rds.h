@@ -36,6 +36,8 @@ CHECK enum status rds_new(struct loop *loop, const struct rds_options *options,
 /* Settles everything under way with ST_CANCELLED and closes. NULL is fine. */
 void rds_free(struct rds *rds);
 bool rds_up(const struct rds *rds);
+/* Since when it is up, by clock_mono_ms(); INT64_MAX while it is not. */
+int64_t rds_up_since_ms(const struct rds *rds);
 /* Why it is not up; "" when it is. Lent until the next turn. */
 const char *rds_last_error(const struct rds *rds);
 /* Suspends until it is up: ST_OK, or ST_TIMEOUT, or the cancellation. */

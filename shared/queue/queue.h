@@ -106,7 +106,9 @@ struct claimed {
 };
 
 struct work {
-    struct rds_call call; /* call.op is what to await, or has the callback */
+    struct rds_call call;  /* call.op is what to await, or has the callback */
+    struct queues *queues; /* of queue_work(), and when that was sent */
+    int64_t sent_ms;
     /* in */
     struct str queue;
     int claim;            /* 0..QUEUE_CLAIM_MAX */

@@ -31,6 +31,10 @@ struct queues {
     struct list buckets[QUEUE_BUCKETS];
     size_t known;
     struct list dirty;
+    /* queue_work.c: what Redis' clock said, and by clock_mono_ms() when it was
+     * asked; 0, 0 before. */
+    int64_t heard_ms;
+    int64_t heard_at_ms;
     /* queue_wait.c */
     struct rds *listener;
     char channel[80];

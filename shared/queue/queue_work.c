@@ -2,12 +2,16 @@
  *
  * A plain success is two words of the call (entry and token), in groups of one
  * retention; everything else has words of its own. scripts/work.lua says how.
- */
+ *
+ * Each call says what Redis' clock should show by now, so that the script can
+ * tell a clock that was set, or a Redis that nobody could reach, from time in
+ * which leases could have been renewed. */
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "queue/queue_private.h"
 #include "queue/script.h"
 
@@ -17,7 +21,7 @@ enum {
     NUMBER_LEN = 24,
     NUMBERS_MAX = SETTINGS + 2 * QUEUE_FINISH_MAX,
     ENTRY_LEN = 1 + ID_LOCAL_MAX,
-    RENEW_FIXED = 4, /* three keys and the lease */
+    RENEW_FIXED = 5, /* four keys and the lease */
 };
 
 /* A call's words, with room for the numbers and entries made for it. */
@@ -46,6 +50,25 @@ add_number(struct words *words, int64_t value)
     char *text = words->number[words->numbers++];
     int n = snprintf(text, NUMBER_LEN, "%" PRId64, value);
 
+    add(words, text, (size_t)n);
+}
+
+/* How many lost leases quarantine, and what the server's clock should show:
+ * what it said last, and the time since, as far as it was there to be asked. */
+static void
+add_expected(struct words *words, const struct queues *queues, int64_t now_ms)
+{
+    assert(words->numbers < NUMBERS_MAX);
+    char *text = words->number[words->numbers++];
+    int64_t up_ms = rds_up_since_ms(queues->rds);
+    int64_t since_ms =
+        up_ms > queues->heard_at_ms ? up_ms : queues->heard_at_ms;
+    int n = snprintf(text, NUMBER_LEN, "%d", JOB_LOST_MAX);
+
+    if (queues->heard_ms && since_ms <= now_ms)
+        n += snprintf(text + n, NUMBER_LEN - (size_t)n, " %" PRId64,
+                      queues->heard_ms + now_ms - since_ms);
+    assert(n < NUMBER_LEN);
     add(words, text, (size_t)n);
 }
 
@@ -138,7 +161,9 @@ queue_work(struct queues *queues, struct work *work,
     add(&words, work->worker, strlen(work->worker));
     add_number(&words, (int64_t)work->token_first);
     add_number(&words, JOB_CRASHES_MAX);
-    add_number(&words, JOB_LOST_MAX);
+    work->queues = queues;
+    work->sent_ms = clock_mono_ms();
+    add_expected(&words, queues, work->sent_ms);
     for (size_t i = 0; i < n; i++) {
         if (taken[i])
             continue;
@@ -212,6 +237,8 @@ queue_work_result(struct work *work, struct error *err)
         return error_set(err, ST_BUG, "work: a reply of another length");
 
     work->now_ms = words[0]->integer;
+    work->queues->heard_ms = work->now_ms;
+    work->queues->heard_at_ms = work->sent_ms;
     work->next_ms = words[1]->integer;
     work->more = (words[2]->integer & 1) != 0;
     work->outbox = (words[2]->integer & 2) != 0;
@@ -243,18 +270,19 @@ queue_renew(struct queues *queues, struct rds_call *call, struct str queue,
     argv[0] = keys.p[KEY_LEASED], len[0] = keys.n[KEY_LEASED];
     argv[1] = keys.p[KEY_STATE], len[1] = keys.n[KEY_STATE];
     argv[2] = keys.p[KEY_CANCELS], len[2] = keys.n[KEY_CANCELS];
-    argv[3] = lease;
-    len[3] = (size_t)snprintf(lease, sizeof lease, "%" PRId64, lease_ms);
+    argv[3] = keys.p[KEY_META], len[3] = keys.n[KEY_META];
+    argv[4] = lease;
+    len[4] = (size_t)snprintf(lease, sizeof lease, "%" PRId64, lease_ms);
     for (size_t i = 0; i < n; i++) {
         struct str local = leases[i].local;
         assert(local.n <= ID_LOCAL_MAX);
         entry[i][0] = (char)('0' + leases[i].priority);
         memcpy(entry[i] + 1, local.p, local.n);
-        argv[4 + 2 * i] = entry[i], len[4 + 2 * i] = local.n + 1;
-        argv[5 + 2 * i] = leases[i].token.p;
-        len[5 + 2 * i] = leases[i].token.n;
+        argv[5 + 2 * i] = entry[i], len[5 + 2 * i] = local.n + 1;
+        argv[6 + 2 * i] = leases[i].token.p;
+        len[6 + 2 * i] = leases[i].token.n;
     }
-    rds_send_script(queues->rds, call, &script_renew, 3,
+    rds_send_script(queues->rds, call, &script_renew, 4,
                     (int)(RENEW_FIXED + 2 * n), argv, len, on_settled, arg);
 }
 

@@ -30,6 +30,22 @@ def text(name):
                   _read(f"{name}.lua"))
 
 
+# A clock of the test's own: scripts read it from a key.
+CLOCK_KEY = "test:clock"
+_CLOCK = f"""
+local now = tonumber(redis.call('GET', '{CLOCK_KEY}'))
+local now_text = string.format('%d', now)
+"""
+
+
+def with_clock(name):
+    """The script, assembled, on the test's clock."""
+    found = text(name).replace(_read("include", "clock.lua"), _CLOCK)
+    if "'TIME'" in found:
+        raise AssertionError(f"{name}.lua has a clock of its own")
+    return found
+
+
 def write_all(folder):
     """Each script into @folder, as `cmake --install` does; the folder."""
     for name in names():

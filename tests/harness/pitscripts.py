@@ -113,7 +113,9 @@ class Queue:
                           args)
 
     def work(self, claim=0, lease=15000, worker="w", first=None, crashes=3,
-             lost=10, finishes=()):
+             lost=10, finishes=(), expected=None):
+        if expected is not None:
+            lost = f"{lost} {expected}"
         if first is None:
             first = self.next_token
             self.next_token += claim
@@ -131,7 +133,7 @@ class Queue:
     def renew(self, *claimed, lease=15000):
         """The tokens that are lost."""
         words = [word for one in claimed for word in (one.entry, one.token)]
-        return self._call("renew", ["leased", "state", "cancels"],
+        return self._call("renew", ["leased", "state", "cancels", "meta"],
                           [lease, *words])
 
     def progress(self, claimed, text):

@@ -496,7 +496,7 @@ class Retention(ScriptCase):
         self.queue.work()
         left = sorted(self.client.keys("*"))
         self.assertEqual(left, [self.queue.key(key) for key in
-                                ("gone", "samples", "stats")])
+                                ("gone", "meta", "samples", "stats")])
 
     def test_a_crowd_is_forgotten_in_steps(self):
         last = None

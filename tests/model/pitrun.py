@@ -17,10 +17,6 @@ from pitmodel import CRASHES, KEEP_STANDARD, LOST, Model, Spec, Wrong, expect
 from pitscripts import KEYS, Job, Queue, done, ended
 
 START = 1700000000000
-CLOCK = """
-local now = tonumber(redis.call('GET', 'model:clock'))
-local now_text = string.format('%d', now)
-"""
 PRIORITIES = (1, 5, 8)
 UNIQUE_KEYS = ("U", "V")
 LIMITS = {"K": (1, "K", ""), "L": (2, "L", ""), "R": (0, "R", "2,100")}
@@ -38,11 +34,8 @@ SCRIPTS = ("enqueue", "work", "renew", "control", "deliver", "attach", "get",
 def scripts_of(client, broken=None):
     """The scripts with the model's clock; @broken: {name: (from, to)}."""
     found = {}
-    real = pitlua._read("include", "clock.lua")
     for name in SCRIPTS:
-        text = pitlua.text(name).replace(real, CLOCK)
-        if "'TIME'" in text:
-            raise AssertionError(f"{name}.lua has a clock of its own")
+        text = pitlua.with_clock(name)
         if broken and name in broken:
             old, new = broken[name]
             if old not in text:
@@ -172,7 +165,7 @@ class Run:
         self.set_clock()
 
     def set_clock(self):
-        self.client.set("model:clock", self.model.now)
+        self.client.set(pitlua.CLOCK_KEY, self.model.now)
 
     def any_job(self, number):
         ids = sorted(self.model.jobs) + sorted(self.model.gone)[:2] + ["none"]

@@ -4,6 +4,7 @@
 -- KEYS[1]  leased  ZSET  entry -> deadline (ms, this server's clock)
 -- KEYS[2]  state   HASH  id -> state text
 -- KEYS[3]  cancels HASH  id -> asked to stop
+-- KEYS[4]  meta    HASH  settings, and when the queue was seen last
 -- ARGV[1]  lease   ms to add to now, > 0
 -- ARGV[2..]        entry, token, entry, token, ...   at most 100 pairs
 --
@@ -14,11 +15,20 @@
 --
 -- Invariants: a lease that has run out but has not been reaped yet may still be
 -- renewed by its holder (nobody else has the job); a reaped one may not, since
--- its token is gone from the state. No deadline ever moves back. allow-oom,
--- because a worker that cannot renew would lose its jobs when memory is short.
+-- its token is gone from the state. No deadline ever moves back, unless the
+-- clock was set back: then it counts from the new time. allow-oom, because a
+-- worker that cannot renew would lose its jobs when memory is short.
+local STEP_MIN, SEEN_EVERY = 5000, 1000
 -- include: clock
-local deadline = now + tonumber(ARGV[1])
+local lease = tonumber(ARGV[1])
+local deadline = now + lease
 redis.call('ZCARD', KEYS[1])
+local seen = tonumber(redis.call('HGET', KEYS[4], 'seen') or 0)
+local set_back = seen > now + STEP_MIN
+if now - seen >= SEEN_EVERY and now - seen < lease / 2 then
+    -- A longer gap is for work to look at: leases may have to be moved.
+    redis.call('HSET', KEYS[4], 'seen', string.format('%d', now))
+end
 local lost = {}
 
 for i = 2, #ARGV, 2 do
@@ -28,7 +38,11 @@ for i = 2, #ARGV, 2 do
     local mark = ' ' .. token .. ' '
     if (code == 82 or code == 114) and
         string.sub(text, 2, #mark + 1) == mark then
-        redis.call('ZADD', KEYS[1], 'XX', 'GT', deadline, entry)
+        if set_back then
+            redis.call('ZADD', KEYS[1], 'XX', deadline, entry)
+        else
+            redis.call('ZADD', KEYS[1], 'XX', 'GT', deadline, entry)
+        end
         if code == 114 and
             redis.call('HEXISTS', KEYS[3], string.sub(entry, 2)) == 1 then
             lost[#lost + 1] = '!' .. token

@@ -28,6 +28,10 @@
 --   x entry token keep message            cancelled while it ran
 --   r entry token keep message            handed back, as if never claimed
 --
+-- ARGV[6] may be followed by a space and the time that the caller expects this
+-- server's clock to show: from what it said last and the time that has passed
+-- since, without that in which the server could not be reached.
+--
 -- Returns {now, next, more, nstale, stale token..., then per claimed job:
 -- entry, record, again}: next is the ms until something falls due (-1:
 -- nothing), more is 1 when ready jobs were left, plus 2 when messages lie in
@@ -76,6 +80,7 @@ local NO_LISTPACK = string.rep('-', 65) -- longer than zset-max-listpack-value
 local PURGE_EVERY = 120000 -- an idle worker comes back for retention at most
 local NEXT_MAX = 86400000 -- and after a day in any case
 local SAMPLE_EVERY, SAMPLES_MAX = 10000, 90
+local SEEN_EVERY = 1000 -- `seen` is no older while the queue is worked
 
 local call, sub, byte, find = redis.call, string.sub, string.byte, string.find
 local match = string.match
@@ -181,6 +186,7 @@ local function keep(id, ms)
 end
 
 -- How attempts end that do not simply succeed.
+local retries_from, retries_far = 0, 0 -- see work_clock
 local function failures()
     if made.failures then
         return made.failures
@@ -189,6 +195,15 @@ local function failures()
     made.failures = {finish = finish, look_up = look_up,
                      quarantine = quarantine, again = again, cancel = cancel}
     return made.failures
+end
+
+-- 0. Was this server's clock set? Before the finishes, whose retries are due by
+-- the new time.
+local seen, moving = tonumber(set[8]), set[9]
+local gap = seen and now - seen or SEEN_EVERY
+local still_moving, may_reap = false, true
+if gap >= SEEN_EVERY or gap < 0 or moving then
+-- include: work_clock
 end
 
 -- 1. Finishes: id, where its words stand, keep time of a plain success; all
@@ -334,7 +349,7 @@ local function steps_left(cost)
 end
 
 -- 2. Leases that ran out: their worker is gone or too late.
-if leased_head and leased_head <= now then
+if leased_head and leased_head <= now and may_reap then
     local lapsed =
         call('ZRANGEBYSCORE', leased, '-inf', now_text, 'LIMIT', '0',
              steps_left(REAP_STEPS))
@@ -359,7 +374,7 @@ if leased_head and leased_head <= now then
                                   '"lost while it was being cancelled"', job)
             else
                 remember(s, 'l', '')
-                if s.lost >= tonumber(ARGV[6]) then
+                if s.lost >= tonumber(match(ARGV[6], '^%d+')) then
                     failures().quarantine(id, s, job and job.options)
                 else
                     failures().again(entry, id, s, job and job.options)
@@ -683,6 +698,9 @@ elseif left or rate_next then
 end
 left = left and open and ready_left
 local due_next = sooner(sooner(due_head, retrying_head), head_of(leased))
+if still_moving then
+    due_next = now
+end
 if ready_left and rate_next and rate_next > 0 then
     due_next = sooner(due_next, now + rate_next)
 end

@@ -52,8 +52,12 @@ local function finish(how, entry, id, s, keep_ms, message, delay, job)
             end
         else
             s.retries = s.retries + 1
-            call('ZADD', retrying, string.format('%d', now + delay), entry)
-            retrying_head = sooner(retrying_head, now + delay)
+            local at = now + delay
+            if retries_far ~= 0 and at > retries_from then
+                at = at - retries_far -- and is moved yet, see work_clock
+            end
+            call('ZADD', retrying, string.format('%d', at), entry)
+            retrying_head = sooner(retrying_head, at)
             put(id, 'W', s)
             count('retried', 1)
         end

@@ -41,7 +41,7 @@ if there > 0 then
     there = measure(there, 'HLEN', 38)
     there = measure(there, 'XLEN', 33) -- an empty one is there, too
 end
-call('HLEN', jobs)
+local jobs_len = call('HLEN', jobs)
 call('ZCARD', gone)
 if #ARGV == 6 then
     call('HLEN', state) -- or it is read for the finishes
@@ -66,7 +66,7 @@ local done_len = tonumber(totals[1]) or 0
 local keyed = totals[2] -- jobs with a limit key were enqueued
 local bytes_waiting = tonumber(totals[3])
 local set = call('HMGET', meta, 'paused', 'done_max', 'dead_max', 'dead_ms',
-                 'concurrency', 'rate', 'watched')
+                 'concurrency', 'rate', 'watched', 'seen', 'step')
 local paused = set[1] == '1'
 local done_max = tonumber(set[2]) or 100000
 local dead_max = tonumber(set[3]) or 10000
