@@ -10,6 +10,7 @@
 #include "app/task_entry.h"
 #include "base/clock.h"
 #include "base/jsontext.h"
+#include "queue/schedules_change.h"
 #include "queue/schema.h"
 #include "session.h"
 #include "table.h"
@@ -406,19 +407,10 @@ static enum status
 set_paused(struct co *co, struct session *session, bool paused)
 {
     const struct schedules_options *options = options_of(session);
-    struct schedule_view view;
+    struct str note = paused ? str_c(options->note) : STR_NULL;
 
-    enum status st = schedules_get(co, session->queues, name_of(session), &view,
-                                   &session->err);
-    struct schedule s = view.schedule;
-    s.paused = paused;
-    if (paused && options->note)
-        s.note = str_c(options->note);
-    if (st == ST_OK)
-        st = schedule_check(&s, &session->err);
-    if (st == ST_OK)
-        st = schedules_put(co, session->queues, &s, &view, &session->err);
-    schedules_view_clear(&view);
+    enum status st = schedules_change_paused(
+        co, session->queues, name_of(session), paused, note, &session->err);
     return st == ST_OK ? show(co, session) : st;
 }
 
@@ -461,14 +453,8 @@ delete_it(struct co *co, struct session *session)
 
     enum status st = schedules_get(co, session->queues, name_of(session), &view,
                                    &session->err);
-    if (st == ST_OK && view.schedule.app.n > 0)
-        st = error_set(&session->err, ST_CONFLICT,
-                       "it stands in the table of the application %.*s and "
-                       "would come back with its next start: pause it, or take "
-                       "it out of the table",
-                       STR_ARG(view.schedule.app));
     if (st == ST_OK)
-        st = schedules_delete(co, session->queues, &view, &session->err);
+        st = schedules_change_delete(co, session->queues, &view, &session->err);
     schedules_view_clear(&view);
     return st;
 }

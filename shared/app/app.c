@@ -16,9 +16,10 @@
 #include "app/request.h"
 #include "base/log.h"
 
-/* The table ended here when PIT_ABI became 2; later members may be missing. */
-#define APP_TABLE_MIN \
-    (offsetof(struct pit_app, statics) + sizeof(((struct pit_app *)0)->statics))
+/* The table ended here when PIT_ABI became 3; later members may be missing. */
+#define APP_TABLE_MIN                      \
+    (offsetof(struct pit_app, schedules) + \
+     sizeof(((struct pit_app *)0)->schedules))
 
 static enum status
 check_name(const char *name, const char *what, const char *owner,

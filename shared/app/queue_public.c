@@ -151,9 +151,10 @@ take_ties(const struct pit_enqueue *options, struct job_spec *spec)
             .key = str_c(options->limit.key),
         };
     if (options->callback)
-        spec->callback = (struct job_callback){.on_succeeded = true,
-                                               .on_dead = true,
-                                               .url = str_c(options->callback)};
+        spec->callback = (struct job_callback){
+            .on_succeeded = options->callback_on != PIT_CALLBACK_DEAD,
+            .on_dead = options->callback_on != PIT_CALLBACK_SUCCEEDED,
+            .url = str_c(options->callback)};
 }
 
 static void
@@ -184,6 +185,10 @@ take_options(const struct pit_enqueue *options, struct job_spec *spec)
         spec->backoff.cap_ms = options->backoff_cap_ms;
     else if (spec->backoff.cap_ms < spec->backoff.base_ms)
         spec->backoff.cap_ms = spec->backoff.base_ms;
+    if (options->backoff_jitter == PIT_NO_JITTER)
+        spec->backoff.jitter = 0;
+    else if (options->backoff_jitter != 0)
+        spec->backoff.jitter = options->backoff_jitter;
     take_ties(options, spec);
 }
 

@@ -513,7 +513,7 @@ schedules_trigger(struct co *co, struct queues *queues,
         st =
             error_set(err, ST_NOT_FOUND, "there is no schedule %s", view->name);
     if (st == ST_OK && stored < 0)
-        st = error_set(err, ST_LIMIT,
+        st = error_set(err, ST_QUEUE_FULL,
                        "the queue %s takes no jobs now: it is closed, or full",
                        view->queue);
     return schedules_stored(co, queues, queue, flags, st, err);

@@ -59,8 +59,8 @@ CHECK enum status schedules_put(struct co *co, struct queues *queues,
 CHECK enum status schedules_delete(struct co *co, struct queues *queues,
                                    const struct schedule_view *view,
                                    struct error *err);
-/* Enqueues its job now; @local gets the id. ST_NOT_FOUND; ST_LIMIT when the
- * queue takes no jobs. */
+/* Enqueues its job now; @local gets the id. ST_NOT_FOUND; ST_QUEUE_FULL when
+ * the queue takes no jobs. */
 CHECK enum status schedules_trigger(struct co *co, struct queues *queues,
                                     const struct schedule_view *view,
                                     char local[ID_LOCAL_MAX + 1],

@@ -13,9 +13,9 @@
 #include "api/preference.h"
 #include "api/schedule_body.h"
 #include "app/schedule_json.h"
+#include "queue/schedules_change.h"
 
 enum {
-    TRIES = 5,
     LIMIT_STANDARD = 50,
     LIMIT_MAX = 1000,
     BODY_MAX = SCHEDULE_ARGS_MAX * 2 + 16 * 1024,
@@ -123,11 +123,7 @@ compose(struct co *co, struct change *c, struct schedule *ret,
     if (st != ST_OK)
         return st;
     if (!c->patch) {
-        schedule_init(ret);
-        ret->app = old->app;
-        ret->declared = old->declared;
-        ret->created_ms = old->created_ms;
-        ret->anchor_ms = old->anchor_ms;
+        schedules_change_begin(&c->view, ret);
         uint32_t times =
             SCHEDULE_FIELD_CRON | SCHEDULE_FIELD_EVERY | SCHEDULE_FIELD_AT;
         if (!(c->body.given & times))
@@ -203,7 +199,7 @@ change(struct co *co, struct api *api, struct http_exchange *exchange,
     st = exchange_read_all(co, exchange);
     if (st != ST_OK)
         return st;
-    for (int i = 0; i < TRIES && !done && st == ST_OK; i++) {
+    for (int i = 0; i < SCHEDULES_TRIES && !done && st == ST_OK; i++) {
         response_reset(&exchange->res);
         st = try_change(co, &c, &done);
         schedules_view_clear(&c.view);
@@ -251,19 +247,15 @@ schedules_delete_one(struct co *co, struct http_exchange *exchange, void *arg)
         st = schedules_precondition(exchange, &view, false, &refused);
     if (refused)
         goto out;
-    if (st == ST_OK && view.schedule.app.n > 0) {
-        st = api_refuse_with(exchange, PROBLEM_CONFLICT,
-                             "it stands in the table of the application %.*s "
-                             "and would come back with its next start: pause "
-                             "it, or take it out of the table",
-                             STR_ARG(view.schedule.app));
-        goto out;
-    }
     bool found = st == ST_OK;
     if (st == ST_OK)
-        st = schedules_delete(co, api->queues, &view, err);
-    st = st == ST_OK ? response_empty(&exchange->res, 204)
-                     : api_fail(exchange, st, err, found);
+        st = schedules_change_delete(co, api->queues, &view, err);
+    if (st == ST_FORBIDDEN)
+        st = api_refuse_with(exchange, PROBLEM_CONFLICT, "%s", err->msg);
+    else if (st == ST_OK)
+        st = response_empty(&exchange->res, 204);
+    else
+        st = api_fail(exchange, st, err, found);
 out:
     schedules_view_clear(&view);
     return st;

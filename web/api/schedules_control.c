@@ -4,37 +4,25 @@
 #include "api/body.h"
 #include "api/schedules.h"
 #include "app/schedule_json.h"
-
-enum { TRIES = 5 };
+#include "queue/schedules_change.h"
 
 static const struct body_field pause_fields[] = {
     {"note", BODY_TEXT, 0, SCHEDULE_NOTE_MAX},
 };
 
-/* Again when somebody else was faster. Pausing what is paused changes its note
- * at most. */
 static enum status
 set_paused(struct co *co, struct api *api, struct http_exchange *exchange,
-           bool paused, const struct body_value *note)
+           bool paused, const struct body_value *given)
 {
+    struct str note = given && given->given ? given->text : STR_NULL;
     struct error *err = &exchange->err;
 
     if (api_query(&exchange->req, STR_NULL, err) != ST_OK)
         return api_fail(exchange, ST_INVALID, err, false);
-    enum status st = ST_CONFLICT;
-    for (int i = 0; i < TRIES && st == ST_CONFLICT; i++) {
-        struct schedule_view view;
-        st = schedules_get(co, api->queues, schedules_name(exchange), &view,
-                           err);
-        struct schedule s = view.schedule;
-        bool same = s.paused == paused && !(note && note->given);
-        s.paused = paused;
-        if (note && note->given)
-            s.note = note->null ? STR_NULL : note->text;
-        if (st == ST_OK && !same)
-            st = schedules_put(co, api->queues, &s, &view, err);
-        schedules_view_clear(&view);
-    }
+    if (given && given->given && note.n == 0)
+        note = STR(""); /* takes it away */
+    enum status st = schedules_change_paused(
+        co, api->queues, schedules_name(exchange), paused, note, err);
     if (st != ST_OK)
         return schedules_refuse(exchange, st, err, true);
     return schedules_show(co, api, exchange, 200);
@@ -77,8 +65,6 @@ schedules_trigger_one(struct co *co, struct http_exchange *exchange, void *arg)
         st = schedules_trigger(co, api->queues, &view, local, err);
     snprintf(id, sizeof id, "%s.%s", view.queue, local);
     schedules_view_clear(&view);
-    if (st == ST_LIMIT)
-        return api_refuse_with(exchange, PROBLEM_QUEUE_FULL, "%s", err->msg);
     if (st != ST_OK)
         return api_fail(exchange, st, err, found);
     st = response_setf(&exchange->res, "Location", "/v1/jobs/%s", id);

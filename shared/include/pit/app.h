@@ -16,7 +16,7 @@
 #include "pit/status.h"
 
 /* Raised with every change that an old shared object could not be run with. */
-#define PIT_ABI 2
+#define PIT_ABI 3
 
 /* An async view: must not block (use await or a task for what does). */
 typedef enum pit_status pit_view_fn(struct pit_co *co, struct pit_request *req,

@@ -73,6 +73,12 @@ struct pit_limit {
     int64_t rate_period_ms; /* at most a day */
 };
 
+enum pit_callback_on {
+    PIT_CALLBACK_BOTH, /* what a zero means */
+    PIT_CALLBACK_SUCCEEDED,
+    PIT_CALLBACK_DEAD,
+};
+
 /* All optional: zero what is not set, and the task's own policy counts. Strings
  * are borrowed for the call. */
 struct pit_enqueue {
@@ -90,16 +96,19 @@ struct pit_enqueue {
     enum pit_backoff backoff;
     int64_t backoff_ms;     /* of the first retry */
     int64_t backoff_cap_ms; /* of any */
+    double backoff_jitter;  /* the part of it that is random, up to 1, or
+                               PIT_NO_JITTER */
     const char *tags;       /* "nightly,report": at most 16 */
     struct pit_unique unique;
     struct pit_limit limit;
-    const char *const *after;  /* ids of jobs that must have succeeded before;
-                                  at most 64, ends with NULL; NULL: none */
-    const char *callback;      /* http(s) URL that is sent a signed request when
-                                  it succeeded or is dead; NULL: none */
+    const char *const *after; /* ids of jobs that must have succeeded before;
+                                 at most 64, ends with NULL; NULL: none */
+    const char *callback;     /* http(s) URL that is sent a signed request when
+                                 it succeeded or is dead; NULL: none */
+    enum pit_callback_on callback_on;
     struct pit_ticket *ticket; /* is filled in, whatever happens */
 };
-enum { PIT_NO_KEEP = -1 };
+enum { PIT_NO_KEEP = -1, PIT_NO_JITTER = -1 };
 
 /* Suspends. Takes the reference to @args (NULL: no args); @options may be NULL.
  * Errors: PIT_INVALID an option out of range, or args that could not be made;
