@@ -304,15 +304,12 @@ static enum status
 load(struct process *process, struct error *err)
 {
     const struct settings *settings = process->settings;
-    struct error why;
 
     if (!settings->app)
         return ST_OK;
-    enum status st = loader_open(settings->app, &process->loader, &why);
-    if (st != ST_OK)
-        return error_set(err, st, "--app %s: %s", settings->app, why.msg);
-    process->loaded = true;
-    return ST_OK;
+    enum status st = loader_open(settings->app, &process->loader, err);
+    process->loaded = st == ST_OK;
+    return st;
 }
 
 static enum status

@@ -399,7 +399,8 @@ state_cb(struct rds *rds, bool up, void *arg)
 
     if (!up) {
         if (!d->leaving)
-            log_warn("Redis is away (%s); jobs go on", rds_last_error(rds));
+            log_warn("Redis is away: %s%s", rds_last_error(rds),
+                     d->held_len > 0 ? "; jobs go on" : "");
         return;
     }
     log_info("connected to Redis");

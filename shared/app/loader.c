@@ -73,13 +73,13 @@ loader_open(const char *path, struct loader *ret, struct error *err)
 
     st = check_place(absolute, &why);
     if (st != ST_OK) {
-        error_set(err, st, "--app: %s", why.msg);
+        error_set(err, st, "--app %s", why.msg);
         goto out;
     }
     loader.handle = dlopen(absolute, RTLD_NOW | RTLD_LOCAL);
     if (!loader.handle) {
-        st = error_set(err, ST_INVALID, "--app: cannot be loaded: %s",
-                       dlerror());
+        st =
+            error_set(err, ST_INVALID, "--app cannot be loaded: %s", dlerror());
         goto out;
     }
     const struct pit_app *table = dlsym(loader.handle, "pit_app");

@@ -54,8 +54,9 @@ state_cb(struct loop_task *task)
     struct rds *rds = LIST_ENTRY(task, struct rds, state_task);
     bool up = rds_up(rds);
 
-    if (up == rds->reported_up)
+    if (rds->reported && up == rds->reported_up)
         return;
+    rds->reported = true;
     rds->reported_up = up;
     if (rds->on_state)
         rds->on_state(rds, up, rds->arg); /* may free it */

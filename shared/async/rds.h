@@ -25,7 +25,7 @@ struct rds_options {
     int64_t connect_timeout_ms; /* 0: 1,000 */
     int64_t command_timeout_ms; /* 0: 2,000; the default of each command */
     /* Called from the ready pass when the connection comes (after AUTH, SELECT
-     * and SETNAME) or goes. May be NULL. */
+     * and SETNAME) or goes, and when the first attempt fails. May be NULL. */
     void (*on_state)(struct rds *rds, bool up, void *arg);
     void *arg;
 };

@@ -59,7 +59,7 @@ struct rds {
     void *arg;
 
     enum rds_state state;
-    bool reported_up;
+    bool reported, reported_up; /* on_state was told; what */
     bool *freed; /* set by rds_free(), for who called the owner's code */
     struct loop_task state_task;
     struct list waiters; /* of rds_wait_up() */
