@@ -20,14 +20,43 @@ static const struct config_program program = {
 };
 
 /* Words that follow an option. */
+static const struct {
+    const char *option, *words;
+} choices[] = {
+    {"state", "ready scheduled retrying blocked running dead quarantined ended "
+              "succeeded cancelled expired"},
+    {"misfire", "skip once all"},
+    {"overlap", "allow skip buffer"},
+    {"unique-while", "waiting running ended"},
+    {"on-conflict", "reject return replace"},
+};
+
 static const char *
 choices_of(const struct config_option *option)
 {
-    if (strcmp(option->name, "state") == 0)
-        return "ready scheduled retrying blocked running dead quarantined "
-               "ended succeeded cancelled expired";
+    for (size_t i = 0; i < ARRAY_LEN(choices); i++)
+        if (strcmp(option->name, choices[i].option) == 0)
+            return choices[i].words;
     return NULL;
 }
+
+/* What may follow a command: @verbs, and behind one of those, or at once where
+ * there are none, the names in the first column of what `pit LIST` prints. */
+static const struct {
+    const char *command, *verbs, *list;
+} operands[] = {
+    {"enqueue", NULL, "tasks"},
+    {"jobs", NULL, "queues"},
+    {"queue", NULL, "queues"},
+    {"pause", NULL, "queues"},
+    {"resume", NULL, "queues"},
+    {"purge", NULL, "queues"},
+    {"schedules", "list show put pause resume trigger delete next",
+     "schedules"},
+    {"flows", "show cancel", "flows"},
+    {"workers", "quiet resume stop", "workers"},
+    {"bench", "contrast", NULL},
+};
 
 static bool
 takes_value(const struct config_option *option)
@@ -45,32 +74,66 @@ print_bash_command(const struct command *command)
     for (const struct config_option *o = command->program->options; o->name;
          o++)
         printf(" --%s", o->name);
-    puts("\"\n        ;;");
+    puts("\"");
+    for (size_t i = 0; i < ARRAY_LEN(operands); i++)
+        if (strcmp(operands[i].command, command->name) == 0)
+            printf("        verbs='%s' list='%s'\n",
+                   operands[i].verbs ? operands[i].verbs : "",
+                   operands[i].list ? operands[i].list : "");
+    puts("        ;;");
+}
+
+static void
+print_bash_choices(void)
+{
+    for (size_t i = 0; i < ARRAY_LEN(choices); i++)
+        printf("    --%s)\n"
+               "        mapfile -t COMPREPLY < <(compgen -W \"%s\" -- "
+               "\"$word\")\n"
+               "        return\n        ;;\n",
+               choices[i].option, choices[i].words);
+    fputs("    --queue)\n"
+          "        mapfile -t COMPREPLY < <(compgen -W "
+          "\"$(_pit_names queues)\" -- \"$word\")\n"
+          "        return\n        ;;\n"
+          "    --task)\n"
+          "        mapfile -t COMPREPLY < <(compgen -W "
+          "\"$(_pit_names tasks)\" -- \"$word\")\n"
+          "        return\n        ;;\n"
+          "    --app|--config|--dir)\n"
+          "        mapfile -t COMPREPLY < <(compgen -f -- \"$word\")\n"
+          "        return\n        ;;\n",
+          stdout);
+}
+
+/* Names are asked for where Redis answers soon; else there are none. */
+static void
+print_names_function(void)
+{
+    puts("_pit_names()\n{\n"
+         "    command pit \"$1\" --timeout 500ms 2>/dev/null |\n"
+         "        sed -n '2,$s/ .*//p'\n}");
 }
 
 static void
 print_bash(void)
 {
-    fputs("# bash completion of pit, made by `pit completion bash`.\n"
-          "_pit()\n{\n"
+    puts("# bash completion of pit, made by `pit completion bash`.");
+    print_names_function();
+    fputs("_pit()\n{\n"
           "    local word=${COMP_WORDS[COMP_CWORD]}\n"
-          "    local before=${COMP_WORDS[COMP_CWORD-1]} options=\n"
+          "    local before=${COMP_WORDS[COMP_CWORD-1]} options= verbs= "
+          "list=\n"
           "    if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
           "        mapfile -t COMPREPLY < <(compgen -W \"--help --version",
           stdout);
     for (size_t i = 0; command_at(i); i++)
         printf(" %s", command_at(i)->name);
     fputs("\" -- \"$word\")\n        return\n    fi\n"
-          "    case $before in\n"
-          "    --state)\n"
-          "        mapfile -t COMPREPLY < <(compgen -W \"",
+          "    case $before in\n",
           stdout);
-    fputs(choices_of(&(struct config_option){.name = "state"}), stdout);
-    fputs("\" -- \"$word\")\n        return\n        ;;\n"
-          "    --app|--config)\n"
-          "        mapfile -t COMPREPLY < <(compgen -f -- \"$word\")\n"
-          "        return\n        ;;\n"
-          "    esac\n"
+    print_bash_choices();
+    fputs("    esac\n"
           "    case ${COMP_WORDS[1]} in\n",
           stdout);
     for (size_t i = 0; command_at(i); i++)
@@ -78,6 +141,12 @@ print_bash(void)
             print_bash_command(command_at(i));
     fputs("    completion)\n        options=\"bash zsh\"\n        ;;\n"
           "    esac\n"
+          "    if [[ $word != -* && -n $verbs && $COMP_CWORD -eq 2 ]]; then\n"
+          "        options=$verbs\n"
+          "    elif [[ $word != -* && -n $list && $before != --* && "
+          "$COMP_CWORD -le 3 ]]; then\n"
+          "        options=$(_pit_names \"$list\")\n"
+          "    fi\n"
           "    mapfile -t COMPREPLY < <(compgen -W \"$options\" -- \"$word\")\n"
           "}\n"
           "complete -F _pit pit\n",
@@ -102,6 +171,21 @@ print_quoted(const char *text)
 }
 
 static void
+print_zsh_operands(const struct command *command)
+{
+    for (size_t i = 0; i < ARRAY_LEN(operands); i++) {
+        if (strcmp(operands[i].command, command->name) != 0)
+            continue;
+        if (operands[i].verbs)
+            printf(" '1:verb:(%s)'", operands[i].verbs);
+        if (operands[i].list)
+            printf(" '*:name:{compadd -- $(_pit_names %s)}'", operands[i].list);
+        return;
+    }
+    fputs(" '*:word:'", stdout);
+}
+
+static void
 print_zsh_command(const struct command *command)
 {
     printf("    %s)\n        _arguments", command->name);
@@ -116,18 +200,25 @@ print_zsh_command(const struct command *command)
             putchar(':');
             if (choices_of(o))
                 printf("(%s)", choices_of(o));
+            else if (strcmp(o->name, "queue") == 0)
+                fputs("{compadd -- $(_pit_names queues)}", stdout);
+            else if (strcmp(o->name, "task") == 0)
+                fputs("{compadd -- $(_pit_names tasks)}", stdout);
         }
         putchar('\'');
     }
-    puts(" \\\n            '--help[show help]' '*:word:'\n        ;;");
+    fputs(" \\\n            '--help[show help]'", stdout);
+    print_zsh_operands(command);
+    puts("\n        ;;");
 }
 
 static void
 print_zsh(void)
 {
-    fputs("#compdef pit\n# zsh completion of pit, made by `pit completion zsh`."
-          "\n_pit()\n{\n    local -a commands=(\n",
-          stdout);
+    puts(
+        "#compdef pit\n# zsh completion of pit, made by `pit completion zsh`.");
+    print_names_function();
+    fputs("_pit()\n{\n    local -a commands=(\n", stdout);
     for (size_t i = 0; command_at(i); i++) {
         printf("        '%s:", command_at(i)->name);
         print_quoted(command_at(i)->about);

@@ -93,8 +93,11 @@ class Pages(CliTestCase):
                   f"COMP_WORDS=({' '.join(words)}); "
                   f"COMP_CWORD={len(words) - 1}; _pit; "
                   'echo "${COMPREPLY[@]}"')
+        folder = os.path.dirname(program_path("pit"))
+        env = {**os.environ, "PIT_REDIS": self.server.url,
+               "PATH": f"{folder}:{os.environ['PATH']}"}
         return subprocess.run(["bash", "-c", script], check=True, text=True,
-                              capture_output=True).stdout.split()
+                              capture_output=True, env=env).stdout.split()
 
     def test_bash(self):
         self.assertEqual(self.complete("pit", "can"), ["cancel"])
@@ -103,6 +106,22 @@ class Pages(CliTestCase):
         self.assertEqual(self.complete("pit", "jobs", "--state", "qua"),
                          ["quarantined"])
         self.assertEqual(self.complete("pit", "completion", "z"), ["zsh"])
+        self.assertEqual(self.complete("pit", "schedules", "p"),
+                         ["put", "pause"])
+        self.assertEqual(self.complete("pit", "enqueue", "--on-conflict",
+                                       "re"), ["reject", "return", "replace"])
+
+    def test_bash_knows_the_names_that_there_are(self):
+        self.tell_of("shop.count")
+        Queue(self.client, "mail").enqueue(job("a"))
+        self.client.sadd("pit:queues", "mail")
+        self.assertEqual(self.complete("pit", "enqueue", "sh"), ["shop.count"])
+        self.assertEqual(self.complete("pit", "queue", "''"), ["mail"])
+        self.assertEqual(self.complete("pit", "retry", "--queue", "m"),
+                         ["mail"])
+        self.assertEqual(self.complete("pit", "schedules", "show", "''"), [])
+        self.server.kill()
+        self.assertEqual(self.complete("pit", "queue", "''"), [])
 
     @unittest.skipUnless(shutil.which("zsh"), "zsh is not installed")
     def test_zsh_can_read_it(self):
