@@ -52,14 +52,16 @@ configure_file(cmake/pitmaster-test.pc.in
 install(FILES ${CMAKE_BINARY_DIR}/pitmaster-test.pc
   DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
+# In a folder of its own: CMake takes the build folder for a prefix where
+# build/bin stands in PATH, and would find there what is not installed.
 configure_package_config_file(cmake/pitmasterConfig.cmake.in
-  ${CMAKE_BINARY_DIR}/pitmasterConfig.cmake
+  ${CMAKE_BINARY_DIR}/package/pitmasterConfig.cmake
   INSTALL_DESTINATION ${PIT_PACKAGE_DIR}
   PATH_VARS CMAKE_INSTALL_INCLUDEDIR CMAKE_INSTALL_BINDIR
     CMAKE_INSTALL_LIBDIR)
 write_basic_package_version_file(
-  ${CMAKE_BINARY_DIR}/pitmasterConfigVersion.cmake
+  ${CMAKE_BINARY_DIR}/package/pitmasterConfigVersion.cmake
   COMPATIBILITY SameMinorVersion)
-install(FILES ${CMAKE_BINARY_DIR}/pitmasterConfig.cmake
-  ${CMAKE_BINARY_DIR}/pitmasterConfigVersion.cmake
+install(FILES ${CMAKE_BINARY_DIR}/package/pitmasterConfig.cmake
+  ${CMAKE_BINARY_DIR}/package/pitmasterConfigVersion.cmake
   DESTINATION ${PIT_PACKAGE_DIR})
