@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -21,6 +22,10 @@ struct place {
     atomic_uint open;
     atomic_uint in_flight;
     atomic_llong resident_bytes;
+    struct {
+        atomic_uint running;
+        atomic_uint waiting;
+    } threads[THREADS_POOLS];
 };
 
 struct table {
@@ -29,6 +34,7 @@ struct table {
     atomic_ullong refused;
     atomic_ullong hung_up;
     atomic_ullong timed_out;
+    atomic_ullong threads_refused[THREADS_POOLS];
     struct place places[PLACES];
 };
 
@@ -41,6 +47,7 @@ static struct {
     const struct front *front;
     struct loop_timer timer;
     struct front_stats added; /* what is in the totals already */
+    uint64_t added_refused[THREADS_POOLS];
     struct place *place;
 } own;
 
@@ -78,6 +85,20 @@ take_place(void)
 }
 
 static void
+look_at_threads(enum threads_pool pool)
+{
+    struct threads_stats now = co_thread_stats(own.loop, pool);
+
+    atomic_fetch_add(&table->threads_refused[pool],
+                     now.refused - own.added_refused[pool]);
+    own.added_refused[pool] = now.refused;
+    if (!own.place)
+        return;
+    atomic_store(&own.place->threads[pool].running, now.running);
+    atomic_store(&own.place->threads[pool].waiting, now.waiting);
+}
+
+static void
 look(void)
 {
     struct front_stats now = front_stats(own.front);
@@ -89,6 +110,8 @@ look(void)
     atomic_fetch_add(&table->hung_up, now.hung_up - own.added.hung_up);
     atomic_fetch_add(&table->timed_out, now.timed_out - own.added.timed_out);
     own.added = now;
+    for (int pool = 0; pool < THREADS_POOLS; pool++)
+        look_at_threads((enum threads_pool)pool);
     if (!own.place)
         return;
     atomic_store(&own.place->open, now.open);
@@ -110,6 +133,7 @@ figures_start(struct loop *loop, const struct front *front)
     own.loop = loop;
     own.front = front;
     own.added = (struct front_stats){0};
+    memset(own.added_refused, 0, sizeof own.added_refused);
     own.place = take_place();
     on_timer(&own.timer);
 }
@@ -139,6 +163,9 @@ figures_read(void)
         .hung_up = atomic_load(&table->hung_up),
         .timed_out = atomic_load(&table->timed_out),
     };
+    for (int pool = 0; pool < THREADS_POOLS; pool++)
+        found.threads[pool].refused =
+            atomic_load(&table->threads_refused[pool]);
     for (size_t i = 0; i < PLACES; i++) {
         struct place *place = &table->places[i];
         int pid = atomic_load(&place->pid);
@@ -148,6 +175,12 @@ figures_read(void)
         found.open += atomic_load(&place->open);
         found.in_flight += atomic_load(&place->in_flight);
         found.resident_bytes += atomic_load(&place->resident_bytes);
+        for (int pool = 0; pool < THREADS_POOLS; pool++) {
+            found.threads[pool].running +=
+                atomic_load(&place->threads[pool].running);
+            found.threads[pool].waiting +=
+                atomic_load(&place->threads[pool].waiting);
+        }
     }
     return found;
 }

@@ -13,7 +13,14 @@
 #include <stdint.h>
 
 #include "async/loop.h"
+#include "async/threads.h"
 #include "http/front.h"
+
+struct figures_threads {
+    uint32_t running; /* functions now */
+    uint32_t waiting; /* for a thread */
+    uint64_t refused; /* total */
+};
 
 struct figures {
     uint64_t connections; /* totals since the server started */
@@ -25,6 +32,7 @@ struct figures {
     uint32_t open;      /* connections now */
     uint32_t in_flight; /* requests now */
     int64_t resident_bytes;
+    struct figures_threads threads[THREADS_POOLS];
 };
 
 /* In the supervisor, before the first fork. Without memory for it each process

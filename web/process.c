@@ -344,6 +344,8 @@ start(struct process *process, struct error *err)
     const struct loop_options loop_options = {
         .coroutines_max = (uint32_t)process->settings->max_in_flight + 64,
         .threads_max = (uint32_t)process->settings->threads,
+        .view_threads_max = (uint32_t)process->settings->sync_threads,
+        .view_threads_queue = (uint32_t)process->settings->sync_queue,
     };
 
     process->loop = loop_new(&loop_options);

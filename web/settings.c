@@ -37,7 +37,12 @@ static const struct config_option options[] = {
     {"view-timeout", "TIME", CONFIG_DURATION, FIELD(view_timeout), "30s", 1,
      HOUR * 24, false, "for a view that sets no timeout of its own"},
     {"threads", "N", CONFIG_INT, FIELD(threads), "8", 1, 256, false,
-     "threads of one process, for sync views, files and blocking calls"},
+     "threads of one process for files, pit_await_thread() and sync "
+     "middleware"},
+    {"sync-threads", "N", CONFIG_INT, FIELD(sync_threads), "8", 1, 256, false,
+     "threads of one process for sync views"},
+    {"sync-queue", "N", CONFIG_INT, FIELD(sync_queue), "1024", 1, 65536, false,
+     "requests of one process that wait for such a thread; above it 503"},
     {"smtp", "URL", CONFIG_STRING, FIELD(smtp), NULL, 0, 0, true,
      "the mail server: smtp://[user:password@]host[:port] or smtps://..."},
     {"mail-from", "ADDRESS", CONFIG_STRING, FIELD(mail_from), NULL, 0, 0, false,

@@ -32,7 +32,9 @@ struct settings {
     int64_t max_body;
     int64_t max_batch_body;
     int64_t view_timeout;
-    int64_t threads;       /* of one process, for sync views and awaits */
+    int64_t threads;       /* of one process, for awaits */
+    int64_t sync_threads;  /* of one process, for sync views */
+    int64_t sync_queue;    /* requests that wait for one of those */
     const char *smtp;      /* NULL: no mail */
     const char *mail_from; /* NULL: each mail says */
     int64_t grace;

@@ -59,7 +59,8 @@ struct pit_request {
     size_t query_len;
     struct request_param params[REQUEST_PARAMS_MAX];
     size_t params_len;
-    const char *body; /* NULL until the body was read as a whole */
+    int64_t deadline_us; /* site.c: of the application's work; 0: none */
+    const char *body;    /* NULL until the body was read as a whole */
     size_t body_len;
     char id[REQUEST_ID_MAX + 1]; /* X-Request-Id, the client's or ours */
     /* Of the client, whatever trusted proxies are between: its address, or

@@ -51,39 +51,71 @@ set_words(struct pit_request *req, enum status status, const char *fmt, ...)
     return error_set(req->err, status, "%s", words);
 }
 
-enum pit_status
-pit_request_read(struct pit_co *co, struct pit_request *req)
+/* What depends on the client's line does not count: the deadline is put off by
+ * as long as it takes, unless the application has set an earlier one. The
+ * loop's time will do, since only what suspends takes any. */
+static int64_t
+stop_the_clock(struct co *co, const struct pit_request *req)
 {
+    (void)co_deadline_move(co, req->deadline_us, 0);
+    return loop_now_ms(co_loop(co));
+}
+
+static void
+start_the_clock(struct co *co, struct pit_request *req, int64_t stopped_ms)
+{
+    int64_t passed_ms = loop_now_ms(co_loop(co)) - stopped_ms;
+    int64_t at_us = req->deadline_us + passed_ms * 1000;
+
+    if (req->deadline_us != 0 && co_deadline_move(co, 0, at_us))
+        req->deadline_us = at_us;
+}
+
+enum pit_status
+pit_request_read(struct pit_co *public, struct pit_request *req)
+{
+    struct co *co = co_public_core(public);
+
     if (req->body || req->body_max == 0 || !req->site_host)
         return PIT_OK;
-    return (enum pit_status)req->site_host->read_body(co_public_core(co), req,
-                                                      req->body_max);
+    int64_t stopped_ms = stop_the_clock(co, req);
+    enum status st = req->site_host->read_body(co, req, req->body_max);
+    start_the_clock(co, req, stopped_ms);
+    return (enum pit_status)st;
 }
 
 struct sync_call {
     pit_sync_view_fn *fn;
     struct pit_request *req;
     struct pit_response *res;
+    bool ran;
 };
 
 static enum status
 run_sync(void *arg)
 {
-    const struct sync_call *call = arg;
+    struct sync_call *call = arg;
 
+    call->ran = true;
     return (enum status)call->fn(call->req, call->res);
 }
 
-/* The arguments are lent, so a cancellation waits for the function's end. */
+/* The arguments are lent, so a cancellation waits for the function's end. A
+ * sync middleware is not among the views: slow ones would hold up whatever
+ * passes it. */
 static enum status
-on_thread(struct co *co, pit_sync_view_fn *fn, struct pit_request *req,
-          struct pit_response *res)
+on_thread(struct co *co, enum threads_pool pool, pit_sync_view_fn *fn,
+          struct pit_request *req, struct pit_response *res)
 {
-    struct sync_call call = {fn, req, res};
+    struct sync_call call = {.fn = fn, .req = req, .res = res};
+    const char *name = pool == THREADS_VIEWS ? "sync view" : "sync middleware";
 
-    enum status st = co_thread(co, "sync view", run_sync, &call, NULL);
-    if (st == ST_LIMIT)
-        return set_words(req, st, "all threads are busy: try again later");
+    enum status st = co_thread_of(co, pool, name, run_sync, &call, NULL);
+    if (st == ST_LIMIT && !call.ran)
+        return set_words(req, st,
+                         "all threads for a %s are busy, and as many requests "
+                         "as may wait for one do: try again later",
+                         name);
     return st;
 }
 
@@ -96,11 +128,10 @@ run_view(struct co *co, const struct site_view *view, struct pit_request *req,
 
     if (st != ST_OK)
         return st;
-    co_deadline_ms(co, view->timeout_ms);
     if (table->view)
         st = (enum status)table->view(co_public_of(co), req, res);
     else
-        st = on_thread(co, table->blocking, req, res);
+        st = on_thread(co, THREADS_VIEWS, table->blocking, req, res);
     if ((unsigned)st > ST_QUEUE_FULL)
         return set_words(req, ST_BUG,
                          "the view of %s returned %d, which is no status",
@@ -117,9 +148,11 @@ innermost(struct co *co, const struct pit_next *step, struct pit_request *req,
     if (step->view)
         return run_view(co, step->view, req, res);
     if (step->result == ROUTE_NOT_FOUND) {
+        int64_t stopped_ms = stop_the_clock(co, req);
         enum status st =
             static_files_serve(co, step->site->folders,
                                step->site->app->statics_len, req, res, &served);
+        start_the_clock(co, req, stopped_ms);
         if (served)
             return st;
     }
@@ -157,7 +190,7 @@ run_around(struct co *co, const struct pit_middleware *m,
     enum status st = ST_OK;
 
     if (m->before)
-        st = on_thread(co, m->before, req, res);
+        st = on_thread(co, THREADS_AWAITS, m->before, req, res);
     if (st == ST_OK && res->status == 0) {
         fields_len = res->fields_len;
         st = descend(co, *step, req, res);
@@ -166,7 +199,7 @@ run_around(struct co *co, const struct pit_middleware *m,
         return st;
     if (st != ST_OK)
         answer_failure(req, res, st, fields_len);
-    enum status after = on_thread(co, m->after, req, res);
+    enum status after = on_thread(co, THREADS_AWAITS, m->after, req, res);
     return after != ST_OK ? after : st;
 }
 
@@ -229,20 +262,22 @@ enter(struct co *co, struct pit_next step, struct pit_request *req,
 
 /* What the request came with goes along to all that it causes. */
 static void
-trace(struct co *co, const struct pit_request *req)
+begin(struct co *co, struct pit_request *req, int64_t timeout_ms)
 {
     struct str came = request_field(req, STR("traceparent"));
 
     if (came.n > 0)
         co_trace_set(co, traceparent_parse(came));
     co_tag_set(co, str_c(req->id));
+    co_deadline_ms(co, timeout_ms);
+    req->deadline_us = co_deadline_at_us(co);
 }
 
 enum status
 site_run(struct co *co, const struct site_view *view, struct pit_request *req,
          struct pit_response *res)
 {
-    trace(co, req);
+    begin(co, req, view->timeout_ms);
     co_name_set(co, view->label);
     req->body_max = view->body_max;
     return enter(co,
@@ -256,7 +291,7 @@ enum status
 site_other(struct co *co, const struct site *site, enum route_result result,
            uint32_t allow, struct pit_request *req, struct pit_response *res)
 {
-    trace(co, req);
+    begin(co, req, site->timeout_ms);
     return enter(co,
                  (struct pit_next){.site = site,
                                    .result = result,
@@ -328,6 +363,7 @@ site_new(const struct app *app, const struct site_defaults *defaults,
     struct site *site = xcalloc(1, sizeof *site);
 
     site->app = app;
+    site->timeout_ms = defaults->timeout_ms;
     site->views = xcalloc(app->views_len + 1, sizeof *site->views);
     for (; site->views_len < app->views_len; site->views_len++) {
         const struct pit_view *from = &app->views[site->views_len];

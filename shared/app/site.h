@@ -7,8 +7,10 @@
  * knows a socket: what must reach the client before the answer is complete goes
  * through struct site_host.
  *
- * The layers, from the outside: the application's middleware, the view's own,
- * the body, the deadline, the view. Loop thread only. */
+ * The layers, from the outside: the deadline, the application's middleware, the
+ * view's own, the body, the view. The deadline is about the application's work:
+ * while a body is read or a static file is sent its time stands still. Loop
+ * thread only. */
 #ifndef APP_SITE_H
 #define APP_SITE_H
 
@@ -49,6 +51,7 @@ struct site {
     const struct app *app; /* borrowed */
     struct site_view *views;
     size_t views_len;
+    int64_t timeout_ms;            /* for what no view answers */
     struct static_folder *folders; /* app->statics_len of them */
 };
 

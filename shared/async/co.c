@@ -239,10 +239,19 @@ co_trace(const struct co *co)
     return str_from(co->trace, co->trace[0] ? CO_TRACE_LEN : 0);
 }
 
+/* Of a thread that works for a coroutine. */
+static _Thread_local const char *lent_tag = "";
+
+void
+co_tag_lend(const char *tag)
+{
+    lent_tag = tag;
+}
+
 static const char *
 running_tag(void)
 {
-    return running ? running->tag : "";
+    return running ? running->tag : lent_tag;
 }
 
 void

@@ -102,6 +102,12 @@ enum status co_cancelled(const struct co *co);
 /* Every await from now on ends by @ms_from_now with ST_TIMEOUT (<= 0: at once).
  * Nests: can only get earlier. It is noticed in awaits only. */
 void co_deadline_ms(struct co *co, int64_t ms_from_now);
+/* The point in time of clock_mono_us(); 0: none. */
+int64_t co_deadline_at_us(const struct co *co);
+/* For who has set the deadline @from_us and grants more time: it becomes @to_us
+ * (0: none). False, and nothing is done, when there is another by now, an
+ * earlier one that is not the caller's, or it has passed. */
+bool co_deadline_move(struct co *co, int64_t from_us, int64_t to_us);
 /* Milliseconds that are left, or -1 without a deadline. */
 int64_t co_deadline_left_ms(const struct co *co);
 

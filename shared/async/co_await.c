@@ -54,6 +54,22 @@ co_deadline_ms(struct co *co, int64_t ms_from_now)
 }
 
 int64_t
+co_deadline_at_us(const struct co *co)
+{
+    return co->deadline_us;
+}
+
+bool
+co_deadline_move(struct co *co, int64_t from_us, int64_t to_us)
+{
+    if (co->deadline_us != from_us || co->cancelled)
+        return false;
+    co->deadline_us = to_us;
+    loop_timer_stop(&co->deadline); /* the next await starts it */
+    return true;
+}
+
+int64_t
 co_deadline_left_ms(const struct co *co)
 {
     if (co->deadline_us == 0)

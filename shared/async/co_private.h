@@ -51,6 +51,9 @@ struct co {
 #endif
 };
 
+/* In a thread that has no coroutines: log lines carry @tag, which is borrowed
+ * until the next call; "": none. */
+void co_tag_lend(const char *tag);
 /* Back to whoever resumed it; returns when it is resumed again. */
 void co_leave(struct co *co);
 /* One of the ops that @co waits for was settled. */

@@ -3,14 +3,15 @@
 #include "async/threads.h"
 
 enum status
-co_thread(struct co *co, const char *name, threads_fn *fn, void *arg,
-          void (*arg_free)(void *arg))
+co_thread_of(struct co *co, enum threads_pool pool, const char *name,
+             threads_fn *fn, void *arg, void (*arg_free)(void *arg))
 {
-    struct threads *t = co->loop->threads;
+    struct threads *t = co->loop->threads[pool];
     const struct op_class class = {name, NULL};
     struct op op;
     struct threads_call *call = threads_call_new(t, fn, arg, arg_free, &op);
 
+    memcpy(call->tag, co->tag, sizeof call->tag);
     op_init(&op, co->loop, &class, NULL, NULL);
     enum status status = co->cancelled;
     if (status == ST_OK)
@@ -29,4 +30,17 @@ co_thread(struct co *co, const char *name, threads_fn *fn, void *arg,
     else
         co_await_rest(co, &op);
     return status;
+}
+
+enum status
+co_thread(struct co *co, const char *name, threads_fn *fn, void *arg,
+          void (*arg_free)(void *arg))
+{
+    return co_thread_of(co, THREADS_AWAITS, name, fn, arg, arg_free);
+}
+
+struct threads_stats
+co_thread_stats(const struct loop *loop, enum threads_pool pool)
+{
+    return threads_stats(loop->threads[pool]);
 }

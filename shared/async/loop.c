@@ -395,6 +395,14 @@ base_or_die(void)
     return base;
 }
 
+/* Zero means the default. */
+static struct threads *
+new_threads(struct loop *loop, uint32_t threads_max, uint32_t queue_max)
+{
+    return threads_new(loop, threads_max ? threads_max : LOOP_THREADS_MAX,
+                       queue_max ? queue_max : LOOP_THREADS_QUEUE);
+}
+
 struct loop *
 loop_new(const struct loop_options *options)
 {
@@ -423,9 +431,10 @@ loop_new(const struct loop_options *options)
         o.coroutines_max ? o.coroutines_max : LOOP_COROUTINES_MAX;
     list_init(&loop->detached);
     loop->detached_max = o.detached_max ? o.detached_max : LOOP_DETACHED_MAX;
-    loop->threads =
-        threads_new(loop, o.threads_max ? o.threads_max : LOOP_THREADS_MAX,
-                    o.threads_queue ? o.threads_queue : LOOP_THREADS_QUEUE);
+    loop->threads[THREADS_AWAITS] =
+        new_threads(loop, o.threads_max, o.threads_queue);
+    loop->threads[THREADS_VIEWS] =
+        new_threads(loop, o.view_threads_max, o.view_threads_queue);
     loop->stall_warn_us =
         (o.stall_warn_ms ? o.stall_warn_ms : LOOP_STALL_WARN_MS) * 1000;
     stack_pool_init(&loop->stacks,
@@ -439,7 +448,8 @@ loop_free(struct loop *loop)
     if (!loop)
         return;
     assert(!loop->running && loop->coroutines_count == 0);
-    threads_free(loop->threads);
+    for (int pool = 0; pool < THREADS_POOLS; pool++)
+        threads_free(loop->threads[pool]);
     fetch_pool_free(loop->fetch_pool);
     LIST_FOREACH_SAFE (link, following, &loop->signals) {
         struct loop_signal *s = LIST_ENTRY(link, struct loop_signal, link);
@@ -490,8 +500,9 @@ loop_idle(const struct loop *loop, int64_t *ret_due_us)
 {
     if (!list_empty(&loop->ready) || !list_empty(&loop->next))
         return LOOP_BUSY;
-    if (threads_busy(loop->threads))
-        return LOOP_THREADS;
+    for (int pool = 0; pool < THREADS_POOLS; pool++)
+        if (threads_busy(loop->threads[pool]))
+            return LOOP_THREADS;
     if (!loop->timers.root)
         return LOOP_NOTHING;
     *ret_due_us = loop->timers.root->due_us;

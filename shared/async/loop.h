@@ -24,12 +24,14 @@ struct loop;
 enum { LOOP_READY_MAX = 10000 };
 
 struct loop_options {
-    uint32_t coroutines_max; /* 0: 8192 */
-    uint32_t stack_size;     /* bytes, 0: 128 KiB; a multiple of the page */
-    uint32_t detached_max;   /* of them nobody waits for; 0: 1024 */
-    uint32_t threads_max;    /* for blocking functions; 0: 4 */
-    uint32_t threads_queue;  /* calls that wait for a thread; 0: 1024 */
-    int64_t stall_warn_ms;   /* a turn longer than this is logged; 0: 100 */
+    uint32_t coroutines_max;     /* 0: 8192 */
+    uint32_t stack_size;         /* bytes, 0: 128 KiB; a multiple of the page */
+    uint32_t detached_max;       /* of them nobody waits for; 0: 1024 */
+    uint32_t threads_max;        /* for blocking functions; 0: 4 */
+    uint32_t threads_queue;      /* calls that wait for a thread; 0: 1024 */
+    uint32_t view_threads_max;   /* the same for sync views; 0: 4 */
+    uint32_t view_threads_queue; /* 0: 1024 */
+    int64_t stall_warn_ms;       /* a turn longer than this is logged; 0: 100 */
 };
 
 /* Never NULL: a process without a loop cannot go on (log_fatal). @options may

@@ -49,7 +49,7 @@ struct loop {
     uint32_t detached_count;
     uint32_t detached_max;
     struct stack_pool stacks;
-    struct threads *threads;
+    struct threads *threads[THREADS_POOLS];
     struct fetch_pool *fetch_pool; /* NULL until the first fetch */
     int64_t stall_warn_us;
     struct {

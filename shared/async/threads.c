@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdlib.h>
 
+#include "async/co_private.h"
 #include "base/log.h"
 
 struct threads {
@@ -24,6 +25,8 @@ struct threads {
     struct list queue;
     uint32_t queued;
     uint32_t idle;
+    uint32_t running;
+    uint64_t refused;
     bool stopping;
     uint32_t started;
     pthread_t ids[];
@@ -66,10 +69,15 @@ thread_main(void *arg)
         struct threads_call *call =
             LIST_ENTRY(list_shift(&t->queue), struct threads_call, link);
         t->queued--;
+        t->running++;
         pthread_mutex_unlock(&t->lock);
+        co_tag_lend(call->tag);
         call->result = call->fn(call->arg);
-        loop_post(t->loop, &call->done);
+        co_tag_lend("");
         pthread_mutex_lock(&t->lock);
+        t->running--;
+        /* Posted, it may be gone. */
+        loop_post(t->loop, &call->done);
     }
     pthread_mutex_unlock(&t->lock);
     return NULL;
@@ -117,6 +125,7 @@ threads_submit(struct threads *t, struct threads_call *call)
     t->queued++;
     pthread_cond_signal(&t->work);
 out:
+    t->refused += status != ST_OK;
     pthread_mutex_unlock(&t->lock);
     return status;
 }
@@ -153,6 +162,15 @@ threads_call_new(struct threads *t, threads_fn *fn, void *arg,
     list_init(&call->link);
     t->calls++;
     return call;
+}
+
+struct threads_stats
+threads_stats(struct threads *t)
+{
+    pthread_mutex_lock(&t->lock);
+    struct threads_stats stats = {t->running, t->queued, t->refused};
+    pthread_mutex_unlock(&t->lock);
+    return stats;
 }
 
 bool

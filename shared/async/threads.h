@@ -3,11 +3,14 @@
  * For a blocking library call or a burst of computing inside of a view:
  * Django's sync_to_async. Bounded twice: so many threads, so many calls that
  * wait for one; above that the answer is ST_LIMIT, never a longer queue. The
- * threads are started when they are first needed and belong to a loop.
+ * threads are started when they are first needed and belong to a loop, which
+ * has two pools of them: whole sync views may take seconds, and must not keep
+ * those waiting who want a file.
  *
  * A call cannot be interrupted once a thread runs it. When the coroutine that
  * awaits it is cancelled, it depends on who owns the argument whether the
- * coroutine may leave before the call has ended; co_thread() says how. */
+ * coroutine may leave before the call has ended; co_thread() says how. What the
+ * function logs carries the coroutine's tag (co_tag_set()). */
 #ifndef ASYNC_THREADS_H
 #define ASYNC_THREADS_H
 
@@ -17,6 +20,19 @@
 
 struct threads;
 
+enum threads_pool {
+    THREADS_AWAITS, /* files, blocking calls: short */
+    THREADS_VIEWS,  /* sync views */
+    THREADS_POOLS,
+};
+
+/* Of one pool, now; refused: ST_LIMIT, since the start. */
+struct threads_stats {
+    uint32_t running;
+    uint32_t waiting;
+    uint64_t refused;
+};
+
 typedef enum status threads_fn(void *arg);
 
 /* For loop.c. Starts nothing yet. Never NULL. */
@@ -25,6 +41,7 @@ struct threads *threads_new(struct loop *loop, uint32_t threads_max,
 /* Waits for the calls that run, drops those that wait. NULL is fine. */
 void threads_free(struct threads *threads);
 
+struct threads_stats threads_stats(struct threads *threads);
 /* Whether a call has been made that has not ended, or not been told yet. */
 bool threads_busy(const struct threads *threads);
 
@@ -38,6 +55,7 @@ struct threads_call {
     void (*arg_free)(void *arg); /* may be NULL */
     enum status result;
     struct op *op; /* settled when it has ended; NULL: nobody awaits it */
+    char tag[CO_TAG_MAX + 1]; /* whose work it is, for log lines */
 };
 
 /* For co_thread.c, all in the loop. */
@@ -67,5 +85,11 @@ bool threads_take_back(struct threads_call *call);
  * Errors besides @fn's own: ST_LIMIT when too many wait. */
 CHECK enum status co_thread(struct co *co, const char *name, threads_fn *fn,
                             void *arg, void (*arg_free)(void *arg));
+/* The same in a pool of one's choice; co_thread() is for THREADS_AWAITS. */
+CHECK enum status co_thread_of(struct co *co, enum threads_pool pool,
+                               const char *name, threads_fn *fn, void *arg,
+                               void (*arg_free)(void *arg));
+struct threads_stats co_thread_stats(const struct loop *loop,
+                                     enum threads_pool pool);
 
 #endif

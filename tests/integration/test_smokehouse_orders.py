@@ -77,6 +77,7 @@ class Orders(ShopCase):
         web = self.start(worker=True)
         answer = web.http.post("/orders/", ORDER)
         self.assertEqual(answer.status, 201, answer)
+        web.wait_for_line("detached confirm")
         key = "pit:{mail}:retrying"
         wait_until(lambda: self.client.zcard(key) == 1, 10,
                    "the receipt to be retried")

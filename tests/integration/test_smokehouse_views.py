@@ -27,10 +27,10 @@ class ViewCase(PitTestCase):
                "SMOKEHOUSE_DATA": os.path.join(self.dir, "data")}
         return self.web(NO_REDIS, flags=flags, env=env, **kwargs)
 
-    def timed(self, web, path, text):
+    def timed(self, web, path, text, name="one"):
         """Asks for @path; the seconds that it took."""
         begin = time.monotonic()
-        answer = Http(web.port).get(path)
+        answer = Http(web.port).get(path, {"X-Request-Id": name})
         took = time.monotonic() - begin
         self.assertEqual((answer.status, answer.text()), (200, text))
         return took
@@ -76,25 +76,34 @@ class Inline(ViewCase):
         self.check_sync()
         for path, web in webs.items():
             web.wait_for_line(RESPONSE, 10)
+            # What goes on behind the answer is the request's work, too.
+            for i in range(1, 6):
+                self.assertIn(f"] one: {i}\n", web.log())
             self.said(web, f'"GET {path} HTTP/1.1" 200', *COUNT, RESPONSE)
             self.assertNotIn("blocked the loop", web.log())
-        self.assertEqual(len(self.upstream.requests), 3)
+        self.assertEqual(len(self.upstream.requests), 4)
 
     def check_sync(self):
-        """The sync view: its client waits, others do not, and the access line
-        comes last."""
+        """The sync view, for two clients: they wait, others do not, the access
+        line comes last, and each one's lines are told apart by its id."""
         web = self.start()
-        with ThreadPoolExecutor(1) as pool:
-            waiting = pool.submit(self.timed, web, "/sync/",
-                                  "Blocking HTTP request")
+        with ThreadPoolExecutor(2) as pool:
+            waiting = {name: pool.submit(self.timed, web, "/sync/",
+                                         "Blocking HTTP request", name)
+                       for name in ("left", "right")}
             web.wait_for_line(COUNT[0], 5)
             took = self.timed(web, "/", "Hello, async C!")
             self.assertLess(took, 0.5 * SLOWNESS)
-            self.assertFalse(waiting.done())
-            took = waiting.result()
-        self.assertGreaterEqual(took, 5)
-        self.assertLess(took, 6 * SLOWNESS)
-        self.said(web, *COUNT, RESPONSE, '"GET /sync/ HTTP/1.1" 200')
+            self.assertFalse(any(future.done()
+                                 for future in waiting.values()))
+            for future in waiting.values():
+                took = future.result()
+                self.assertGreaterEqual(took, 5)
+                self.assertLess(took, 6 * SLOWNESS)
+        for name in waiting:
+            self.said(web, *[rf"\] {name}: {i}$" for i in range(1, 6)],
+                      rf"\] {name}: <Response \[200 OK\]>$",
+                      f'"GET /sync/ HTTP/1.1" 200 .*{name}')
         self.assertNotIn("blocked the loop", web.log())
 
     def test_upstream_that_fails_is_not_a_crash(self):

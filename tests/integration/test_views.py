@@ -3,6 +3,7 @@
 import http.client
 import os
 import socket
+import time
 import unittest
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,14 +13,16 @@ APP = "tests/fixtures/site_app.so"
 LARGE = 20 * 1024 * 1024  # above what is read at once
 
 
-class Views(PitTestCase):
+class Base(PitTestCase):
+    FLAGS = ("--sync-threads", "4", "--view-timeout", "60s")
+
     def setUp(self):
         super().setUp()
         self.files = os.path.join(self.dir, "site-files")
         os.mkdir(self.files)
         self.put("a.txt", b"0123456789")
         self.web_ = self.web(self.redis(aof="no"), app=APP, cwd=self.dir,
-                             flags=["--threads", "4", "--view-timeout", "60s"])
+                             flags=self.FLAGS)
 
     def put(self, name, content):
         with open(os.path.join(self.files, name), "wb") as file:
@@ -47,6 +50,15 @@ class Views(PitTestCase):
         self.addCleanup(made.close)
         return made
 
+    def threads(self, pool):
+        """Of that pool: functions that run, that wait, that were refused."""
+        found = dict(line.rsplit(" ", 1) for line in self.get(
+            "/metrics").decode().split("\r\n\r\n")[1].splitlines())
+        return tuple(int(found[f'pit_web_threads_{name}{{pool="{pool}"}}'])
+                     for name in ("running", "waiting", "refused_total"))
+
+
+class Views(Base):
     def test_streams(self):
         client = self.connection()
         client.request("GET", "/count")
@@ -151,12 +163,67 @@ class Views(PitTestCase):
                        encode_chunked=True)
         self.assertEqual(client.getresponse().read(), b"x.bin 500000")
 
+    def test_sync_views_keep_no_file_waiting(self):
+        """Nor another view: as many as there are threads, and one more."""
+        with ThreadPoolExecutor(5) as pool:
+            held = [pool.submit(self.get, "/held") for _ in range(5)]
+            wait_until(lambda: self.threads("sync") == (4, 1, 0), 10)
+            answer = self.get("/assets/a.txt")
+            self.assertTrue(answer.endswith(b"0123456789"), answer)
+            self.assertFalse(any(future.done() for future in held))
+            self.put("go", b"")
+            for future in held:
+                self.assertIn(b"released", future.result(20))
+        wait_until(lambda: self.threads("sync") == (0, 0, 0), 10)
+
     def test_a_missing_folder_is_an_error_at_start(self):
         os.unlink(os.path.join(self.files, "a.txt"))
         os.rmdir(self.files)
         web = self.web(self.redis(aof="no"), app=APP, cwd=self.dir, ready=None)
         self.assertEqual(web.popen.wait(20), 2)
         self.assertIn("site-files", web.log())
+
+
+class FewThreads(Base):
+    FLAGS = ("--sync-threads", "1", "--sync-queue", "1", "--threads", "1",
+             "--view-timeout", "400ms")
+
+    def test_one_too_many(self):
+        with ThreadPoolExecutor(2) as pool:
+            held = pool.submit(self.get, "/held")
+            wait_until(lambda: self.threads("sync") == (1, 0, 0), 10)
+            # One that only waits ends with its deadline.
+            waiting = pool.submit(self.get, "/held")
+            wait_until(lambda: self.threads("sync") == (1, 1, 0), 10)
+            answer = self.get("/held")
+            self.assertTrue(answer.startswith(b"HTTP/1.1 503"), answer)
+            self.assertIn(b"Retry-After:", answer)
+            self.assertIn(b"all threads for a sync view are busy", answer)
+            self.assertIn(b"HTTP/1.1 504", waiting.result(20))
+            self.assertFalse(held.done())
+            self.put("go", b"")
+            self.assertIn(b"HTTP/1.1 504", held.result(20))
+        wait_until(lambda: self.threads("sync") == (0, 0, 1), 10)
+
+    def test_a_slow_client_takes_no_time_of_the_view(self):
+        with socket.create_connection(("127.0.0.1", self.web_.port),
+                                      20) as wire:
+            wire.sendall(b"POST /size HTTP/1.1\r\nHost: x\r\n"
+                         b"Connection: close\r\nContent-Length: 4\r\n\r\nab")
+            self.web_.wait_for_line("in$")
+            time.sleep(0.6)  # longer than the timeout
+            wire.sendall(b"cd")
+            self.assertIn(b"HTTP/1.1 200", wire.recv(65536))
+        self.put("large.bin", bytes(LARGE))
+        with socket.create_connection(("127.0.0.1", self.web_.port),
+                                      20) as wire:
+            wire.sendall(b"GET /assets/large.bin HTTP/1.1\r\nHost: x\r\n"
+                         b"Connection: close\r\n\r\n")
+            got = len(wire.recv(1000))
+            time.sleep(0.6)
+            while piece := wire.recv(1 << 20):
+                got += len(piece)
+        self.assertGreater(got, LARGE)
 
 
 if __name__ == "__main__":

@@ -316,6 +316,19 @@ own(struct pit_co *co, struct pit_request *req, struct pit_response *res,
     return st;
 }
 
+/* Takes 20 s before what is inside of it, and 5 s after. */
+static enum pit_status
+slow_layer(struct pit_co *co, struct pit_request *req, struct pit_response *res,
+           struct pit_next *next)
+{
+    enum pit_status st = pit_sleep(co, 20000);
+
+    if (st == PIT_OK)
+        st = pit_next(co, next, req, res);
+    enum pit_status after = pit_sleep(co, 5000);
+    return st != PIT_OK ? st : after;
+}
+
 static enum pit_status
 reads_body(struct pit_co *co, struct pit_request *req, struct pit_response *res,
            struct pit_next *next)
@@ -373,6 +386,7 @@ static const struct pit_app app = {
             {outer},
             {.before = before, .after = after, .only = "/hello"},
             {reads_body, .only = "/json"},
+            {slow_layer, .only = "/layered"},
             {0}},
     .views =
         (const struct pit_view[]){
@@ -384,6 +398,9 @@ static const struct pit_app app = {
             {PIT_GET, "/hour", sleeps, .timeout_ms = 3600 * 1000},
             {PIT_GET, "/late", sleeps},
             {PIT_GET, "/two", sleeps_two},
+            {PIT_GET, "/layered/in-time", sleeps_two},
+            {PIT_GET, "/layered/short", sleeps_two, .timeout_ms = 15000},
+            {PIT_GET, "/layered/late", sleeps},
             {PIT_GET, "/orders/{id:int}", params},
             {PIT_GET, "/uuid/{id:uuid}", params},
             {PIT_GET, "/tree/{rest:path}", params},
@@ -589,6 +606,29 @@ test_time_jumps(void **state)
     expect_problem(a, 504, "timeout");
     assert_int_equal(seen, PIT_TIMEOUT);
     assert_true(a->took_ms >= 30000 && a->took_ms < 31000);
+}
+
+/* The deadline is for all that the application does. */
+static void
+test_middleware_has_no_time_of_its_own(void **state)
+{
+    static const struct {
+        const char *target;
+        int status;
+        int64_t took_ms;
+    } rows[] = {
+        {"/layered/in-time", 200, 27000},
+        {"/layered/short", 504, 15000}, /* before it came to the view */
+        {"/layered/late", 504, 30000},  /* within the view */
+        {"/layered/nothing", 404, 25000},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const struct pit_test_answer *a = pit_test_get(*state, rows[i].target);
+        assert_int_equal(a->status, rows[i].status);
+        assert_true(a->took_ms >= rows[i].took_ms - 1 &&
+                    a->took_ms < rows[i].took_ms + 1000);
+    }
 }
 
 static void
@@ -1075,6 +1115,7 @@ main(void)
         TEST(test_next_is_once),
         TEST(test_sync_views_leave_others_alone),
         TEST(test_time_jumps),
+        TEST(test_middleware_has_no_time_of_its_own),
         TEST(test_many_at_once),
         TEST(test_a_hang_up_cancels),
         TEST(test_path_parameters),

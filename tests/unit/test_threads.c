@@ -9,10 +9,12 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 
 /* A function that ends when the test says so. */
 struct gate {
@@ -26,6 +28,7 @@ struct gate {
     struct co *co;
     enum status status;
     bool returned;
+    enum threads_pool pool;
 };
 
 static void
@@ -88,8 +91,8 @@ through_gate(struct co *co, void *arg)
     struct gate *gate = arg;
 
     gate->co = co;
-    gate->status = co_thread(co, "gate", wait_at_gate, gate,
-                             gate->take ? count_free : NULL);
+    gate->status = co_thread_of(co, gate->pool, "gate", wait_at_gate, gate,
+                                gate->take ? count_free : NULL);
     gate->returned = true;
     return ST_OK;
 }
@@ -226,6 +229,102 @@ test_a_full_queue_is_a_limit(void **state)
     gate_clear(&late);
 }
 
+static void
+expect_stats(struct loop *loop, enum threads_pool pool, uint32_t running,
+             uint32_t waiting, uint64_t refused)
+{
+    struct threads_stats stats = co_thread_stats(loop, pool);
+
+    assert_int_equal(stats.running, running);
+    assert_int_equal(stats.waiting, waiting);
+    assert_int_equal(stats.refused, refused);
+}
+
+static void
+test_a_full_pool_leaves_the_other_alone(void **state)
+{
+    const struct loop_options options = {
+        .threads_max = 1, .view_threads_max = 1, .view_threads_queue = 1};
+    struct loop *loop = loop_new(&options);
+    struct gate views[3], file;
+    int64_t idle_us;
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        gate_init(&views[i], false);
+        views[i].pool = THREADS_VIEWS;
+        assert_int_equal(co_spawn(loop, "t", through_gate, &views[i], NULL),
+                         ST_OK);
+        if (i == 0)
+            await_begun(&views[i], 1);
+    }
+    assert_int_equal(views[2].status, ST_LIMIT);
+    expect_stats(loop, THREADS_VIEWS, 1, 1, 1);
+    gate_init(&file, false);
+    file.open = true;
+    assert_int_equal(co_spawn(loop, "t", through_gate, &file, NULL), ST_OK);
+    turn_until(loop, &file.returned);
+    expect_stats(loop, THREADS_AWAITS, 0, 0, 0);
+    assert_int_equal(loop_idle(loop, &idle_us), LOOP_THREADS);
+    for (int i = 0; i < 2; i++) {
+        open_gate(&views[i]);
+        turn_until(loop, &views[i].returned);
+    }
+    expect_stats(loop, THREADS_VIEWS, 0, 0, 1);
+    loop_free(loop);
+    for (int i = 0; i < 3; i++)
+        gate_clear(&views[i]);
+    gate_clear(&file);
+}
+
+static enum status
+says(void *arg)
+{
+    log_info("%s", (const char *)arg);
+    return ST_OK;
+}
+
+static enum status
+work_of_a_request(struct co *co, void *arg)
+{
+    if (arg)
+        co_tag_set(co, str_c(arg));
+    return co_thread(co, "says", says, arg ? arg : (void *)(uintptr_t) "nobody",
+                     NULL);
+}
+
+/* One thread does the work of several: each line has the tag of its own. */
+static void
+test_log_lines_are_told_apart(void **state)
+{
+    const struct loop_options options = {.threads_max = 1};
+    static const char *const tags[] = {"first", "second", NULL};
+    static const char *const lines[] = {"] first: first\n",
+                                        "] second: second\n", "] nobody\n"};
+    struct loop *loop = loop_new(&options);
+    char text[4096];
+    int ends[2], before = dup(STDERR_FILENO);
+
+    (void)state;
+    assert_int_equal(pipe(ends), 0);
+    dup2(ends[1], STDERR_FILENO);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(
+            co_run(loop, "t", work_of_a_request, (void *)(uintptr_t)tags[i]),
+            ST_OK);
+    dup2(before, STDERR_FILENO);
+    close(before);
+    close(ends[1]);
+    ssize_t n = read(ends[0], text, sizeof text - 1);
+    close(ends[0]);
+    assert_true(n > 0);
+    text[n] = '\0';
+    for (int i = 0; i < 3; i++)
+        if (!strstr(text, lines[i]))
+            fail_msg("no \"%s\" in %s", lines[i], text);
+    loop_free(loop);
+}
+
 int
 main(void)
 {
@@ -235,6 +334,8 @@ main(void)
         cmocka_unit_test(test_lent_work_holds_the_coroutine),
         cmocka_unit_test(test_what_no_thread_began_is_taken_back),
         cmocka_unit_test(test_a_full_queue_is_a_limit),
+        cmocka_unit_test(test_a_full_pool_leaves_the_other_alone),
+        cmocka_unit_test(test_log_lines_are_told_apart),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

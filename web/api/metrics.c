@@ -44,6 +44,30 @@ add_value(struct buf *body, const char *name, const char *type,
 /* ---- the web processes ---- */
 
 static void
+add_threads(struct buf *body, const struct figures *f)
+{
+    static const char *const pools[] = {
+        [THREADS_AWAITS] = "await", [THREADS_VIEWS] = "sync"};
+
+    add_family(body, "pit_web_threads_running", "gauge",
+               "Functions on threads now; sync: sync views.");
+    for (int i = 0; i < THREADS_POOLS; i++)
+        buf_addf(body, "pit_web_threads_running{pool=\"%s\"} %" PRIu32 "\n",
+                 pools[i], f->threads[i].running);
+    add_family(body, "pit_web_threads_waiting", "gauge",
+               "Functions that wait for a thread.");
+    for (int i = 0; i < THREADS_POOLS; i++)
+        buf_addf(body, "pit_web_threads_waiting{pool=\"%s\"} %" PRIu32 "\n",
+                 pools[i], f->threads[i].waiting);
+    add_family(body, "pit_web_threads_refused_total", "counter",
+               "Functions for which too many waited already.");
+    for (int i = 0; i < THREADS_POOLS; i++)
+        buf_addf(body,
+                 "pit_web_threads_refused_total{pool=\"%s\"} %" PRIu64 "\n",
+                 pools[i], f->threads[i].refused);
+}
+
+static void
 add_web(struct buf *body)
 {
     struct figures f = figures_read();
@@ -67,6 +91,7 @@ add_web(struct buf *body)
               "Requests whose client went away.", f.hung_up);
     add_value(body, "pit_web_timed_out_total", "counter",
               "Connections cut at a deadline.", f.timed_out);
+    add_threads(body, &f);
 }
 
 /* ---- the queues ---- */

@@ -23,7 +23,8 @@ typedef enum pit_status pit_view_fn(struct pit_co *co, struct pit_request *req,
                                     struct pit_response *res);
 /* A sync view: runs on a thread of the process, so it may block while others
  * are answered. A hang-up or the timeout does not interrupt it; its end is then
- * waited for, and its answer dropped. A process has few threads (--threads). */
+ * waited for, and its answer dropped. A process has few threads for them
+ * (--sync-threads). */
 typedef enum pit_status pit_sync_view_fn(struct pit_request *req,
                                          struct pit_response *res);
 /* An async middleware: calls pit_next() to have the request answered by what is
@@ -63,7 +64,8 @@ struct pit_view {
                                {name:uuid}, {name:path} all the rest */
     pit_view_fn *view;      /* or */
     pit_sync_view_fn *blocking;
-    int64_t timeout_ms; /* 0: the program's --view-timeout */
+    int64_t timeout_ms; /* for the view and its middleware, without the time
+                           that the body takes; 0: --view-timeout */
     int64_t body_max;   /* bytes, 0: the program's --max-body */
     const struct pit_middleware *middleware; /* of this view alone, inside of
                                                 the application's; NULL: none */
