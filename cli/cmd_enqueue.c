@@ -13,6 +13,7 @@
 #include "base/jsontext.h"
 #include "job_output.h"
 #include "queue/queue_after.h"
+#include "queue/queue_retry.h"
 #include "queue/schema.h"
 #include "session.h"
 #include "text.h"
@@ -213,8 +214,10 @@ fill_spec(struct co *co, struct session *session, struct task_entry *entry,
         spec->priority = (int)options->priority;
     spec->delay_ms = options->delay_ms;
     spec->args = command->args;
-    if (options->retries >= 0)
+    if (options->retries >= 0) {
         spec->retries = (int32_t)options->retries;
+        spec->retry_open &= ~(unsigned)JOB_RETRY_MAX;
+    }
     if (options->time_ms > 0)
         spec->timeout_ms = options->time_ms;
     if (options->keep &&
@@ -231,6 +234,8 @@ fill_spec(struct co *co, struct session *session, struct task_entry *entry,
     if (st != ST_OK)
         error_set(&session->err, st, "%s%s%s", err.pointer,
                   err.pointer[0] ? ": " : "", err.msg);
+    else
+        st = queue_retry_fill(co, session->queues, spec, &session->err);
     return st;
 }
 

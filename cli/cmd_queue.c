@@ -1,7 +1,9 @@
 /* pit queue - one queue: what it holds, how fast it goes, what it was told; and
  * tells it. */
 #include <inttypes.h>
+#include <stdlib.h>
 
+#include "app/schedule_json.h"
 #include "queue/queue_scale.h"
 #include "queue/queue_settings.h"
 #include "session.h"
@@ -17,6 +19,11 @@ struct queue_options {
     const char *ended;
     const char *dead;
     const char *dead_for;
+    const char *retries;
+    const char *backoff;
+    const char *backoff_base;
+    const char *backoff_cap;
+    const char *backoff_jitter;
     const char *note;
 };
 
@@ -37,6 +44,17 @@ static const struct config_option option_table[] = {
      .help = "dead jobs that are kept at most; none: the standard"},
     {"dead-for", "TIME", CONFIG_STRING, FIELD(dead_for), "",
      .help = "how long a dead job is kept; none: the standard"},
+    {"retries", "N", CONFIG_STRING, FIELD(retries), "",
+     .help = "of jobs enqueued from now on that, and whose task, do not say; "
+             "none: the standard"},
+    {"backoff", "KIND", CONFIG_STRING, FIELD(backoff), "",
+     .help = "of their retries: fixed or exponential; none: the standard"},
+    {"backoff-base", "TIME", CONFIG_STRING, FIELD(backoff_base), "",
+     .help = "before their first retry; none: the standard"},
+    {"backoff-cap", "TIME", CONFIG_STRING, FIELD(backoff_cap), "",
+     .help = "the longest time before a retry; none: the standard"},
+    {"backoff-jitter", "PART", CONFIG_STRING, FIELD(backoff_jitter), "",
+     .help = "how much of that is random, 0 to 1; none: the standard"},
     {"note", "TEXT", CONFIG_STRING, FIELD(note), "",
      .help = "for whoever looks at it; none: removes it"},
     SESSION_OPTIONS(struct queue_options),
@@ -110,21 +128,88 @@ read_rate(struct telling *what, const char *text, struct error *err)
     return ST_OK;
 }
 
+/* @range: min_ms to max_ms in words. */
 static enum status
-read_dead_for(struct telling *what, const char *text, struct error *err)
+read_time(struct telling *what, const char *option, const char *name,
+          const char *text, int64_t min_ms, int64_t max_ms, const char *range,
+          struct error *err)
 {
     int64_t ms = 0;
 
     if (!text[0])
         return ST_OK;
-    if (!is_none(text) && (!str_to_duration_ms(str_c(text), &ms) || ms < 1000 ||
-                           ms > JOB_KEEP_MAX_MS))
-        return error_set(err, ST_INVALID,
-                         "--dead-for: give 1s to 365d, or none");
-    struct queue_setting *setting = add_change(what, "dead_ms");
+    if (!is_none(text) &&
+        (!str_to_duration_ms(str_c(text), &ms) || ms < min_ms || ms > max_ms))
+        return error_set(err, ST_INVALID, "--%s: give %s, or none", option,
+                         range);
+    struct queue_setting *setting = add_change(what, name);
     if (!is_none(text))
         snprintf(setting->value, sizeof setting->value, "%" PRId64, ms);
     return ST_OK;
+}
+
+static enum status
+read_kept(struct telling *what, const char *option, const char *name,
+          const char *text, struct error *err)
+{
+    return read_time(what, option, name, text, 1000, JOB_KEEP_MAX_MS,
+                     "1s to 365d", err);
+}
+
+static enum status
+read_backoff(struct telling *what, const char *text, struct error *err)
+{
+    bool fixed = str_eq_c(str_c(text), "fixed");
+
+    if (!text[0])
+        return ST_OK;
+    if (!is_none(text) && !fixed && !str_eq_c(str_c(text), "exponential"))
+        return error_set(err, ST_INVALID,
+                         "--backoff: give fixed, exponential, or none");
+    struct queue_setting *setting =
+        add_change(what, queue_retry_name(JOB_RETRY_BACKOFF));
+    if (!is_none(text))
+        setting->value[0] = fixed ? 'f' : 'e';
+    return ST_OK;
+}
+
+static enum status
+read_jitter(struct telling *what, const char *text, struct error *err)
+{
+    char *end;
+
+    if (!text[0])
+        return ST_OK;
+    double jitter = strtod(text, &end);
+    if (!is_none(text) && (*end || !(jitter >= 0 && jitter <= 1)))
+        return error_set(err, ST_INVALID,
+                         "--backoff-jitter: give 0 to 1, or none");
+    struct queue_setting *setting =
+        add_change(what, queue_retry_name(JOB_RETRY_JITTER));
+    if (!is_none(text))
+        snprintf(setting->value, sizeof setting->value, "%d",
+                 (int)(jitter * 100 + 0.5));
+    return ST_OK;
+}
+
+static enum status
+read_retry(struct telling *what, const struct queue_options *options,
+           struct error *err)
+{
+    static const char range[] = "1ms to 3650d";
+    enum status st =
+        read_number(what, "retries", queue_retry_name(JOB_RETRY_MAX),
+                    options->retries, JOB_RETRIES_MAX, err);
+
+    if (st == ST_OK)
+        st = read_backoff(what, options->backoff, err);
+    if (st == ST_OK)
+        st = read_time(what, "backoff-base", queue_retry_name(JOB_RETRY_BASE),
+                       options->backoff_base, 1, JOB_DELAY_MAX_MS, range, err);
+    if (st == ST_OK)
+        st = read_time(what, "backoff-cap", queue_retry_name(JOB_RETRY_CAP),
+                       options->backoff_cap, 1, JOB_DELAY_MAX_MS, range, err);
+    return st == ST_OK ? read_jitter(what, options->backoff_jitter, err) : st;
 }
 
 static enum status
@@ -149,7 +234,9 @@ read_changes(struct telling *what, const struct queue_options *options,
     if (st == ST_OK)
         st = read_rate(what, options->rate, err);
     if (st == ST_OK)
-        st = read_dead_for(what, options->dead_for, err);
+        st = read_kept(what, "dead-for", "dead_ms", options->dead_for, err);
+    if (st == ST_OK)
+        st = read_retry(what, options, err);
     if (st == ST_OK && options->note[0])
         str_copy_to(is_none(options->note) ? STR_NULL : str_c(options->note),
                     add_change(what, "note")->value,
@@ -199,6 +286,26 @@ add_settings(struct table *table, const struct queue_settings *settings)
                       kept));
 }
 
+/* "8, exponential from 2s up to 1h, jitter 0.2": what a plain job gets, and
+ * whether the queue was told any of it. */
+static void
+add_retry(struct table *table, const struct queue_retry *retry)
+{
+    char base[TEXT_SIZE], cap[TEXT_SIZE];
+    struct job_spec spec;
+
+    job_spec_init(&spec);
+    spec.retry_open = JOB_RETRY_ALL;
+    queue_retry_apply(retry, &spec);
+    table_add(table, "retries");
+    table_add(table, "%" PRId32 ", %s from %s up to %s, jitter %g%s",
+              spec.retries,
+              spec.backoff.kind == BACKOFF_FIXED ? "fixed" : "exponential",
+              text_duration(spec.backoff.base_ms, base),
+              text_duration(spec.backoff.cap_ms, cap), spec.backoff.jitter,
+              retry->set ? "" : " (the standard)");
+}
+
 static void
 print_text(const struct queue_counts *counts,
            const struct queue_settings *settings,
@@ -229,6 +336,7 @@ print_text(const struct queue_counts *counts,
     table_add(&table, "%.1f/s, %.1f/s, %.1f/s", rates->enqueued_per_s,
               rates->succeeded_per_s, rates->failed_per_s);
     add_settings(&table, settings);
+    add_retry(&table, &settings->retry);
     table_print(&table, stdout);
     table_clear(&table);
 }
@@ -237,6 +345,42 @@ static json_t *
 number_or_null(int64_t n)
 {
     return n < 0 ? json_null() : json_integer(n);
+}
+
+static json_t *
+duration_or_null(bool given, int64_t ms)
+{
+    char text[32];
+    struct buf words;
+
+    if (!given)
+        return json_null();
+    buf_init(&words, sizeof text);
+    schedule_json_duration(ms, &words);
+    json_t *json = json_stringn(words.p, words.len);
+    buf_clear(&words);
+    return json;
+}
+
+/* As GET /v1/queues/{queue} has it. */
+static json_t *
+retry_json(const struct queue_retry *retry)
+{
+    const struct backoff *backoff = &retry->backoff;
+    bool kind = retry->set & JOB_RETRY_BACKOFF;
+
+    return json_pack(
+        "{s:o, s:s?, s:o, s:o, s:o}", "max",
+        number_or_null(retry->set & JOB_RETRY_MAX ? retry->retries : -1),
+        "backoff",
+        !kind                            ? NULL
+        : backoff->kind == BACKOFF_FIXED ? "fixed"
+                                         : "exponential",
+        "base", duration_or_null(retry->set & JOB_RETRY_BASE, backoff->base_ms),
+        "cap", duration_or_null(retry->set & JOB_RETRY_CAP, backoff->cap_ms),
+        "jitter",
+        retry->set & JOB_RETRY_JITTER ? json_real(backoff->jitter)
+                                      : json_null());
 }
 
 static void
@@ -252,7 +396,7 @@ print_json(const struct queue_counts *counts,
                             json_integer(counts->count[i]));
     text_print_json(json_pack(
         "{s:s, s:b, s:b, s:s, s:o, s:{s:f, s:f, s:f}, s:{s:o, s:o, s:o, s:s?}, "
-        "s:{s:I, s:I, s:I}}",
+        "s:o, s:{s:I, s:I, s:I}}",
         "name", counts->name, "paused", settings->paused, "closed",
         settings->closed, "note", settings->note, "counts", by_state, "rates",
         "enqueued_per_s", rates->enqueued_per_s, "succeeded_per_s",
@@ -261,7 +405,7 @@ print_json(const struct queue_counts *counts,
         number_or_null(settings->bytes_max), "concurrency",
         number_or_null(settings->concurrency), "rate",
         settings->rate < 0 ? NULL : queue_settings_rate(settings, rate),
-        "retention", "ended",
+        "retry", retry_json(&settings->retry), "retention", "ended",
         (json_int_t)or_standard(settings->done_max, QUEUE_DONE_STANDARD),
         "dead",
         (json_int_t)or_standard(settings->dead_max, QUEUE_DEAD_STANDARD),

@@ -74,6 +74,10 @@ resolve_backoff(const struct pit_task *from, struct app_task *to,
     if (st != ST_OK)
         return st;
 
+    if (from->backoff_ms)
+        to->retry_given |= JOB_RETRY_BASE;
+    if (from->backoff_cap_ms)
+        to->retry_given |= JOB_RETRY_CAP;
     /* A first delay above the usual cap raises a cap that nobody set. */
     int64_t cap = to->backoff_ms > APP_BACKOFF_CAP_MS ? to->backoff_ms
                                                       : APP_BACKOFF_CAP_MS;
@@ -95,6 +99,8 @@ resolve_retries(const struct pit_task *from, struct app_task *to,
                          "task %s: retries = %" PRId32 " is neither "
                          "PIT_NO_RETRY nor within 0..%d",
                          from->name, from->retries, JOB_RETRIES_MAX);
+    if (from->retries)
+        to->retry_given |= JOB_RETRY_MAX;
     if (from->retries == PIT_NO_RETRY)
         to->retries = 0;
     else

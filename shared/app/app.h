@@ -47,6 +47,7 @@ struct app_task {
     int32_t retries;        /* 0 .. JOB_RETRIES_MAX */
     int64_t backoff_ms;     /* > 0 */
     int64_t backoff_cap_ms; /* >= backoff_ms */
+    unsigned retry_given;   /* of enum job_retry: what the table itself says */
     int64_t keep_ms;        /* > 0 */
     int32_t priority;       /* 0..9, 9 first */
     const char *about;      /* "" when the table has none */

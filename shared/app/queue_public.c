@@ -13,6 +13,7 @@
 #include "base/jsontext.h"
 #include "base/log.h"
 #include "queue/queue_after.h"
+#include "queue/queue_retry.h"
 
 enum { QUEUE_PUBLIC_AFTER_MAX = 64 };
 
@@ -174,6 +175,14 @@ take_options(const struct pit_enqueue *options, struct job_spec *spec)
     if (options->priority)
         spec->priority = options->priority - PIT_PRIORITY(0);
     if (options->retries)
+        spec->retry_open &= ~(unsigned)JOB_RETRY_MAX;
+    if (options->backoff)
+        spec->retry_open &= ~(unsigned)JOB_RETRY_BACKOFF;
+    if (options->backoff_ms)
+        spec->retry_open &= ~(unsigned)JOB_RETRY_BASE;
+    if (options->backoff_cap_ms)
+        spec->retry_open &= ~(unsigned)JOB_RETRY_CAP;
+    if (options->retries)
         spec->retries = options->retries == PIT_NO_RETRY ? 0 : options->retries;
     if (options->backoff)
         spec->backoff.kind = options->backoff == PIT_BACKOFF_FIXED
@@ -228,7 +237,8 @@ queue_public_spec(struct co *co, struct task_catalog *catalog, const char *task,
     ret->task = str_c(task);
     if (options)
         take_options(options, ret);
-    return job_spec_check(ret, err);
+    st = job_spec_check(ret, err);
+    return st == ST_OK ? queue_retry_fill(co, catalog->queues, ret, err) : st;
 }
 
 /* ---- enqueue ---- */

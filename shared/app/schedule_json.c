@@ -124,21 +124,44 @@ add_callback(const struct job_callback *callback, struct buf *dst)
              callback->on_dead ? "\"dead\"" : "");
 }
 
+/* null: the queue decides when it fires, or the standard holds. */
+static void
+add_retry(const struct job_spec *spec, struct buf *dst)
+{
+    const struct backoff *backoff = &spec->backoff;
+    unsigned open = spec->retry_open;
+
+    buf_add_c(dst, ",\"retry\":{\"max\":");
+    if (open & JOB_RETRY_MAX)
+        buf_add_c(dst, "null");
+    else
+        buf_addf(dst, "%" PRId32, spec->retries);
+    buf_addf(dst, ",\"backoff\":%s,\"base\":",
+             open & JOB_RETRY_BACKOFF         ? "null"
+             : backoff->kind == BACKOFF_FIXED ? "\"fixed\""
+                                              : "\"exponential\"");
+    if (open & JOB_RETRY_BASE)
+        buf_add_c(dst, "null");
+    else
+        add_duration(dst, backoff->base_ms);
+    buf_add_c(dst, ",\"cap\":");
+    if (open & JOB_RETRY_CAP)
+        buf_add_c(dst, "null");
+    else
+        add_duration(dst, backoff->cap_ms);
+    if (open & JOB_RETRY_JITTER)
+        buf_add_c(dst, ",\"jitter\":null}");
+    else
+        buf_addf(dst, ",\"jitter\":%g}", backoff->jitter);
+}
+
 static void
 add_options(const struct job_spec *spec, struct buf *dst)
 {
-    const struct backoff *backoff = &spec->backoff;
-
     buf_addf(dst, ",\"priority\":%d,\"timeout\":", spec->priority);
     add_duration(dst, spec->timeout_ms);
-    buf_addf(dst,
-             ",\"retry\":{\"max\":%" PRId32 ",\"backoff\":\"%s\",\"base\":",
-             spec->retries,
-             backoff->kind == BACKOFF_FIXED ? "fixed" : "exponential");
-    add_duration(dst, backoff->base_ms);
-    buf_add_c(dst, ",\"cap\":");
-    add_duration(dst, backoff->cap_ms);
-    buf_addf(dst, ",\"jitter\":%g},\"keep\":", backoff->jitter);
+    add_retry(spec, dst);
+    buf_add_c(dst, ",\"keep\":");
     add_duration(dst, spec->keep_ms);
     add_tags(spec->tags, dst);
     add_unique(&spec->unique, dst);

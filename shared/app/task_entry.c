@@ -6,6 +6,17 @@
 
 #include "base/jsontext.h"
 
+/* What a queue's own policy of retries may not override when the task says it:
+ * the names in `given`. */
+static const struct {
+    const char *name;
+    unsigned bit;
+} policy[] = {
+    {"retries", JOB_RETRY_MAX},
+    {"backoff_ms", JOB_RETRY_BASE},
+    {"backoff_cap_ms", JOB_RETRY_CAP},
+};
+
 void
 task_entry_write(const struct app_task *task, struct buf *dst)
 {
@@ -16,7 +27,11 @@ task_entry_write(const struct app_task *task, struct buf *dst)
              task->queue, task->timeout_ms, task->retries, task->backoff_ms,
              task->backoff_cap_ms, task->keep_ms, task->priority);
     buf_add_json_string(dst, str_c(task->about));
-    buf_add_char(dst, '}');
+    buf_add_c(dst, ",\"given\":[");
+    for (size_t i = 0, n = 0; i < ARRAY_LEN(policy); i++)
+        if (task->retry_given & policy[i].bit)
+            buf_addf(dst, "%s\"%s\"", n++ > 0 ? "," : "", policy[i].name);
+    buf_add_c(dst, "]}");
 }
 
 /* One number of an entry, where it goes and what it may be. */
@@ -62,6 +77,42 @@ read_numbers(const json_t *entry, struct app_task *task)
     return task->backoff_cap_ms >= task->backoff_ms;
 }
 
+/* An entry of a program that does not tell: what is not the standard was given.
+ */
+static unsigned
+guess_given(const struct app_task *task)
+{
+    unsigned given = 0;
+
+    if (task->retries != JOB_RETRIES_STANDARD)
+        given |= JOB_RETRY_MAX;
+    if (task->backoff_ms != APP_BACKOFF_MS)
+        given |= JOB_RETRY_BASE;
+    if (task->backoff_cap_ms != APP_BACKOFF_CAP_MS)
+        given |= JOB_RETRY_CAP;
+    return given;
+}
+
+static unsigned
+read_given(const json_t *entry, const struct app_task *task)
+{
+    const json_t *names = json_object_get(entry, "given");
+    unsigned given = 0;
+    json_t *name;
+    size_t at;
+
+    if (!json_is_array(names))
+        return guess_given(task);
+    json_array_foreach(names, at, name)
+    {
+        const char *text = json_string_value(name);
+        for (size_t i = 0; text && i < ARRAY_LEN(policy); i++)
+            if (strcmp(text, policy[i].name) == 0)
+                given |= policy[i].bit;
+    }
+    return given;
+}
+
 /* Absent: @standard. Longer than the place: cut, or refused below. */
 static void
 read_text(const json_t *entry, const char *name, const char *standard,
@@ -91,6 +142,7 @@ task_entry_read(struct str json, struct task_entry *ret, struct error *err)
         st = error_set(err, ST_INVALID, "the registry holds no valid entry");
     } else {
         *ret = read;
+        ret->task.retry_given = read_given(entry, &read.task);
         ret->task.queue = ret->queue;
         ret->task.about = ret->about;
     }
@@ -128,4 +180,5 @@ task_entry_spec(const struct app_task *task, struct job_spec *ret)
     ret->retries = task->retries;
     ret->backoff.base_ms = task->backoff_ms;
     ret->backoff.cap_ms = task->backoff_cap_ms;
+    ret->retry_open = JOB_RETRY_ALL & ~task->retry_given;
 }

@@ -3,8 +3,9 @@
  * Every program with an application publishes its tasks there, so that others
  * can enqueue them with the right queue and policy without loading the object.
  * One JSON object a task: queue, timeout_ms, retries, backoff_ms,
- * backoff_cap_ms, keep_ms, priority, about. Pure functions but for
- * task_entry_publish(). */
+ * backoff_cap_ms, keep_ms, priority, about; given: which of retries, backoff_ms
+ * and backoff_cap_ms the table sets, which a queue then cannot. Pure functions
+ * but for task_entry_publish(). */
 #ifndef APP_TASK_ENTRY_H
 #define APP_TASK_ENTRY_H
 
@@ -30,8 +31,9 @@ CHECK enum status task_entry_read(struct str json, struct task_entry *ret,
 CHECK enum status task_entry_publish(struct co *co, struct queues *queues,
                                      const struct app *app, struct error *err);
 
-/* A spec with the task's queue and policy: job_spec_init() and then these. The
- * spec borrows the task's strings. */
+/* A spec with the task's queue and policy: job_spec_init() and then these. What
+ * the task does not say is left to the queue (retry_open). The spec borrows the
+ * task's strings. */
 void task_entry_spec(const struct app_task *task, struct job_spec *ret);
 
 #endif

@@ -123,6 +123,33 @@ add_number(struct buf *dst, char letter, int64_t value)
     buf_add(dst, p, (size_t)(text + sizeof text - p));
 }
 
+/* Only of a schedule's record: a job's has what its queue filled in. */
+static const char open_letters[] = "mkbcj"; /* as enum job_retry has them */
+
+static void
+encode_open(unsigned open, struct buf *dst)
+{
+    buf_add_c(dst, " q");
+    for (int i = 0; open_letters[i]; i++)
+        if (open & (1U << i))
+            buf_add_char(dst, open_letters[i]);
+}
+
+static bool
+decode_open(struct str value, unsigned *ret)
+{
+    unsigned open = 0;
+
+    for (size_t i = 0; i < value.n; i++) {
+        const char *at = strchr(open_letters, value.p[i]);
+        if (!at || value.p[i] == '\0')
+            return false;
+        open |= 1U << (at - open_letters);
+    }
+    *ret = open;
+    return true;
+}
+
 static void
 encode_options(const struct job_spec *spec, struct buf *dst)
 {
@@ -143,6 +170,8 @@ encode_options(const struct job_spec *spec, struct buf *dst)
                  spec->backoff.kind == BACKOFF_FIXED ? 'f' : 'e',
                  spec->backoff.base_ms, spec->backoff.cap_ms,
                  (int)(spec->backoff.jitter * 100 + 0.5));
+    if (spec->retry_open)
+        encode_open(spec->retry_open, dst);
     if (spec->tags.n > 0) {
         buf_add_c(dst, " g");
         buf_add_str(dst, spec->tags);
@@ -221,6 +250,8 @@ decode_option(struct str word, struct job_spec *spec)
         return true;
     case 'b':
         return decode_backoff(value, &spec->backoff);
+    case 'q':
+        return decode_open(value, &spec->retry_open);
     case 'g':
         spec->tags = value;
         return tags_valid(value);

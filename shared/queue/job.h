@@ -45,6 +45,16 @@ enum {
 #define JOB_KEEP_STANDARD_MS INT64_C(3600000)
 #define JOB_RETRIES_STANDARD 3
 
+/* What a policy of retries is made of: a bit each. */
+enum job_retry {
+    JOB_RETRY_MAX = 1 << 0,
+    JOB_RETRY_BACKOFF = 1 << 1, /* its kind */
+    JOB_RETRY_BASE = 1 << 2,
+    JOB_RETRY_CAP = 1 << 3,
+    JOB_RETRY_JITTER = 1 << 4,
+    JOB_RETRY_ALL = (1 << 5) - 1,
+};
+
 /* What is enqueued. Slices are borrowed. */
 struct job_spec {
     struct str queue;
@@ -59,7 +69,9 @@ struct job_spec {
     int64_t keep_ms;       /* how long it can be looked up once ended */
     int32_t retries;       /* 0..JOB_RETRIES_MAX */
     struct backoff backoff;
-    struct str tags;        /* comma-separated, each [A-Za-z0-9_.:-]{1,64} */
+    unsigned retry_open; /* of enum job_retry: neither the job nor its task says
+                            it, so the queue may (queue/queue_retry.h) */
+    struct str tags;     /* comma-separated, each [A-Za-z0-9_.:-]{1,64} */
     struct str traceparent; /* W3C trace context, or empty */
     struct job_unique unique;
     struct job_limit limit;

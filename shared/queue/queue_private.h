@@ -6,6 +6,7 @@
 #include "base/list.h"
 #include "queue/keys.h"
 #include "queue/queue.h"
+#include "queue/queue_retry.h"
 
 enum { QUEUE_BUCKETS = 256, QUEUE_KNOWN_MAX = 1000 };
 
@@ -21,6 +22,9 @@ struct queue {
     bool registered; /* its name was put into <prefix>:queues */
     struct rds_call registration;
     bool registering;
+    struct queue_retry retry; /* queue_retry.c's, as what follows */
+    int64_t retry_until_ms;   /* loop_now_ms(): so long it holds; 0: unknown */
+    unsigned retry_changes;   /* made by this process */
 };
 
 struct queues {

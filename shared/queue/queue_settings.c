@@ -25,6 +25,14 @@ number_of(struct queue_settings *settings, size_t i)
     return (int64_t *)(void *)((char *)settings + numbers[i].offset);
 }
 
+/* What the scripts keep in `meta` for themselves. */
+static bool
+is_own(struct str name)
+{
+    return str_eq_c(name, "seen") || str_eq_c(name, "step") ||
+           str_eq_c(name, "watched");
+}
+
 static void
 read_setting(struct queue_settings *settings, struct str name, struct str value)
 {
@@ -41,7 +49,7 @@ read_setting(struct queue_settings *settings, struct str name, struct str value)
         if (!str_to_i64(period, &settings->rate_period_ms) ||
             !str_to_i64(count, &settings->rate))
             settings->rate = settings->rate_period_ms = -1;
-    } else {
+    } else if (!queue_retry_read(&settings->retry, name, value)) {
         for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
             if (str_eq_c(name, numbers[i].name))
                 (void)str_to_i64(value, number_of(settings, i));
@@ -50,7 +58,7 @@ read_setting(struct queue_settings *settings, struct str name, struct str value)
 
 static enum status
 register_queue(struct co *co, struct queues *queues, struct str queue,
-               struct error *err)
+               bool *ret_known, struct error *err)
 {
     struct rds_call call = {0};
     char key[KEYS_MAX_LEN];
@@ -58,7 +66,9 @@ register_queue(struct co *co, struct queues *queues, struct str queue,
     keys_global(queues->prefix, "queues", key);
     enum status st =
         rds_await(co, queues->rds, &call, "SADD %s %b", key, queue.p, queue.n);
-    if (st != ST_OK && err)
+    if (st == ST_OK)
+        *ret_known = call.reply->integer == 0;
+    else if (err)
         *err = call.err;
     rds_call_clear(&call);
     return st;
@@ -81,20 +91,26 @@ queue_settings_apply(struct co *co, struct queues *queues, struct str queue,
         script_call_add(&words, str_c(changes[i].value));
     }
     enum status st = ST_OK;
+    bool known = false;
     if (n > 0)
-        st = register_queue(co, queues, queue, err);
+        st = register_queue(co, queues, queue, &known, err);
     if (st != ST_OK)
         return st;
     st = script_call_await(co, &words, queues, &script_settings, &call, err);
+    if (n > 0)
+        queue_retry_forget(queues, queue);
     if (st == ST_OK && call.reply->type != REDIS_REPLY_ARRAY)
         st = error_set(err, ST_BUG, "settings: a reply of another shape");
     if (st == ST_OK) {
         for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
             *number_of(&found, i) = -1;
-        found.any = call.reply->elements > 0;
-        for (size_t i = 0; i + 1 < call.reply->elements; i += 2)
-            read_setting(&found, script_call_text(call.reply->element[i]),
+        found.any = known;
+        for (size_t i = 0; i + 1 < call.reply->elements; i += 2) {
+            struct str name = script_call_text(call.reply->element[i]);
+            found.any = found.any || !is_own(name);
+            read_setting(&found, name,
                          script_call_text(call.reply->element[i + 1]));
+        }
         *ret = found;
     }
     rds_call_clear(&call);

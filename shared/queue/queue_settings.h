@@ -1,5 +1,5 @@
-/* queue_settings.h - what a queue can be told: pause, limits, retention, a
- * note.
+/* queue_settings.h - what a queue can be told: pause, limits, retention, its
+ * jobs' retries, a note.
  *
  * Kept in the queue's `meta`, read by the scripts themselves, so a change holds
  * from the next call of any worker or front on. */
@@ -7,6 +7,7 @@
 #define QUEUE_QUEUE_SETTINGS_H
 
 #include "queue/queue.h"
+#include "queue/queue_retry.h"
 
 enum { QUEUE_NOTE_MAX = 500 /* bytes */ };
 
@@ -23,7 +24,8 @@ struct queue_settings {
     int64_t done_max; /* ended jobs that are kept at most [100,000] */
     int64_t dead_max; /* dead jobs that are kept at most [10,000] */
     int64_t dead_ms;  /* how long a dead job is kept [30 days] */
-    bool any;         /* something was set, ever or now */
+    struct queue_retry retry;
+    bool any; /* something is set; or it was changed, and was there before */
 };
 
 /* What holds where nothing is set; scripts/work.lua has the same numbers. */
@@ -39,10 +41,11 @@ struct queue_setting {
     const char *name;
     char value[QUEUE_NOTE_MAX + 1];
 };
-enum { QUEUE_SETTINGS_MAX = 16 };
+enum { QUEUE_SETTINGS_MAX = 24 };
 
 /* Applies @n changes (0: none, it only reads) in one step and reads what holds
- * now. The queue need not exist; it does from the first change on.
+ * now. The queue need not exist; it does from the first change on. What this
+ * process enqueues next goes by the change.
  * Errors: Redis' status. */
 CHECK enum status queue_settings_apply(struct co *co, struct queues *queues,
                                        struct str queue,

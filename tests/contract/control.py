@@ -173,7 +173,10 @@ def _(c):
 
 @answers("editQueue", 200)
 def _(c):
-    return patch(f"/v1/queues/{c.fresh()}", {"note": "x"})
+    return patch(f"/v1/queues/{c.fresh()}", {
+        "note": "x", "limits": None, "retention": {"dead_for": "7d"},
+        "retry": {"max": 8, "backoff": "fixed", "base": "2s", "cap": 60,
+                  "jitter": 0.5}})
 
 
 @answers("pauseQueue", 200)

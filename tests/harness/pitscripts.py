@@ -182,10 +182,12 @@ class Queue:
         return self._call("logs", ["jobs", "gone"], [local, after, limit])
 
     def settings(self, **changes):
-        """All settings, after these were made; "" removes one."""
+        """All settings, after these were made; "" removes one. Without what
+        the scripts keep there for themselves."""
         words = [word for pair in changes.items() for word in pair]
         reply = self._call("settings", ["meta", "wake"], words)
-        return dict(zip(reply[::2], reply[1::2]))
+        return {name: value for name, value in zip(reply[::2], reply[1::2])
+                if name not in ("seen", "step", "watched")}
 
     def counts(self):
         reply = self._call("counts", ["jobs", "due", "leased", "dead",

@@ -8,12 +8,22 @@
 #include <cmocka.h>
 
 static struct app_task tasks[] = {
+    {.name = "mail.quiet",
+     .queue = "mail",
+     .timeout_ms = JOB_TIMEOUT_STANDARD_MS,
+     .retries = JOB_RETRIES_STANDARD,
+     .backoff_ms = APP_BACKOFF_MS,
+     .backoff_cap_ms = APP_BACKOFF_CAP_MS,
+     .keep_ms = JOB_KEEP_STANDARD_MS,
+     .priority = JOB_PRIORITY_STANDARD,
+     .about = ""},
     {.name = "mail.send",
      .queue = "mail",
      .timeout_ms = 5000,
      .retries = 7,
      .backoff_ms = 1000,
      .backoff_cap_ms = 60000,
+     .retry_given = JOB_RETRY_MAX | JOB_RETRY_BASE | JOB_RETRY_CAP,
      .keep_ms = 1000,
      .priority = 2,
      .about = ""},

@@ -20,7 +20,8 @@ struct scene {
 };
 
 /* The tasks are mail.send (queue mail, 7 retries, priority 2, timeout 5 s,
- * kept 1 s once it succeeded). */
+ * kept 1 s once it succeeded) and mail.quiet (the same queue, and nothing else
+ * is set). */
 void scene_run(struct redis_server *server, co_fn *fn, struct scene *s);
 
 #define STEP(s, condition)                                         \

@@ -12,6 +12,7 @@
 
 #include "harness/queue_scene.h"
 #include "pit/flow.h"
+#include "queue/queue_settings.h"
 
 static struct redis_server *server;
 
@@ -54,6 +55,83 @@ enqueue_fn(struct co *co, void *arg)
     STEP(s, str_eq_c(view.spec.traceparent, trace));
     queue_view_clear(&view);
     return ST_OK;
+}
+
+static enum status
+set_retry(struct co *co, struct scene *s, const char *name, const char *value)
+{
+    struct queue_settings settings;
+    struct queue_setting change = {.name = name};
+
+    str_copy_to(str_c(value), change.value, sizeof change.value);
+    return queue_settings_apply(co, s->queues, STR("mail"), &change, 1,
+                                &settings, &s->err);
+}
+
+static enum status
+forget_jobs(struct co *co, struct scene *s)
+{
+    struct rds_call call = {0};
+
+    enum status st = rds_await(co, s->rds, &call, "DEL pit:{mail}:jobs");
+    rds_call_clear(&call);
+    return st;
+}
+
+static struct pit_flow_job
+flow_job(const char *task)
+{
+    return (struct pit_flow_job){.task = task};
+}
+
+static enum status
+first_record(struct co *co, struct scene *s, const char *pattern)
+{
+    struct rds_call call = {0};
+
+    enum status st = rds_await(co, s->rds, &call, "HVALS pit:{mail}:jobs");
+    bool found = st == ST_OK && call.reply->elements == 1 &&
+                 strstr(call.reply->element[0]->str, pattern);
+    rds_call_clear(&call);
+    return found ? ST_OK : error_set(&s->err, ST_BUG, "no %s", pattern);
+}
+
+/* The job, then its task, then the queue; a flow's jobs alike. */
+static enum status
+queue_retry_fn(struct co *co, void *arg)
+{
+    struct scene *s = arg;
+    struct pit_co *public = co_public_of(co);
+    struct pit_flow_job one = flow_job("mail.quiet");
+
+    STEP(s, scene_up(co, s) == ST_OK);
+    STEP(s, set_retry(co, s, "retry_max", "9") == ST_OK);
+    STEP(s, set_retry(co, s, "retry_base", "50") == ST_OK);
+    STEP(s, pit_enqueue(public, "mail.quiet", NULL, NULL) == PIT_OK);
+    STEP(s, first_record(co, s, " r9 be,50,3600000,20\n") == ST_OK);
+    STEP(s, forget_jobs(co, s) == ST_OK);
+    STEP(s, pit_enqueue(public, "mail.quiet", NULL,
+                        &(struct pit_enqueue){.retries = PIT_NO_RETRY,
+                                              .backoff_ms = 70}) == PIT_OK);
+    STEP(s, first_record(co, s, " r0 be,70,3600000,20\n") == ST_OK);
+    STEP(s, forget_jobs(co, s) == ST_OK);
+    STEP(s, pit_enqueue(public, "mail.send", NULL, NULL) == PIT_OK);
+    STEP(s, first_record(co, s, " r7 be,1000,60000,20\n") == ST_OK);
+    STEP(s, forget_jobs(co, s) == ST_OK);
+    /* What this process changes holds at once. */
+    STEP(s, set_retry(co, s, "retry_max", "4") == ST_OK);
+    STEP(s, pit_chain(public, &one, 1, NULL, NULL) == PIT_OK);
+    STEP(s, first_record(co, s, " r4 be,50,3600000,20") == ST_OK);
+    return ST_OK;
+}
+
+static void
+test_a_queue_says_what_job_and_task_do_not(void **state)
+{
+    struct scene s = {0};
+
+    (void)state;
+    run(queue_retry_fn, &s);
 }
 
 static void
@@ -292,6 +370,8 @@ unclear_fn(struct co *co, void *arg)
     const struct pit_enqueue options = {.ticket = &ticket};
 
     STEP(s, scene_up(co, s) == ST_OK);
+    /* The queue's policy is known from here on: nothing is read any more. */
+    STEP(s, pit_enqueue(public, "mail.send", NULL, NULL) == PIT_OK);
     redis_server_stop(server);
     enum pit_status st = pit_enqueue(public, "mail.send", NULL, &options);
     redis_server_continue(server);
@@ -372,6 +452,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ties_to_other_jobs),
         cmocka_unit_test(test_enqueue_stores_args_options_and_trace),
+        cmocka_unit_test(test_a_queue_says_what_job_and_task_do_not),
         cmocka_unit_test(test_an_own_id_makes_one_job),
         cmocka_unit_test(test_what_is_wrong_is_said),
         cmocka_unit_test(test_results_are_looked_at_and_waited_for),

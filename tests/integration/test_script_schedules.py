@@ -1,6 +1,7 @@
 """The scripts of schedules: each fire once, judged by Redis' clock."""
 
 import hashlib
+import re
 import unittest
 
 from pitschedules import CHANNEL, FIRE_KEYS, Schedules
@@ -343,6 +344,45 @@ class TestDue(SchedulesCase):
             self.put(f"s{n}", record=big)
         due = self.schedules.due()
         self.assertEqual((len(due.schedules), due.next), (3, 0))
+
+
+class TestRetries(SchedulesCase):
+    """What a schedule leaves open is its queue's to say when it fires."""
+
+    def fired_record(self, record, **meta):
+        if meta:
+            self.client.hset(self.queue.key("meta"), mapping={
+                f"retry_{name}": value for name, value in meta.items()})
+        version, nominal = self.put(record=record)
+        self.schedules.fire(self.schedules.item("s", version, nominal, None,
+                                                [nominal]))
+        record = self.queue.get(self.schedules.fired("s").last).record
+        self.client.flushall()
+        return re.sub(r" \d{13} ", " 0 ", record)
+
+    def test_filled_in(self):
+        every = {"max": 9, "backoff": "f", "base": 50, "cap": 70, "jitter": 5}
+        for record, meta, expected in (
+                ("15- 0 noop qmkbcj\n1", {}, "15- 0 noop\n1"),
+                ("15- 0 noop t5 r2 gx\n1", every, "15- 0 noop t5 r2 gx\n1"),
+                ("15- 0 noop qmkbcj\n1", every,
+                 "15- 0 noop r9 bf,50,70,5\n1"),
+                ("15- 0 noop t5 k6 r2 be,10,20,30 qkj gx\n1 q r4", every,
+                 "15- 0 noop t5 k6 r2 bf,10,20,5 gx\n1 q r4"),
+                ("15- 0 noop r2 qm gx\n1", {"max": 0},
+                 "15- 0 noop r0 gx\n1"),
+                # Base and cap fit each other: what was open gives way.
+                ("15- 0 noop qmkbcj\n1", {"base": 7200000},
+                 "15- 0 noop be,7200000,7200000,20\n1"),
+                ("15- 0 noop be,2000,3000,20 qmkbj\n1", {"base": 9000},
+                 "15- 0 noop be,3000,3000,20\n1")):
+            self.assertEqual(self.fired_record(record, **meta), expected)
+
+    def test_triggered(self):
+        self.client.hset(self.queue.key("meta"), "retry_max", 9)
+        self.put(record="15- 0 noop qmkbcj\nnull")
+        self.schedules.trigger("s", "one")
+        self.assertRegex(self.queue.get("one").record, r" noop r9\nnull$")
 
 
 class TestTrigger(SchedulesCase):

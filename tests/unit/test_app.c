@@ -57,6 +57,7 @@ test_fills_in_the_defaults(void **state)
     assert_int_equal(task->backoff_cap_ms, 3600000);
     assert_int_equal(task->keep_ms, 3600000);
     assert_int_equal(task->priority, 5);
+    assert_int_equal(task->retry_given, 0);
     app_clear(&app);
 }
 
@@ -87,6 +88,7 @@ test_keeps_what_is_set(void **state)
     assert_int_equal(task->backoff_ms, 7200000);
     /* Nobody set a cap, so it follows a delay above the usual one. */
     assert_int_equal(task->backoff_cap_ms, 7200000);
+    assert_int_equal(task->retry_given, JOB_RETRY_MAX | JOB_RETRY_BASE);
     assert_int_equal(task->keep_ms, 5);
     assert_int_equal(task->priority, 0);
     app_clear(&app);

@@ -315,10 +315,37 @@ test_ties_to_other_jobs(void **state)
     assert_int_equal(spec->callback.url.n, 0);
 }
 
+/* What neither the body nor the task says is the queue's to say. */
+static void
+test_what_nobody_says_is_open(void **state)
+{
+    struct fixture *f = *state;
+    const struct job_spec *spec = &f->envelope.spec;
+    struct app_task says = task;
+
+    assert_int_equal(read_body(f, "{\"task\":\"noop\"}"), ST_OK);
+    assert_int_equal(spec->retry_open, JOB_RETRY_ALL);
+    assert_int_equal(read_body(f, "{\"task\":\"noop\",\"retry\":{\"max\":3,"
+                                  "\"jitter\":0,\"cap\":null}}"),
+                     ST_OK);
+    assert_int_equal(spec->retry_open,
+                     JOB_RETRY_BACKOFF | JOB_RETRY_BASE | JOB_RETRY_CAP);
+    says.retry_given = JOB_RETRY_MAX | JOB_RETRY_CAP;
+    assert_int_equal(envelope_complete(&f->envelope, &says, NULL), ST_OK);
+    assert_int_equal(spec->retry_open, JOB_RETRY_BACKOFF | JOB_RETRY_BASE);
+    assert_int_equal(read_body(f, "{\"task\":\"noop\",\"retry\":{\"max\":3,"
+                                  "\"backoff\":\"fixed\",\"base\":1,\"cap\":2,"
+                                  "\"jitter\":0}}"),
+                     ST_OK);
+    assert_int_equal(spec->retry_open, 0);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_what_nobody_says_is_open, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_ties_to_other_jobs, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_refusals_point_at_the_field,

@@ -19,6 +19,7 @@ test_reads_what_was_written(void **state)
         .backoff_cap_ms = 20,
         .keep_ms = 1,
         .priority = 9,
+        .retry_given = JOB_RETRY_MAX | JOB_RETRY_CAP,
         .about = "\"quoted\" and \\ back",
     };
     struct task_entry entry;
@@ -39,6 +40,7 @@ test_reads_what_was_written(void **state)
     assert_int_equal(entry.task.backoff_cap_ms, 20);
     assert_int_equal(entry.task.keep_ms, 1);
     assert_int_equal(entry.task.priority, 9);
+    assert_int_equal(entry.task.retry_given, JOB_RETRY_MAX | JOB_RETRY_CAP);
 
     entry.task.name = task.name;
     task_entry_spec(&entry.task, &spec);
@@ -47,6 +49,37 @@ test_reads_what_was_written(void **state)
     assert_true(str_eq(spec.queue, STR("reports")));
     assert_int_equal(spec.backoff.base_ms, 10);
     assert_int_equal(spec.priority, 9);
+    assert_int_equal(spec.retry_open,
+                     JOB_RETRY_ALL & ~(JOB_RETRY_MAX | JOB_RETRY_CAP));
+}
+
+/* Of a program that does not tell what its table sets. */
+static void
+test_an_older_entry_gives_what_is_not_standard(void **state)
+{
+    struct task_entry entry;
+    struct error err;
+
+    (void)state;
+    assert_int_equal(task_entry_read(STR("{\"retries\":3,\"backoff_ms\":2000,"
+                                         "\"backoff_cap_ms\":3600000}"),
+                                     &entry, &err),
+                     ST_OK);
+    assert_int_equal(entry.task.retry_given, 0);
+    assert_int_equal(task_entry_read(STR("{\"retries\":0,\"backoff_ms\":10,"
+                                         "\"backoff_cap_ms\":20}"),
+                                     &entry, &err),
+                     ST_OK);
+    assert_int_equal(entry.task.retry_given,
+                     JOB_RETRY_MAX | JOB_RETRY_BASE | JOB_RETRY_CAP);
+    /* Told: the standard value may be meant. What is not known is passed over.
+     */
+    assert_int_equal(
+        task_entry_read(STR("{\"retries\":3,\"backoff_ms\":10,"
+                            "\"given\":[\"retries\",\"later\",1]}"),
+                        &entry, &err),
+        ST_OK);
+    assert_int_equal(entry.task.retry_given, JOB_RETRY_MAX);
 }
 
 static void
@@ -96,6 +129,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reads_what_was_written),
+        cmocka_unit_test(test_an_older_entry_gives_what_is_not_standard),
         cmocka_unit_test(test_absent_members_are_standard),
         cmocka_unit_test(test_refuses_rubbish),
     };

@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "queue/queue_after.h"
+#include "queue/queue_retry.h"
 
 /* ---- windows ---- */
 
@@ -103,6 +104,9 @@ batch_read_item(struct batch *batch, struct window *window, struct item *item,
         st = catalog_complete(batch->co, &batch->api->catalog, &window->arena,
                               &envelope, &item->err);
     }
+    if (st == ST_OK)
+        st = queue_retry_fill(batch->co, batch->api->queues, &envelope.spec,
+                              &item->err);
     if (st == ST_OK && (envelope.given & ENVELOPE_DURABILITY))
         st = error_set_at(&item->err, "/durability",
                           "is for single jobs: send this one to /v1/jobs");

@@ -20,6 +20,7 @@ enum body_kind {
     BODY_DURATION, /* number: ms, min..max; "30s", or seconds */
     BODY_TIME,     /* number: ms since the epoch; RFC 3339 */
     BODY_TEXT,     /* text of min..max bytes, without control characters */
+    BODY_PERCENT,  /* number: 0..100; a number from 0 to 1 */
     BODY_RATE,     /* "100/m": number jobs in period_ms */
     BODY_JSON,     /* json as it came */
 };

@@ -295,6 +295,14 @@ envelope_parse(struct str body, struct arena *arena, struct envelope *ret,
 
 /* ---- what the body was silent about ---- */
 
+_Static_assert(ENVELOPE_RETRY_BACKOFF ==
+                       ENVELOPE_RETRY_MAX * JOB_RETRY_BACKOFF &&
+                   ENVELOPE_RETRY_BASE == ENVELOPE_RETRY_MAX * JOB_RETRY_BASE &&
+                   ENVELOPE_RETRY_CAP == ENVELOPE_RETRY_MAX * JOB_RETRY_CAP &&
+                   ENVELOPE_RETRY_JITTER ==
+                       ENVELOPE_RETRY_MAX * JOB_RETRY_JITTER,
+               "the fields of retry stand as enum job_retry has them");
+
 static void
 complete_retry(struct envelope *envelope, const struct app_task *task)
 {
@@ -302,6 +310,9 @@ complete_retry(struct envelope *envelope, const struct app_task *task)
     struct backoff *backoff = &spec->backoff;
     uint32_t given = envelope->given;
 
+    /* The bits of both stand in the same order. */
+    spec->retry_open =
+        JOB_RETRY_ALL & ~task->retry_given & ~(given / ENVELOPE_RETRY_MAX);
     if (!(given & ENVELOPE_RETRY_MAX))
         spec->retries = task->retries;
     if (!(given & ENVELOPE_RETRY_BASE))

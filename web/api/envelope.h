@@ -63,9 +63,10 @@ CHECK enum status envelope_parse(struct str body, struct arena *arena,
 CHECK enum status envelope_read(struct jsontext value, struct arena *arena,
                                 struct envelope *ret, struct error *err);
 
-/* Fills in what was not given as @task has it, then checks the whole. The spec
- * borrows the task's queue. Errors: ST_INVALID with the pointer, as
- * job_spec_check(). */
+/* Fills in what was not given as @task has it, then checks the whole. What of
+ * its retries neither says stays open for the queue: queue_retry_fill() is the
+ * next step of whoever enqueues it. The spec borrows the task's queue. Errors:
+ * ST_INVALID with the pointer, as job_spec_check(). */
 CHECK enum status envelope_complete(struct envelope *envelope,
                                     const struct app_task *task,
                                     struct error *err);

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/jsontext.h"
+#include "queue/queue_retry.h"
 
 /* Jobs, by index. */
 struct set {
@@ -248,6 +249,8 @@ read_envelope(struct reader *r, struct str text, struct envelope *ret)
             "a job of a flow cannot have it");
     if (st == ST_OK)
         st = catalog_complete(r->co, r->catalog, r->arena, ret, r->err);
+    if (st == ST_OK)
+        st = queue_retry_fill(r->co, r->catalog->queues, &ret->spec, r->err);
     return st == ST_OK ? ST_OK : at_path(r, st);
 }
 

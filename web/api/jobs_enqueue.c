@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "queue/queue_after.h"
+#include "queue/queue_retry.h"
 
 /* One job on its way through. */
 struct submission {
@@ -276,6 +277,9 @@ complete(struct co *co, struct submission *s, bool *ret_refused)
     if (st == ST_OK)
         st = catalog_complete(co, &s->api->catalog, exchange->req.arena,
                               &s->envelope, &exchange->err);
+    if (st == ST_OK)
+        st = queue_retry_fill(co, s->api->queues, &s->envelope.spec,
+                              &exchange->err);
     *ret_refused = st != ST_OK;
     s->enqueue.spec = s->envelope.spec;
     return st == ST_OK ? ST_OK : api_fail(exchange, st, &exchange->err, false);

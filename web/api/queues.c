@@ -5,6 +5,7 @@
 
 #include "api/api.h"
 #include "api/body.h"
+#include "app/schedule_json.h"
 #include "queue/queue_overview.h"
 
 static void
@@ -79,6 +80,40 @@ add_settings(struct buf *dst, const struct queue_settings *settings)
             1000);
 }
 
+static void
+add_duration(struct buf *dst, const char *name, bool given, int64_t ms)
+{
+    buf_addf(dst, "\"%s\":", name);
+    if (given) {
+        buf_add_char(dst, '"');
+        schedule_json_duration(ms, dst);
+        buf_add_c(dst, "\",");
+    } else {
+        buf_add_c(dst, "null,");
+    }
+}
+
+/* As PATCH takes it; null: not set, so the standard. */
+static void
+add_retry(struct buf *dst, const struct queue_retry *retry)
+{
+    const struct backoff *backoff = &retry->backoff;
+
+    buf_add_c(dst, ",\"retry\":{");
+    add_limit(dst, "max", retry->set & JOB_RETRY_MAX ? retry->retries : -1);
+    if (retry->set & JOB_RETRY_BACKOFF)
+        buf_addf(dst, "\"backoff\":\"%s\",",
+                 backoff->kind == BACKOFF_FIXED ? "fixed" : "exponential");
+    else
+        buf_add_c(dst, "\"backoff\":null,");
+    add_duration(dst, "base", retry->set & JOB_RETRY_BASE, backoff->base_ms);
+    add_duration(dst, "cap", retry->set & JOB_RETRY_CAP, backoff->cap_ms);
+    if (retry->set & JOB_RETRY_JITTER)
+        buf_addf(dst, "\"jitter\":%g}", backoff->jitter);
+    else
+        buf_add_c(dst, "\"jitter\":null}");
+}
+
 /* A queue's name needs no escaping: its characters were checked. */
 static void
 add_queue(struct buf *dst, const struct queue_overview *overview)
@@ -101,6 +136,7 @@ add_queue(struct buf *dst, const struct queue_overview *overview)
     add_totals(dst, counts);
     buf_add_char(dst, '}');
     add_settings(dst, settings);
+    add_retry(dst, &settings->retry);
     buf_addf(dst,
              ",\"rates\":{\"enqueued_per_s\":%.3f,\"succeeded_per_s\":%.3f,"
              "\"failed_per_s\":%.3f,\"window_s\":%.3f}}",
@@ -179,8 +215,23 @@ add_number(struct changes *changes, const char *name,
                  value->number);
 }
 
+/* The fields of the object @of of the body; a null stands for a null in each.
+ */
 static enum status
-fill_limits(json_t *object, struct changes *changes, struct error *err)
+read_object(const struct body_value *of, const char *at,
+            const struct body_field *fields, size_t n,
+            struct body_value *values, struct error *err)
+{
+    if (!of->null)
+        return body_fields(of->json, at, fields, n, values, err);
+    for (size_t i = 0; i < n; i++)
+        values[i] = (struct body_value){.given = true, .null = true};
+    return ST_OK;
+}
+
+static enum status
+fill_limits(const struct body_value *of, struct changes *changes,
+            struct error *err)
 {
     static const struct body_field fields[] = {
         {"length", BODY_INTEGER, 0, QUEUE_LEN_LIMIT_MAX},
@@ -191,7 +242,7 @@ fill_limits(json_t *object, struct changes *changes, struct error *err)
     struct body_value values[ARRAY_LEN(fields)];
 
     enum status st =
-        body_fields(object, "/limits", fields, ARRAY_LEN(fields), values, err);
+        read_object(of, "/limits", fields, ARRAY_LEN(fields), values, err);
     if (st != ST_OK)
         return st;
     add_number(changes, "len_max", &values[0]);
@@ -208,7 +259,8 @@ fill_limits(json_t *object, struct changes *changes, struct error *err)
 }
 
 static enum status
-fill_retention(json_t *object, struct changes *changes, struct error *err)
+fill_retention(const struct body_value *of, struct changes *changes,
+               struct error *err)
 {
     static const struct body_field fields[] = {
         {"ended", BODY_INTEGER, 0, QUEUE_LEN_LIMIT_MAX},
@@ -217,13 +269,61 @@ fill_retention(json_t *object, struct changes *changes, struct error *err)
     };
     struct body_value values[ARRAY_LEN(fields)];
 
-    enum status st = body_fields(object, "/retention", fields,
-                                 ARRAY_LEN(fields), values, err);
+    enum status st =
+        read_object(of, "/retention", fields, ARRAY_LEN(fields), values, err);
     if (st != ST_OK)
         return st;
     add_number(changes, "done_max", &values[0]);
     add_number(changes, "dead_max", &values[1]);
     add_number(changes, "dead_ms", &values[2]);
+    return ST_OK;
+}
+
+static enum status
+fill_backoff(const struct body_value *value, struct changes *changes,
+             struct error *err)
+{
+    struct queue_setting *setting;
+
+    if (!value->given)
+        return ST_OK;
+    setting = add_change(changes, queue_retry_name(JOB_RETRY_BACKOFF));
+    if (value->null)
+        return ST_OK;
+    bool fixed = str_eq_c(value->text, "fixed");
+    if (!fixed && !str_eq_c(value->text, "exponential"))
+        return error_set_at(err, "/retry/backoff",
+                            "must be \"fixed\" or \"exponential\"");
+    str_copy_to(fixed ? STR("f") : STR("e"), setting->value, 2);
+    return ST_OK;
+}
+
+static enum status
+fill_retry(const struct body_value *of, struct changes *changes,
+           struct error *err)
+{
+    enum { MAX, BACKOFF, BASE, CAP, JITTER, FIELDS };
+    static const struct body_field fields[FIELDS] = {
+        [MAX] = {"max", BODY_INTEGER, 0, JOB_RETRIES_MAX},
+        [BACKOFF] = {"backoff", BODY_TEXT, 0, 0},
+        [BASE] = {"base", BODY_DURATION, 1, JOB_DELAY_MAX_MS},
+        [CAP] = {"cap", BODY_DURATION, 1, JOB_DELAY_MAX_MS},
+        [JITTER] = {"jitter", BODY_PERCENT, 0, 0},
+    };
+    struct body_value values[FIELDS];
+
+    enum status st = read_object(of, "/retry", fields, FIELDS, values, err);
+    if (st == ST_OK)
+        st = fill_backoff(&values[BACKOFF], changes, err);
+    if (st != ST_OK)
+        return st;
+    if (values[CAP].given && !values[CAP].null &&
+        values[CAP].number < values[BASE].number)
+        return error_set_at(err, "/retry/cap", "must not be below base");
+    add_number(changes, queue_retry_name(JOB_RETRY_MAX), &values[MAX]);
+    add_number(changes, queue_retry_name(JOB_RETRY_BASE), &values[BASE]);
+    add_number(changes, queue_retry_name(JOB_RETRY_CAP), &values[CAP]);
+    add_number(changes, queue_retry_name(JOB_RETRY_JITTER), &values[JITTER]);
     return ST_OK;
 }
 
@@ -245,6 +345,7 @@ queues_edit(struct co *co, struct http_exchange *exchange, void *arg)
         {"note", BODY_TEXT, 0, QUEUE_NOTE_MAX},
         {"limits", BODY_JSON, 0, 0},
         {"retention", BODY_JSON, 0, 0},
+        {"retry", BODY_JSON, 0, 0},
     };
     struct body body = {0};
     struct changes changes = {.n = 0};
@@ -259,12 +360,15 @@ queues_edit(struct co *co, struct http_exchange *exchange, void *arg)
     if (st == ST_OK)
         add_text(&changes, "note", &body.values[0]);
     if (st == ST_OK && body.values[1].given)
-        st = fill_limits(body.values[1].json, &changes, &exchange->err);
+        st = fill_limits(&body.values[1], &changes, &exchange->err);
     if (st == ST_OK && body.values[2].given)
-        st = fill_retention(body.values[2].json, &changes, &exchange->err);
+        st = fill_retention(&body.values[2], &changes, &exchange->err);
+    if (st == ST_OK && body.values[3].given)
+        st = fill_retry(&body.values[3], &changes, &exchange->err);
     if (st == ST_OK && changes.n == 0)
         st = error_set(&exchange->err, ST_INVALID,
-                       "nothing to change: give note, limits or retention");
+                       "nothing to change: give note, limits, retention or "
+                       "retry");
     body_clear(&body);
     if (st == ST_OK)
         st = api_store((struct api *)arg, &exchange->err);

@@ -277,6 +277,7 @@ apply_job(const struct envelope *envelope, struct job_spec *spec)
         spec->keep_ms = from->keep_ms;
     if (given & ENVELOPE_TAGS)
         spec->tags = from->tags;
+    spec->retry_open &= ~(given / ENVELOPE_RETRY_MAX);
     if (given & ENVELOPE_RETRY_MAX)
         spec->retries = from->retries;
     if (given & ENVELOPE_RETRY_BACKOFF)

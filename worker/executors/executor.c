@@ -16,6 +16,7 @@ static const struct app_task builtins[] = {
      .retries = 10,
      .backoff_ms = 5 * 1000,
      .backoff_cap_ms = APP_BACKOFF_CAP_MS,
+     .retry_given = JOB_RETRY_ALL,
      .keep_ms = JOB_KEEP_STANDARD_MS,
      .priority = JOB_PRIORITY_STANDARD,
      .about = "sends a signed webhook about another job's end"},

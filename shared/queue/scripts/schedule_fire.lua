@@ -54,6 +54,7 @@ end
 
 local stored, waiting, outbox = 0, false, false
 -- include: schedule_job
+-- include: retry_record
 
 -- What the text of one schedule says, and what becomes of it.
 local function open(name, score)
@@ -118,6 +119,7 @@ local function fire(a)
         end
     end
     local definition = cjson.decode(text)
+    definition.record = retry_record(definition.record)
     local n = 0
     if s.buffered > 0 and not schedule_job_active(s.last, s.lines) then
         local nominal = string.format('%d', s.buffered)

@@ -32,7 +32,8 @@ if not text or not nominal then
 end
 local stored, waiting, outbox = 0, false, false
 -- include: schedule_job
-local record = cjson.decode(text).record
+-- include: retry_record
+local record = retry_record(cjson.decode(text).record)
 if not schedule_job_room(record) then
     return {now, 0, -1}
 end
