@@ -53,6 +53,37 @@ class Banned(Tree):
         self.assertEqual(code, 0, out)
 
 
+class Lua(Tree):
+    SCRIPTS = "shared/queue/scripts/"
+
+    def expect(self, what, **texts):
+        for name, text in texts.items():
+            self.write(self.SCRIPTS + name.replace("_in_", "include/") + ".lua",
+                       text)
+        code, out = run("check-lua", self.folder.name)
+        self.assertEqual(code, 1 if what else 0, out)
+        self.assertIn(what or "0 found, ", out)
+
+    def test_a_script_and_its_include_pass(self):
+        self.expect("", a="#!lua\n-- a: b.\n-- include: b\n", _in_b="-- b: c\n")
+
+    def test_lines(self):
+        fits = "-- a: b.\n" + "x" * 80 + "\n"
+        self.expect("", a=fits)
+        self.expect("a.lua:2: 81 columns; break", a=fits[:-1] + "x\n")
+        self.expect("a.lua:2: a tab; ", a="-- a: b.\n\tx\n")
+        self.expect("a.lua:1: a space at the end; ", a="-- a: b. \n")
+
+    def test_contract(self):
+        self.expect("a.lua:1: does not say what it is; ", a="#!lua\n-- b: c\n")
+
+    def test_includes(self):
+        self.expect("a.lua:2: there is no include b; ",
+                    a="-- a: b.\n-- include: b\n")
+        self.expect("include/b.lua:1: no script includes it; ",
+                    a="-- a: b.\n", _in_b="-- b: c\n")
+
+
 class Layout(Tree):
     def expect(self, path, include, wrong):
         self.write(path, f'#include "{include}"\n')

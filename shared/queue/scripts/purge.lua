@@ -71,7 +71,7 @@ local function purge_ready()
             return 1
         end
     end
-    -- Keys whose turn lies elsewhere, at a limit: their marks go when they come.
+    -- Keys whose turn lies elsewhere, at a limit: their marks go as they come.
     local scan = call('HSCAN', base .. 'turns', '0', 'COUNT', 100)
     for i = 1, #scan[2], 2 do
         local field = scan[2][i]
