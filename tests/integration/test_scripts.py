@@ -183,7 +183,7 @@ class Enqueue(ScriptCase):
             return job(local, flag="+", conflict=conflict,
                        options=f"{more} uw,0,k l1,0,0,K")
         calls = {
-            (): ("unique", "unlocks", "turns", "blocked", "events"),
+            (): ("unique", "unlocks", "turns", "key:5K", "events"),
             ("p",): ("unique", "done", "state", "waits", "stale", "outbox"),
             ("r", " n1,s"): ("unique", "done", "waits", "gone", "blocked"),
         }

@@ -15,7 +15,8 @@
 -- end is missed. Attaching the same child again changes nothing.
 local CHILDREN_MAX = 65536 -- bytes of one parent's list
 
-local call = redis.call
+-- include: need
+local call = need
 local id, child = ARGV[1], ARGV[3]
 local record = call('HGET', KEYS[1], id)
 if not record then

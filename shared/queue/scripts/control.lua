@@ -25,7 +25,8 @@
 -- Invariants: those of work.lua; what is refused changes nothing. An entry that
 -- leaves the middle of a ready list stays there and is counted in `stale`, so
 -- no step looks through a list. allow-oom: cancelling makes room.
-local call, sub, byte, match = redis.call, string.sub, string.byte, string.match
+-- include: need
+local call, sub, byte, match = need, string.sub, string.byte, string.match
 local find = string.find
 local base = sub(KEYS[1], 1, -5)
 local prefix, queue = match(base, '^(.*):{(.*)}:$')
@@ -81,6 +82,10 @@ end
 
 -- include: check_keys
 check_keys()
+check_key_list(digit, options)
+if verb == 'edit' and ARGV[8] ~= '' then
+    check_key_list(ARGV[8], options)
+end
 local token_there = call('LLEN', base .. 'wake')
 
 -- The member of done that it is in, by the time that it is forgotten at.

@@ -14,7 +14,8 @@
 -- While there are limit keys or stale entries, the lists do not tell how many
 -- jobs are ready: all that are in no other place are.
 -- include: clock
-local call = redis.call
+-- include: need
+local call = need
 local base = string.sub(KEYS[1], 1, -5)
 local blocked = call('ZCARD', base .. 'blocked')
 local retrying = call('ZCARD', KEYS[18])

@@ -19,7 +19,8 @@
 -- include: clock
 local KEEP_UNKNOWN = 86400000 -- ms
 
-local call, sub, match, find = redis.call, string.sub, string.match, string.find
+-- include: need
+local call, sub, match, find = need, string.sub, string.match, string.find
 local base = sub(KEYS[1], 1, -5)
 local jobs, state = KEYS[1], base .. 'state'
 local blocked, gone = base .. 'blocked', base .. 'gone'
@@ -28,10 +29,34 @@ local wake, due = base .. 'wake', base .. 'due'
 -- include: states
 -- include: forget
 -- include: cancel_waiting
+-- include: check_keys
 local changed = 0
 
--- include: check_keys
+-- Who the messages are for, each looked at once, before the first write:
+-- local id -> {flow = its key} or {record, options, entry, blocked}; all empty
+-- when it is not there.
 check_keys()
+local receivers = {}
+for a = 1, #ARGV, 4 do
+    local id = match(ARGV[a], '^(.-):?$')
+    if not receivers[id] then
+        local to, flow = {}, base .. 'flow:' .. id
+        receivers[id] = to
+        if call('HLEN', flow) > 0 then
+            to.flow = flow
+        else
+            call('HLEN', base .. 'in:' .. id)
+            call('GET', base .. 'stop:' .. id)
+            to.record = call('HGET', jobs, id)
+        end
+        if to.record then
+            to.entry = sub(to.record, 2, 2) .. id
+            to.options = options_of(to.record)
+            to.blocked = call('ZSCORE', blocked, to.entry)
+            check_key_list(sub(to.entry, 1, 1), to.options)
+        end
+    end
+end
 local token_there = call('LLEN', wake)
 local watched = tonumber(call('HGET', base .. 'meta', 'watched') or 0) > now
 
@@ -43,28 +68,28 @@ local function note(id, letter)
 end
 
 -- All that it waited for is there. A delay counts from now.
-local function go_on(entry, id, record)
-    local options = options_of(record)
-    local delay, at = tonumber(options.d or nil), tonumber(options.a or nil)
+local function go_on(id, to)
+    local delay = tonumber(to.options.d or nil)
+    local at = tonumber(to.options.a or nil)
     changed = changed + 1
-    call('ZREM', blocked, entry)
+    call('ZREM', blocked, to.entry)
     if delay or (at and at > now) then
         call('ZADD', due, string.format('%d', delay and now + delay or at),
-             entry)
+             to.entry)
         ends_woke = true -- the worker's timer may be for a later time
         note(id, 'N+')
     else
-        make_ready(entry, options)
+        make_ready(to.entry, to.options)
         note(id, 'N')
     end
 end
 
 -- It never will run: a parent did not succeed.
-local function cancel(entry, id, record, parent)
+local function cancel(id, to, parent)
     changed = changed + 1
-    withdraw(entry)
-    stops_waiting(record, call('HGET', state, id))
-    cancel_waiting(id, record, options_of(record),
+    call('ZREM', blocked, to.entry)
+    stops_waiting(to.record, call('HGET', state, id))
+    cancel_waiting(id, to.record, to.options,
                    '"' .. parent .. ' did not succeed"')
     note(id, 'C')
 end
@@ -96,33 +121,33 @@ local function keep_for_later(id, from, code, result)
     end
 end
 
-local function deliver(id, from, code, result)
-    local flow = match(id, '^(.-):?$')
-    local key = base .. 'flow:' .. flow
-    if call('EXISTS', key) == 1 then
-        return count(key, from, code, flow ~= id)
-    end
-    local record = call('HGET', jobs, id)
-    if not record then
+local function deliver(word, from, code, result)
+    local id = match(word, '^(.-):?$')
+    local to = receivers[id]
+    if to.flow then
+        return count(to.flow, from, code, id ~= word)
+    elseif not to.record then
         return keep_for_later(id, from, code, result)
-    end
-    local entry = sub(record, 2, 2) .. id
-    if not call('ZSCORE', blocked, entry) then
+    elseif not to.blocked then
         return -- it has gone on, or has ended
     end
     local inputs, stop_key = base .. 'in:' .. id, base .. 'stop:' .. id
-    local count, policy = match(options_of(record).n or '', '^(%d+),([sg])')
+    local parents, policy = match(to.options.n or '', '^(%d+),([sg])')
     if code ~= '' then
         call('HSETNX', inputs, from, code .. result)
     end
     call('PERSIST', inputs)
     local stop = code ~= '' and code ~= 'S' and from or call('GET', stop_key)
-    if policy == 's' and stop then
+    local complete = call('HLEN', inputs) >= tonumber(parents or 0)
+    local stops = policy == 's' and stop
+    to.blocked = not (stops or complete)
+    if not to.blocked then
         call('DEL', stop_key)
-        cancel(entry, id, record, stop)
-    elseif call('HLEN', inputs) >= tonumber(count or 0) then
-        call('DEL', stop_key)
-        go_on(entry, id, record)
+    end
+    if stops then
+        cancel(id, to, stop)
+    elseif complete then
+        go_on(id, to)
     end
 end
 

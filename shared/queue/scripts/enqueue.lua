@@ -35,29 +35,36 @@
 -- list of its limit key), due and blocked. A ready list that is not empty has a
 -- token in wake, or a claim on its way. A unique key is taken by the step that
 -- stores the job.
--- include: clock
+-- include: need
 local call, sub, byte = redis.call, string.sub, string.byte
 local jobs, gone, due, stats, wake = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local mode = ARGV[1]
 
 -- Reads first: a key of the wrong type is an error before the first write.
-call('HLEN', jobs)
-call('HLEN', stats)
-local token = call('LLEN', wake)
-local head = tonumber(call('ZRANGE', due, '0', '0', 'WITHSCORES')[2])
-for k = 7, #KEYS do
-    call('LLEN', KEYS[k])
-end
-local set = call('HMGET', KEYS[6], 'closed', 'len_max', 'bytes_max', 'watched')
+local set = need('HMGET', KEYS[6], 'closed', 'len_max', 'bytes_max', 'watched')
 local closed = set[1] == '1'
 local len_max, bytes_max = tonumber(set[2]), tonumber(set[3])
-local watched = (tonumber(set[4]) or 0) > now
+need('HLEN', jobs)
+local token = need('LLEN', wake)
+for k = 7, #KEYS do
+    need('LLEN', KEYS[k])
+end
 
 -- New jobs without options, into a queue without limits of its own: nothing
 -- stands in their way. They are most of all, so this is kept short; nothing is
--- written before it is known that all are such.
-local easy = mode == 'fresh' and not (closed or len_max or bytes_max or watched)
-if easy then
+-- written before it is known that all are such. Of the writes the one to stats
+-- comes first, and is its own check.
+local function easy()
+    local time -- this server's clock in ms; who asks for none saves a command
+    local function now()
+        local clock = time or call('TIME')
+        time = time or clock[1] * 1000 + math.floor(clock[2] / 1000)
+        return time
+    end
+    if mode ~= 'fresh' or closed or len_max or bytes_max or
+        (set[4] and tonumber(set[4]) > now()) then
+        return
+    end
     local records, due_words, ready, soonest = {}, nil, nil, nil
     local last_where, entries -- most jobs of a call go to one list
     if #ARGV > 33 then -- a table that need not grow
@@ -67,15 +74,14 @@ if easy then
     for a = 2, #ARGV, 4 do
         local id, record, where = ARGV[a], ARGV[a + 2], ARGV[a + 3]
         if byte(record, 3) == 43 then -- '+'
-            easy = false
-            break
+            return
         end
         records[n + 1] = id
         records[n + 2] = record
         n = n + 2
         local how = where ~= last_where and byte(where)
         if how == 43 or how == 64 then -- '+' or '@'
-            local at = tonumber(sub(where, 2)) + (how == 43 and now or 0)
+            local at = tonumber(sub(where, 2)) + (how == 43 and now() or 0)
             due_words = due_words or {}
             due_words[#due_words + 1] = string.format('%d', at)
             due_words[#due_words + 1] = ARGV[a + 1] .. id
@@ -89,22 +95,27 @@ if easy then
             entries[#entries + 1] = ARGV[a + 1] .. id
         end
     end
-    if easy then
-        call('HSET', jobs, unpack(records, 1, n))
-        if due_words then
-            call('ZADD', due, unpack(due_words))
-        end
-        for where, entries in pairs(ready or {}) do
-            call('RPUSH', KEYS[where + 6], unpack(entries))
-        end
-        if token == 0 and (ready or not head or soonest < head) then
-            call('RPUSH', wake, '1')
-        end
-        local total = call('HINCRBY', stats, 'enqueued', n / 2)
-        return {total == n / 2 and 1 or 0}
+    local head = due_words and need('ZRANGE', due, '0', '0', 'WITHSCORES')[2]
+    local total = need('HINCRBY', stats, 'enqueued', n / 2)
+    call('HSET', jobs, unpack(records, 1, n))
+    if due_words then
+        call('ZADD', due, unpack(due_words))
     end
+    for where, one in pairs(ready or {}) do
+        call('RPUSH', KEYS[where + 6], unpack(one))
+    end
+    if token == 0 and (ready or not head or soonest < tonumber(head)) then
+        call('RPUSH', wake, '1')
+    end
+    return {total == n / 2 and 1 or 0}
+end
+local all_easy = easy()
+if all_easy then
+    return all_easy
 end
 
+-- include: clock
+local watched = (tonumber(set[4]) or 0) > now
 local base = sub(jobs, 1, -5)
 local state = base .. 'state'
 local match = string.match
@@ -113,25 +124,47 @@ local UNLOCKS_MAX = 10 -- locks that ended by time, taken off a call
 -- What only options need is read before the first write as well: all that it
 -- may take to end a job, where one may be replaced or has parents that have
 -- ended.
-local asks, ends = false, false
+need('HLEN', stats)
+local head = tonumber(need('ZRANGE', due, '0', '0', 'WITHSCORES')[2])
+if mode ~= 'fresh' then
+    need('ZCARD', gone)
+end
+local asks, ends, checked = false, false, {}
+local function check_once(command, name)
+    if not checked[name] then
+        checked[name] = true
+        need(command, base .. name)
+    end
+end
 for a = 2, #ARGV, 4 do
-    if byte(ARGV[a + 2], 3) == 43 then -- '+'
+    local id, record = ARGV[a], ARGV[a + 2]
+    if byte(record, 3) == 43 then -- '+'
+        local head_line = match(record, '^[^\n]*')
+        local key = match(head_line, ' l%d+,%d+,%d+,(%S+)')
         asks = true
-        ends = ends or byte(ARGV[a + 3]) == 112 or -- 'p'
-            match(ARGV[a + 2], '^[^\n]* n%d+,s')
+        ends = ends or byte(ARGV[a + 3]) == 112 -- 'p'
+        if key then
+            check_once('LLEN', 'key:' .. sub(record, 2, 2) .. key)
+            check_once('HLEN', 'turns')
+        end
+        if match(head_line, ' u%a,') then
+            check_once('HLEN', 'unique')
+            check_once('ZCARD', 'unlocks')
+        end
+        if match(head_line, ' n%d+,') then
+            ends = ends or match(head_line, ' n%d+,s')
+            check_once('ZCARD', 'blocked')
+            need('HLEN', base .. 'in:' .. id)
+            need('GET', base .. 'stop:' .. id)
+        end
     end
 end
 if ends then
 -- include: check_keys
     check_keys()
-elseif asks then
-    call('HLEN', base .. 'unique')
-    call('ZCARD', base .. 'unlocks')
-    call('HLEN', base .. 'turns')
-    call('ZCARD', base .. 'blocked')
 end
 if watched then
-    call('XLEN', base .. 'events')
+    need('XLEN', base .. 'events')
 end
 
 local stored, stored_bytes, keyed = 0, 0, 0
@@ -192,9 +225,9 @@ end
 -- Room by the queue's limits: in jobs that wait, and in bytes of their records.
 local len_left, bytes_left = math.huge, math.huge
 if len_max then
-    len_left = len_max - (call('HLEN', jobs) - call('ZCARD', base .. 'leased') -
+    len_left = len_max - (call('HLEN', jobs) - need('ZCARD', base .. 'leased') -
         tonumber(call('HGET', stats, 'kept') or 0) -
-        call('ZCARD', base .. 'dead') - call('ZCARD', base .. 'quarantined'))
+        need('ZCARD', base .. 'dead') - need('ZCARD', base .. 'quarantined'))
 end
 if bytes_max then
     bytes_left = bytes_max - tonumber(call('HGET', stats, 'bytes') or 0)
@@ -423,7 +456,7 @@ if stored == 0 then
     return {0, unpack(outcomes)}
 end
 
-if made then
+if checked.unlocks then
     made.forget_locks(UNLOCKS_MAX)
 end
 return write(outcomes)

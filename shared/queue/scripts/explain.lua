@@ -17,7 +17,8 @@
 --   parents, arrived (how many of them have ended)
 --   cancel     '<when ms> <grace ms>': it was asked to stop
 local LOOK_MAX = 10000
-local call, sub, match = redis.call, string.sub, string.match
+-- include: need
+local call, sub, match = need, string.sub, string.match
 local base = sub(KEYS[1], 1, -5)
 local id = ARGV[1]
 -- include: clock

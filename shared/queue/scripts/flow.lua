@@ -21,9 +21,10 @@
 local JOBS_PER_MESSAGE = 32
 local FLOWS_MAX = 100000 -- that can be listed
 
-local call = redis.call
+-- include: need
+local call = need
 local key = string.match(KEYS[1], '^(.*:)flows$') .. 'flow:' .. ARGV[1]
-if call('EXISTS', key) == 1 then
+if call('HLEN', key) > 0 then
     return 0
 end
 if call('HGET', KEYS[4], 'closed') == '1' then

@@ -11,19 +11,21 @@
 -- waits for its parents, cancel when it was asked to stop while it runs, and
 -- the grace ms. Without a record: 'gone' when the job is past its retention,
 -- else false.
-local record = redis.call('HGET', KEYS[1], ARGV[1])
+-- include: need
+local call = need
+local record = call('HGET', KEYS[1], ARGV[1])
 if not record then
-    return redis.call('ZSCORE', KEYS[6], ARGV[1]) and 'gone' or false
+    return call('ZSCORE', KEYS[6], ARGV[1]) and 'gone' or false
 end
 local base = string.sub(KEYS[1], 1, -5)
 local entry = string.sub(record, 2, 2) .. ARGV[1]
 return {
     record,
-    redis.call('HGET', KEYS[2], ARGV[1]),
-    redis.call('HGET', KEYS[3], ARGV[1]),
-    redis.call('HGET', KEYS[4], ARGV[1]),
-    redis.call('ZSCORE', KEYS[5], entry) or
-        redis.call('ZSCORE', KEYS[7], entry),
-    redis.call('ZSCORE', base .. 'blocked', entry),
-    redis.call('HGET', base .. 'cancels', ARGV[1]),
+    call('HGET', KEYS[2], ARGV[1]),
+    call('HGET', KEYS[3], ARGV[1]),
+    call('HGET', KEYS[4], ARGV[1]),
+    call('ZSCORE', KEYS[5], entry) or
+        call('ZSCORE', KEYS[7], entry),
+    call('ZSCORE', base .. 'blocked', entry),
+    call('HGET', base .. 'cancels', ARGV[1]),
 }

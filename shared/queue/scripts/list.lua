@@ -24,7 +24,8 @@ local LOOK_MAX = 5000
 local STEP = 200
 local WINDOW, WINDOWS = 1000, 4
 
-local call, sub, byte, match = redis.call, string.sub, string.byte, string.match
+-- include: need
+local call, sub, byte, match = need, string.sub, string.byte, string.match
 local base = sub(KEYS[1], 1, -5)
 local jobs = KEYS[1]
 local wanted, limit, cursor = ARGV[1], tonumber(ARGV[2]), ARGV[3]

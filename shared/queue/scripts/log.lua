@@ -10,23 +10,28 @@
 --
 -- Returns 1, or 0 when the lease is not the caller's any more (nothing
 -- changed). Not allow-oom: log lines are the first thing to go without.
+-- include: need
+local call = need
 -- include: said
 local LINES_MAX = 1000
 local base = string.sub(KEYS[1], 1, -5)
 local id = ARGV[1]
-local text = redis.call('HGET', KEYS[2], id)
+local text = call('HGET', KEYS[2], id)
 local code, token, attempt = string.match(text or '', '^(%a) (%S+) (%d+) ')
 if (code ~= 'R' and code ~= 'r') or token ~= ARGV[2] or
-    redis.call('HEXISTS', KEYS[1], id) == 0 then
+    call('HEXISTS', KEYS[1], id) == 0 then
     return 0
 end
-redis.call('HLEN', base .. 'logged')
+call('HLEN', base .. 'logged')
+local heard = is_heard(base)
 for i = 3, #ARGV do
-    redis.call('XADD', base .. 'log:' .. id, 'MAXLEN', LINES_MAX, '*', 'a',
-               attempt, 'm', ARGV[i])
+    call('XADD', base .. 'log:' .. id, 'MAXLEN', LINES_MAX, '*', 'a', attempt,
+         'm', ARGV[i])
 end
 if #ARGV > 2 then
-    redis.call('HINCRBY', base .. 'logged', id, #ARGV - 2)
-    said(base, id, 'L', attempt)
+    call('HINCRBY', base .. 'logged', id, #ARGV - 2)
+    if heard then
+        said(base, id, 'L', attempt)
+    end
 end
 return 1

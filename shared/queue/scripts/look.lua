@@ -8,7 +8,8 @@
 -- Returns a letter for each, in order: the state's code (R for a running one
 -- however it is marked), N ready, W ready again, w retrying, d scheduled,
 -- B blocked, G past its retention, - never heard of.
-local call, sub = redis.call, string.sub
+-- include: need
+local call, sub = need, string.sub
 local answer = {}
 local records = call('HMGET', KEYS[1], unpack(ARGV))
 local texts = call('HMGET', KEYS[2], unpack(ARGV))

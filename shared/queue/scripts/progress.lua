@@ -8,14 +8,19 @@
 -- Returns 1, or 0 when the lease is not the caller's any more (nothing
 -- changed). Not allow-oom: progress is the first thing to go without when
 -- memory is full.
+-- include: need
+local call = need
 -- include: said
 local mark = ' ' .. ARGV[2] .. ' '
-local text = redis.call('HGET', KEYS[1], ARGV[1])
+local text = call('HGET', KEYS[1], ARGV[1])
 local code = text and string.byte(text)
 if (code ~= 82 and code ~= 114) or string.sub(text, 2, #mark + 1) ~= mark then
     return 0
 end
-redis.call('HSET', KEYS[2], ARGV[1], ARGV[3])
-said(string.sub(KEYS[1], 1, -6), ARGV[1], 'P',
-     string.match(text, '^%a %S+ (%d+)'))
+local base = string.sub(KEYS[1], 1, -6)
+local heard = is_heard(base)
+call('HSET', KEYS[2], ARGV[1], ARGV[3])
+if heard then
+    said(base, ARGV[1], 'P', string.match(text, '^%a %S+ (%d+)'))
+end
 return 1

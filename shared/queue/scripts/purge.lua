@@ -11,7 +11,8 @@
 -- Invariants: those of work.lua. What waits and is removed counts as cancelled
 -- for its children; unique keys are free, who waits for an end hears of it.
 -- Jobs that run are never touched. allow-oom: it makes room.
-local call, sub, byte, match = redis.call, string.sub, string.byte, string.match
+-- include: need
+local call, sub, byte, match = need, string.sub, string.byte, string.match
 local base = sub(KEYS[1], 1, -5)
 local jobs = KEYS[1]
 local place, most = ARGV[1], math.min(tonumber(ARGV[2]), 200)
@@ -34,6 +35,32 @@ local function take(entries)
         else
             ids[#ids + 1] = sub(entry, 2)
         end
+    end
+end
+
+-- The lists of limit keys whose turn this call may come across: of what type
+-- they are, before the first write.
+local function check_key_lists()
+    if call('HLEN', base .. 'turns') == 0 then
+        return
+    end
+    local seen = 0
+    for d = 9, 0, -1 do
+        local entries = call('LRANGE', base .. 'ready:' .. d, 0,
+                             2 * most - seen)
+        seen = seen + #entries
+        for _, entry in ipairs(entries) do
+            if byte(entry, 2) == 61 then
+                call('LLEN', base .. 'key:' .. d .. sub(entry, 3))
+            end
+        end
+        if seen > 2 * most then
+            return
+        end
+    end
+    local scan = call('HSCAN', base .. 'turns', '0', 'COUNT', 100)[2]
+    for i = 1, #scan, 2 do
+        call('LLEN', base .. 'key:' .. scan[i])
     end
 end
 
@@ -123,6 +150,7 @@ end
 local waited = place == 'ready' or place == 'scheduled' or
     place == 'retrying' or place == 'blocked'
 if place == 'ready' then
+    check_key_lists()
     left = purge_ready()
 elseif place == 'ended' then
     left = purge_ended()

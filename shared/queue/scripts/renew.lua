@@ -18,33 +18,37 @@
 -- its token is gone from the state. No deadline ever moves back, unless the
 -- clock was set back: then it counts from the new time. allow-oom, because a
 -- worker that cannot renew would lose its jobs when memory is short.
-local STEP_MIN, SEEN_EVERY = 5000, 1000
+-- include: need
+local call = need
 -- include: clock
+local STEP_MIN, SEEN_EVERY = 5000, 1000
 local lease = tonumber(ARGV[1])
 local deadline = now + lease
-redis.call('ZCARD', KEYS[1])
-local seen = tonumber(redis.call('HGET', KEYS[4], 'seen') or 0)
+call('ZCARD', KEYS[1])
+call('HLEN', KEYS[2])
+call('HLEN', KEYS[3])
+local seen = tonumber(call('HGET', KEYS[4], 'seen') or 0)
 local set_back = seen > now + STEP_MIN
 if now - seen >= SEEN_EVERY and now - seen < lease / 2 then
     -- A longer gap is for work to look at: leases may have to be moved.
-    redis.call('HSET', KEYS[4], 'seen', string.format('%d', now))
+    call('HSET', KEYS[4], 'seen', string.format('%d', now))
 end
 local lost = {}
 
 for i = 2, #ARGV, 2 do
     local entry, token = ARGV[i], ARGV[i + 1]
-    local text = redis.call('HGET', KEYS[2], string.sub(entry, 2))
+    local text = call('HGET', KEYS[2], string.sub(entry, 2))
     local code = text and string.byte(text)
     local mark = ' ' .. token .. ' '
     if (code == 82 or code == 114) and
         string.sub(text, 2, #mark + 1) == mark then
         if set_back then
-            redis.call('ZADD', KEYS[1], 'XX', deadline, entry)
+            call('ZADD', KEYS[1], 'XX', deadline, entry)
         else
-            redis.call('ZADD', KEYS[1], 'XX', 'GT', deadline, entry)
+            call('ZADD', KEYS[1], 'XX', 'GT', deadline, entry)
         end
         if code == 114 and
-            redis.call('HEXISTS', KEYS[3], string.sub(entry, 2)) == 1 then
+            call('HEXISTS', KEYS[3], string.sub(entry, 2)) == 1 then
             lost[#lost + 1] = '!' .. token
         end
     else

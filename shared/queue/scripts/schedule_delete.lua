@@ -6,13 +6,15 @@
 --
 -- Returns 1; 0 when there was none; -1 when it has another version: nothing was
 -- changed then.
-local old = redis.call('HGET', KEYS[1], ARGV[1])
-redis.call('ZCARD', KEYS[2])
-redis.call('HLEN', KEYS[3])
+-- include: need
+local call = need
+local old = call('HGET', KEYS[1], ARGV[1])
+call('ZCARD', KEYS[2])
+call('HLEN', KEYS[3])
 if old and ARGV[2] ~= '0' and
     string.match(old, '^{"version":(%d+)') ~= ARGV[2] then
     return -1
 end
-redis.call('ZREM', KEYS[2], ARGV[1])
-redis.call('HDEL', KEYS[3], ARGV[1])
-return redis.call('HDEL', KEYS[1], ARGV[1])
+call('ZREM', KEYS[2], ARGV[1])
+call('HDEL', KEYS[3], ARGV[1])
+return call('HDEL', KEYS[1], ARGV[1])

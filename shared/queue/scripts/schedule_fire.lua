@@ -33,6 +33,7 @@
 -- faster, or it is not due yet. Nothing of that schedule was changed then: a
 -- fire is a compare-and-set on version and nominal time, judged by this
 -- server's clock. The job's id follows from schedule and nominal time.
+-- include: need
 -- include: clock
 local schedules, fires, fired = KEYS[1], KEYS[2], KEYS[3]
 local jobs, state, gone, stats = KEYS[4], KEYS[5], KEYS[6], KEYS[7]
@@ -40,7 +41,7 @@ local wake, meta = KEYS[8], KEYS[9]
 local HISTORY_MAX = 20
 local RECHECK_MIN, RECHECK_MAX = 250, 15000 -- ms, while a fire waits
 
-local call, match = redis.call, string.match
+local call, match = need, string.match
 -- A key of the wrong type is an error before the first write.
 for _, key in ipairs({jobs, state, stats}) do
     call('HLEN', key)
@@ -48,6 +49,9 @@ end
 call('ZCARD', gone)
 local token = call('LLEN', wake)
 call('HLEN', meta)
+call('HLEN', fired)
+call('XLEN', string.sub(jobs, 1, -5) .. 'outbox')
+call('XLEN', string.sub(jobs, 1, -5) .. 'events')
 for k = 10, 19 do
     call('LLEN', KEYS[k])
 end

@@ -7,10 +7,12 @@
 -- ARGV    names
 --
 -- Returns {now, JSON, fired, JSON, fired, ...}, each false when there is none.
+-- include: need
+local call = need
 -- include: clock
 local answer = {now}
 for _, name in ipairs(ARGV) do
-    answer[#answer + 1] = redis.call('HGET', KEYS[1], name)
-    answer[#answer + 1] = redis.call('HGET', KEYS[2], name)
+    answer[#answer + 1] = call('HGET', KEYS[1], name)
+    answer[#answer + 1] = call('HGET', KEYS[2], name)
 end
 return answer

@@ -14,38 +14,40 @@
 --
 -- Returns {now, version}, or {now, 0} when it has another version: nothing was
 -- changed then. A version is never used twice for a name.
+-- include: need
+local call = need
 -- include: clock
 local name = ARGV[1]
-local old = redis.call('HGET', KEYS[1], name)
+local old = call('HGET', KEYS[1], name)
 local version = 0
 if old then
     version = tonumber(string.match(old, '^{"version":(%d+)')) or 0
 end
-redis.call('HLEN', KEYS[3])
-local head = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2]
+call('HLEN', KEYS[3])
+local head = call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2]
 if version ~= tonumber(ARGV[2]) then
     return {now, 0}
 end
 
 version = math.max(now, version + 1)
-redis.call('HSET', KEYS[1], name,
-           string.format('{"version":%d,', version) .. ARGV[3])
-local fired = redis.call('HGET', KEYS[3], name) or '- 0 -\n'
+call('HSET', KEYS[1], name,
+     string.format('{"version":%d,', version) .. ARGV[3])
+local fired = call('HGET', KEYS[3], name) or '- 0 -\n'
 local buffered, last, lines =
     string.match(fired, '^%S+ (%d+) (%S+)\n(.*)$')
 if ARGV[4] == '-' then
     buffered = 0 -- nothing more starts from it
-    redis.call('ZREM', KEYS[2], name)
+    call('ZREM', KEYS[2], name)
 else
     local at = tonumber(ARGV[5])
     if buffered ~= '0' then
         at = math.min(at, now) -- somebody looks at what waits
     end
-    redis.call('ZADD', KEYS[2], string.format('%d', at), name)
+    call('ZADD', KEYS[2], string.format('%d', at), name)
     if not head or at < tonumber(head) then
-        redis.call('PUBLISH', ARGV[6], ARGV[7])
+        call('PUBLISH', ARGV[6], ARGV[7])
     end
 end
-redis.call('HSET', KEYS[3], name,
-           ARGV[4] .. ' ' .. buffered .. ' ' .. last .. '\n' .. lines)
+call('HSET', KEYS[3], name,
+     ARGV[4] .. ' ' .. buffered .. ' ' .. last .. '\n' .. lines)
 return {now, version}

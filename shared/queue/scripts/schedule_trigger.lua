@@ -8,18 +8,22 @@
 -- Returns {now, flags, stored}: flags as schedule_fire has them; stored is 1; 0
 -- when there is no such schedule; -1 when the queue is closed or full. Times
 -- and what is buffered stay as they are.
+-- include: need
 -- include: clock
 local schedules, fired = KEYS[1], KEYS[3]
 local jobs, state, gone, stats = KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local wake, meta = KEYS[8], KEYS[9]
 local HISTORY_MAX = 20
 
-local call, match = redis.call, string.match
+local call, match = need, string.match
 for _, key in ipairs({jobs, state, stats}) do
     call('HLEN', key)
 end
 call('ZCARD', gone)
 call('HLEN', meta)
+call('HLEN', fired)
+call('XLEN', string.sub(jobs, 1, -5) .. 'outbox')
+call('XLEN', string.sub(jobs, 1, -5) .. 'events')
 local token = call('LLEN', wake)
 for k = 10, 19 do
     call('LLEN', KEYS[k])

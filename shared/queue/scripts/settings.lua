@@ -8,18 +8,20 @@
 -- Returns meta as name, value, name, value, ... as it is afterwards. A change
 -- puts a token into wake: what held jobs back may be gone, and whoever takes
 -- the token for nothing finds that out with one call.
-redis.call('HLEN', KEYS[1])
-local token = redis.call('LLEN', KEYS[2])
+-- include: need
+local call = need
+call('HLEN', KEYS[1])
+local token = call('LLEN', KEYS[2])
 local changed = false
 for i = 1, #ARGV, 2 do
     if ARGV[i + 1] == '' then
-        changed = redis.call('HDEL', KEYS[1], ARGV[i]) == 1 or changed
-    elseif redis.call('HGET', KEYS[1], ARGV[i]) ~= ARGV[i + 1] then
-        redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
+        changed = call('HDEL', KEYS[1], ARGV[i]) == 1 or changed
+    elseif call('HGET', KEYS[1], ARGV[i]) ~= ARGV[i + 1] then
+        call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
         changed = true
     end
 end
 if changed and token == 0 then
-    redis.call('RPUSH', KEYS[2], '1')
+    call('RPUSH', KEYS[2], '1')
 end
-return redis.call('HGETALL', KEYS[1])
+return call('HGETALL', KEYS[1])

@@ -7,10 +7,12 @@
 -- Returns the id behind which what is written from now on lies. Listeners
 -- repeat it before the time is over; when the last one has left, writing ends
 -- by itself.
+-- include: need
+local call = need
 -- include: clock
-local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
+local last = call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
 local until_ms = now + tonumber(ARGV[1])
-if (tonumber(redis.call('HGET', KEYS[1], 'watched')) or 0) < until_ms then
-    redis.call('HSET', KEYS[1], 'watched', string.format('%d', until_ms))
+if (tonumber(call('HGET', KEYS[1], 'watched')) or 0) < until_ms then
+    call('HSET', KEYS[1], 'watched', string.format('%d', until_ms))
 end
 return last and last[1] or '0-0'

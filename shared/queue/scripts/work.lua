@@ -82,6 +82,7 @@ local NEXT_MAX = 86400000 -- and after a day in any case
 local SAMPLE_EVERY, SAMPLES_MAX = 10000, 90
 local SEEN_EVERY = 1000 -- `seen` is no older while the queue is worked
 
+-- include: need
 local call, sub, byte, find = redis.call, string.sub, string.byte, string.find
 local match = string.match
 local base = sub(jobs, 1, -5)
@@ -115,7 +116,7 @@ if #ARGV == 6 then
         if call('EXISTS', unlocks) == 1 then
             options().forget_locks(10)
         end
-        local oldest = call('ZRANGE', done, '0', '0', 'WITHSCORES')[2]
+        local oldest = need('ZRANGE', done, '0', '0', 'WITHSCORES')[2]
         if not oldest then
             call('DEL', wake)
             return {now, -1, 0, 0}
@@ -235,7 +236,7 @@ do
     finishes_len = n
 end
 if finishes_len > 0 then
-    local texts = call('HMGET', state, unpack(ids, 1, finishes_len))
+    local texts = need('HMGET', state, unpack(ids, 1, finishes_len))
     local good, unleased, ended = room(finishes_len), room(finishes_len), 0
     -- What stands behind the token is the same for all that were claimed in one
     -- call and have no history: then there is nothing to take apart.

@@ -1,20 +1,40 @@
 -- check_keys: reads of every key of a fixed name that it takes to end a job or
 -- to make it ready, so that a wrong type ends the script before its first
--- write. Needs the locals call and base.
+-- write. Needs need and the local base.
+--
+-- Most of them are not there. One command says how many of some are; then each
+-- is asked for, until so many were found.
+local function check_some(command, names)
+    local keys = {}
+    for i, name in ipairs(names) do
+        keys[i] = base .. name
+    end
+    local there = redis.call('EXISTS', unpack(keys))
+    for _, key in ipairs(keys) do
+        if there == 0 then
+            break
+        elseif need(command, key) > 0 then -- a stream may be empty
+            there = there - 1
+        end
+    end
+end
+
 local function check_keys()
-    for _, name in ipairs({'jobs', 'state', 'results', 'progress', 'stats',
-                           'waits', 'meta', 'unique', 'turns', 'children',
-                           'cancels', 'stale', 'logged'}) do
-        call('HLEN', base .. name)
+    check_some('HLEN', {'jobs', 'stats', 'state', 'results', 'progress',
+                        'meta', 'unique', 'turns', 'running', 'children',
+                        'waits', 'cancels', 'stale', 'logged'})
+    check_some('ZCARD', {'gone', 'done', 'leased', 'due', 'dead', 'retrying',
+                         'blocked', 'unlocks', 'quarantined'})
+    check_some('LLEN', {'ready:5', 'wake', 'ready:9', 'ready:8', 'ready:7',
+                        'ready:6', 'ready:4', 'ready:3', 'ready:2', 'ready:1',
+                        'ready:0'})
+    check_some('XLEN', {'outbox', 'events'})
+end
+
+-- The list in which a job with a limit key waits, by its record's options.
+local function check_key_list(digit, options)
+    local key = string.match(options.l or '', '^%d+,%d+,%d+,(.*)$')
+    if key then
+        need('LLEN', base .. 'key:' .. digit .. key)
     end
-    for _, name in ipairs({'due', 'retrying', 'blocked', 'leased', 'dead',
-                           'done', 'gone', 'quarantined', 'unlocks'}) do
-        call('ZCARD', base .. name)
-    end
-    for digit = 0, 9 do
-        call('LLEN', base .. 'ready:' .. digit)
-    end
-    call('LLEN', base .. 'wake')
-    call('XLEN', base .. 'outbox')
-    call('XLEN', base .. 'events')
 end

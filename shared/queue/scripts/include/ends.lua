@@ -2,7 +2,7 @@
 -- jobs need nothing of this: only a record with the flag '+' has options, and
 -- only a state with the code 'r' says that whoever ends the job must look.
 --
--- Needs the locals call, sub, match, base (all keys' names up to the last
+-- Needs need and the locals call, sub, match, base (all keys' names up to the last
 -- part), jobs (that key), now and now_text. Sets ends_woke when there is
 -- something new for a worker: the caller then sees to the wake token.
 local ends_woke = false
@@ -119,10 +119,10 @@ end
 
 -- Takes @n locks off that ended by time.
 local function forget_locks(n)
-    local keys = call('ZRANGEBYSCORE', base .. 'unlocks', '-inf', now_text,
+    local keys = need('ZRANGEBYSCORE', base .. 'unlocks', '-inf', now_text,
                       'LIMIT', 0, n)
     if #keys > 0 then
-        call('HDEL', base .. 'unique', unpack(keys))
+        need('HDEL', base .. 'unique', unpack(keys))
         call('ZREM', base .. 'unlocks', unpack(keys))
     end
 end

@@ -7,7 +7,7 @@
 local lengths = {} -- number of the key -> its length
 local function measure(there, command, first, last)
     for k = first, there > 0 and (last or first) or 0 do
-        local length = call(command, KEYS[k])
+        local length = need(command, KEYS[k])
         if length > 0 then
             lengths[k], there = length, there - 1
             if there == 0 then
@@ -41,14 +41,14 @@ if there > 0 then
     there = measure(there, 'HLEN', 38)
     there = measure(there, 'XLEN', 33) -- an empty one is there, too
 end
-local jobs_len = call('HLEN', jobs)
-call('ZCARD', gone)
+local jobs_len = need('HLEN', jobs)
+need('ZCARD', gone)
 if #ARGV == 6 then
-    call('HLEN', state) -- or it is read for the finishes
+    need('HLEN', state) -- or it is read for the finishes
 end
 -- When the first of a set is due, or nil.
 local function head_of(set)
-    return tonumber(call('ZRANGE', set, '0', '0', 'WITHSCORES')[2])
+    return tonumber(need('ZRANGE', set, '0', '0', 'WITHSCORES')[2])
 end
 local function sooner(a, b)
     return a and b and math.min(a, b) or a or b
@@ -58,14 +58,14 @@ local retrying_head = lengths[25] and head_of(retrying)
 local leased_head, done_head = head_of(leased), head_of(done)
 local due_before = sooner(sooner(due_head, retrying_head), leased_head)
 local results_len, progress_len = lengths[3] or 0, lengths[4] or 0
-local token_there = call('LLEN', wake)
+local token_there = need('LLEN', wake)
 local waited = lengths[13]
-local sampled = tonumber(match(call('LINDEX', samples, '0') or '0', '^%d+'))
-local totals = call('HMGET', stats, 'kept', 'keyed', 'bytes', 'succeeded')
+local sampled = tonumber(match(need('LINDEX', samples, '0') or '0', '^%d+'))
+local totals = need('HMGET', stats, 'kept', 'keyed', 'bytes', 'succeeded')
 local done_len = tonumber(totals[1]) or 0
 local keyed = totals[2] -- jobs with a limit key were enqueued
 local bytes_waiting = tonumber(totals[3])
-local set = call('HMGET', meta, 'paused', 'done_max', 'dead_max', 'dead_ms',
+local set = need('HMGET', meta, 'paused', 'done_max', 'dead_max', 'dead_ms',
                  'concurrency', 'rate', 'watched', 'seen', 'step')
 local paused = set[1] == '1'
 local done_max = tonumber(set[2]) or 100000
@@ -74,5 +74,5 @@ local dead_ms = tonumber(set[4]) or 2592000000 -- 30 days
 local concurrency = tonumber(set[5])
 local watched = (tonumber(set[7]) or 0) > now
 if watched then
-    call('XLEN', events)
+    need('XLEN', events)
 end
