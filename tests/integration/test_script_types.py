@@ -143,6 +143,7 @@ class Types(ScriptCase):
             self.held = self.queue.work(claim=6).claimed
             self.queue.wait("a", "channel")
             self.watch()
+            self.client.hdel(self.queue.key("meta"), "seen")
         def call():
             a, b, d, e, f, g = self.held
             self.queue.work(claim=3, finishes=[

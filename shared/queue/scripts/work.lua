@@ -204,6 +204,7 @@ local seen, moving = tonumber(set[8]), set[9]
 local gap = seen and now - seen or SEEN_EVERY
 local still_moving, may_reap = false, true
 if gap >= SEEN_EVERY or gap < 0 or moving then
+    need('HLEN', state) -- the finishes read it, but later
 -- include: work_clock
 end
 
