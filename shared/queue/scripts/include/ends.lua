@@ -2,8 +2,8 @@
 -- jobs need nothing of this: only a record with the flag '+' has options, and
 -- only a state with the code 'r' says that whoever ends the job must look.
 --
--- Needs need and the locals call, sub, match, base (all keys' names up to the last
--- part), jobs (that key), now and now_text. Sets ends_woke when there is
+-- Needs need and the locals call, sub, match, base (all keys' names up to the
+-- last part), jobs (that key), now and now_text. Sets ends_woke when there is
 -- something new for a worker: the caller then sees to the wake token.
 local ends_woke = false
 

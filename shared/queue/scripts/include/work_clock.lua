@@ -125,8 +125,8 @@ while far and most > 0 do
     end
 end
 if far then
-    call('HSET', meta, 'step', string.format('%d', far) .. ' ' .. stage .. ' ' ..
-         edge)
+    call('HSET', meta, 'step',
+         string.format('%d', far) .. ' ' .. stage .. ' ' .. edge)
     still_moving, may_reap = true, stage > 1
     -- A retry of this call will be met by what is left.
     if stage == 2 and edge ~= '-inf' then
