@@ -69,6 +69,8 @@ def find_engine():
                               capture_output=True, text=True, timeout=600)
         if done.returncode != 0:
             skip(f"no image {REDIS_IMAGE}: {done.stderr.strip()[-200:]}")
+    elif not shutil.which("docker"):
+        skip("docker is not installed")
     elif subprocess.run(["docker", "info"], check=False,
                         capture_output=True).returncode != 0:
         skip("no docker engine answers")
