@@ -34,6 +34,8 @@ struct parser_head {
     struct str path;  /* percent-encoded, starts with '/'; "*" for OPTIONS * */
     struct str query; /* p is NULL without a '?' */
     struct str host;
+    struct str request_id;  /* X-Request-Id, the first; p is NULL without one */
+    struct str traceparent; /* the same */
     int64_t content_length; /* -1: none given */
     bool chunked;
     bool keep_alive;      /* RFC 9112 section 9.3 */
