@@ -27,6 +27,8 @@ request_init(struct pit_request *req, struct arena *arena)
     req->fields_len = req->query_len = req->params_len = 0;
     req->body = NULL;
     req->body_len = 0;
+    req->traceparent = STR_NULL;
+    req->id_len = 0;
     req->id[0] = '\0';
     req->peer = req->host = "";
     req->scheme = "http";

@@ -62,6 +62,8 @@ struct pit_request {
     int64_t deadline_us; /* site.c: of the application's work; 0: none */
     const char *body;    /* NULL until the body was read as a whole */
     size_t body_len;
+    struct str traceparent; /* the field as it came; p is NULL without one */
+    size_t id_len;
     char id[REQUEST_ID_MAX + 1]; /* X-Request-Id, the client's or ours */
     /* Of the client, whatever trusted proxies are between: its address, or
      * "unix" for a local socket; "http" or "https"; the Host that it asked

@@ -34,7 +34,7 @@ response_init(struct pit_response *res, struct arena *arena)
 void
 response_clear(struct pit_response *res)
 {
-    if (res)
+    if (res && res->owned.p)
         buf_clear(&res->owned);
 }
 

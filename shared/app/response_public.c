@@ -22,8 +22,10 @@ pit_reply_text(struct pit_response *res, int status, const char *fmt, ...)
     va_list ap;
 
     enum status st = ST_OK;
-    if (!strchr(fmt, '%')) { /* nothing to format, a tenth of the cost */
-        body = str_from(arena_copy(res->arena, str_c(fmt)), strlen(fmt));
+    const char *end = strchrnul(fmt, '%');
+    if (!*end) { /* nothing to format, a tenth of the cost */
+        body = str_from(fmt, (size_t)(end - fmt));
+        body.p = arena_copy(res->arena, body);
         st = body.p ? ST_OK : ST_TOO_LARGE;
     } else {
         va_start(ap, fmt);

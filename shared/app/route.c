@@ -6,6 +6,9 @@
  * the same node, whatever their parameters are called, and a clash is a second
  * target for one method there.
  *
+ * A path that is a pattern of literals alone is found in a hash table first.
+ * That is the node to which the tree would lead first too.
+ *
  * Matching tries the edges of a node from exact to general and comes back when
  * a branch does not have the method. A node lies at one depth, hence is visited
  * at most once a match: the work is bounded by the table, not by the path.
@@ -46,8 +49,17 @@ struct route {
     size_t params_len;
 };
 
+/* A pattern without parameters, and where it leads. */
+struct plain {
+    struct str path; /* p is NULL: free */
+    const struct node *node;
+};
+
 struct route_table {
     struct node root;
+    struct plain *plain; /* open addressing, never full */
+    size_t plain_len;
+    size_t plain_size; /* a power of two, or 0 */
     struct route *first;
     struct route **last; /* the list is in the order of adding */
 };
@@ -78,12 +90,71 @@ route_table_free(struct route_table *table)
     if (!table)
         return;
     free_nodes(table->root.child);
+    free(table->plain);
     while (table->first) {
         struct route *next = table->first->next;
         free(table->first);
         table->first = next;
     }
     free(table);
+}
+
+/* ---- patterns of literals ---- */
+
+/* Of its length and its ends, where paths differ most. */
+static uint64_t
+hash(struct str path)
+{
+    uint64_t first = 0, last = 0;
+
+    if (path.n >= sizeof first) {
+        memcpy(&first, path.p, sizeof first);
+        memcpy(&last, path.p + path.n - sizeof last, sizeof last);
+    } else {
+        for (size_t i = 0; i < path.n; i++)
+            first = first << 8 | (unsigned char)path.p[i];
+    }
+    /* The odd number nearest to 2^64 over the golden ratio: Knuth, "The Art of
+     * Computer Programming", volume 3, section 6.4. */
+    first = (first ^ path.n) * UINT64_C(0x9e3779b97f4a7c15);
+    return ((first ^ last) * UINT64_C(0x9e3779b97f4a7c15)) >> 32;
+}
+
+/* Where @path is, or would be. The table has a free place. */
+static struct plain *
+plain_place(const struct route_table *table, struct str path)
+{
+    size_t mask = table->plain_size - 1, i = hash(path) & mask;
+
+    while (table->plain[i].path.p && !str_eq(table->plain[i].path, path))
+        i = (i + 1) & mask;
+    return &table->plain[i];
+}
+
+static void
+plain_grow(struct route_table *table)
+{
+    enum { FIRST_SIZE = 64 };
+    struct plain *old = table->plain;
+    size_t size = table->plain_size;
+
+    table->plain_size = size ? 2 * size : FIRST_SIZE;
+    table->plain = xcalloc(table->plain_size, sizeof *table->plain);
+    for (size_t i = 0; i < size; i++)
+        if (old[i].path.p)
+            *plain_place(table, old[i].path) = old[i];
+    free(old);
+}
+
+/* @path and @node live as long as the table. */
+static void
+plain_add(struct route_table *table, struct str path, const struct node *node)
+{
+    if (2 * (table->plain_len + 1) > table->plain_size)
+        plain_grow(table);
+    struct plain *place = plain_place(table, path);
+    table->plain_len += !place->path.p;
+    *place = (struct plain){path, node};
 }
 
 /* ---- building ---- */
@@ -235,6 +306,8 @@ route_add(struct route_table *table, enum pit_method method,
         return st;
     }
     node->routes[method] = route;
+    if (!memchr(pattern, '{', strlen(pattern)))
+        plain_add(table, str_c(pattern), node);
     *table->last = route;
     table->last = &route->next;
     return ST_OK;
@@ -304,14 +377,20 @@ fits(const struct node *node, struct str segment, struct str *ret_param)
     return false;
 }
 
+static const struct route *
+route_for(const struct node *node, enum pit_method method)
+{
+    const struct route *route = node->routes[method];
+
+    return !route && method == PIT_HEAD ? node->routes[PIT_GET] : route;
+}
+
 /* The route for the method at the end of a path. */
 static bool
 settle(struct search *search, const struct node *node)
 {
-    const struct route *route = node->routes[search->method];
+    const struct route *route = route_for(node, search->method);
 
-    if (!route && search->method == PIT_HEAD)
-        route = node->routes[PIT_GET];
     search->found = route;
     if (route)
         return true;
@@ -400,9 +479,19 @@ refuse(struct search *search, struct route_match *ret)
                                          : ROUTE_METHOD_NOT_ALLOWED;
 }
 
-enum route_result
-route_match(const struct route_table *table, struct pit_request *req,
-            struct route_match *ret)
+static enum route_result
+found(const struct route *route, struct pit_request *req,
+      struct route_match *ret)
+{
+    ret->target = route->target;
+    ret->pattern = req->route = route->pattern;
+    ret->allow = 0;
+    return ROUTE_FOUND;
+}
+
+static enum route_result
+match_tree(const struct route_table *table, struct pit_request *req,
+           struct route_match *ret)
 {
     struct search search;
 
@@ -425,10 +514,19 @@ route_match(const struct route_table *table, struct pit_request *req,
     for (size_t i = 0; i < route->params_len; i++)
         if (request_param_add(req, route->params[i], search.params[i]) != ST_OK)
             return ROUTE_BAD;
-    ret->target = route->target;
-    ret->pattern = req->route = route->pattern;
-    ret->allow = 0;
-    return ROUTE_FOUND;
+    return found(route, req, ret);
+}
+
+enum route_result
+route_match(const struct route_table *table, struct pit_request *req,
+            struct route_match *ret)
+{
+    const struct plain *plain =
+        table->plain_size ? plain_place(table, req->raw_path) : NULL;
+    const struct route *route =
+        plain && plain->node ? route_for(plain->node, req->method) : NULL;
+
+    return route ? found(route, req, ret) : match_tree(table, req, ret);
 }
 
 void

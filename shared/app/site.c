@@ -203,6 +203,13 @@ run_around(struct co *co, const struct pit_middleware *m,
     return after != ST_OK ? after : st;
 }
 
+/* True for an entry of a table, false for its end. */
+static bool
+is_layered(const struct pit_middleware *m)
+{
+    return m && (m->run || m->before || m->after);
+}
+
 static bool
 applies(const struct pit_middleware *m, const struct pit_request *req)
 {
@@ -215,7 +222,7 @@ descend(struct co *co, struct pit_next step, struct pit_request *req,
 {
     for (;;) {
         const struct pit_middleware *m = step.at;
-        if (m && (m->run || m->before || m->after)) {
+        if (is_layered(m)) {
             step.at++;
             if (!applies(m, req))
                 continue;
@@ -264,12 +271,10 @@ enter(struct co *co, struct pit_next step, struct pit_request *req,
 static void
 begin(struct co *co, struct pit_request *req, int64_t timeout_ms)
 {
-    struct str came = request_field(req, STR("traceparent"));
-
-    if (came.n > 0)
-        co_trace_set(co, traceparent_parse(came));
-    co_tag_set(co, str_c(req->id));
-    co_deadline_ms(co, timeout_ms);
+    if (req->traceparent.n > 0)
+        co_trace_set(co, traceparent_parse(req->traceparent));
+    co_tag_set(co, str_from(req->id, req->id_len));
+    co_deadline_of_run_ms(co, timeout_ms);
     req->deadline_us = co_deadline_at_us(co);
 }
 
@@ -280,6 +285,8 @@ site_run(struct co *co, const struct site_view *view, struct pit_request *req,
     begin(co, req, view->timeout_ms);
     co_name_set(co, view->label);
     req->body_max = view->body_max;
+    if (view->bare)
+        return run_view(co, view, req, res);
     return enter(co,
                  (struct pit_next){.site = view->site,
                                    .view = view,
@@ -371,6 +378,8 @@ site_new(const struct app *app, const struct site_defaults *defaults,
             .site = site,
             .table = from,
             .label = label_of(from),
+            .bare =
+                !is_layered(app->middleware) && !is_layered(from->middleware),
             .timeout_ms =
                 from->timeout_ms ? from->timeout_ms : defaults->timeout_ms,
             .body_max = from->body_max ? from->body_max : defaults->body_max,

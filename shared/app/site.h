@@ -45,6 +45,7 @@ struct site_view {
     char *label; /* "GET /orders/{id:int}", for the watchdog and dumps */
     int64_t timeout_ms;
     int64_t body_max;
+    bool bare; /* no middleware is around it */
 };
 
 struct site {

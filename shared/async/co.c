@@ -127,36 +127,38 @@ finish_task(struct loop_task *task)
 
 /* Unless a coroutine that it spawned has been blamed already. */
 static void
-blame_for_stall(struct co *co, int64_t began_us)
+blame_for_stall(struct co *co, int64_t took_us)
 {
-    if (co->loop->stall_named ||
-        loop_coarse_us() - began_us <= co->loop->stall_warn_us)
+    if (co->loop->stall_named || took_us <= co->loop->stall_warn_us)
         return;
     co->loop->stall_named = true;
     log_warn("view/coroutine %s blocked the loop for %" PRId64
              " ms: use a sync view, a thread or a job",
-             co->name, (clock_mono_us() - began_us) / 1000);
+             co->name, took_us / 1000);
 }
 
 static void
 resume(struct co *co)
 {
     struct co *parent = running;
-    int64_t began_us = loop_coarse_us();
-    bool named = co->loop->stall_named;
+    struct loop *loop = co->loop;
+    bool named = loop->stall_named;
 
-    co->loop->stall_named = false;
+    /* One that spawns another has taken its own time before. */
+    int64_t began_us = parent ? loop_read_clock(loop) : loop_now_us(loop);
+    co->resumed_us = began_us;
+    loop->stall_named = false;
     running = co;
     co->state = CO_RUNNING;
     enter(co);
     running = parent;
-    blame_for_stall(co, began_us);
-    co->loop->stall_named |= named;
+    blame_for_stall(co, loop_read_clock(loop) - began_us);
+    loop->stall_named |= named;
     if (co->state != CO_ENDED)
         return;
     if (parent && co->on_end) {
         co->wake.fn = finish_task;
-        loop_ready(co->loop, &co->wake);
+        loop_ready(loop, &co->wake);
     } else {
         finish(co);
     }
@@ -182,16 +184,24 @@ co_spawn(struct loop *loop, const char *name, co_fn *fn, void *arg,
 
     size_t room = (sizeof(struct co) + 63) / 64 * 64;
     struct co *co = (void *)(stack.low + stack.size - room);
-    *co = (struct co){
-        .loop = loop,
-        .name = name,
-        .fn = fn,
-        .arg = arg,
-        .on_end = on_end,
-        .wake.fn = wake_task,
-        .stack = stack,
-        .since_ms = loop_now_ms(loop),
-    };
+    co->loop = loop;
+    co->name = name;
+    co->fn = fn;
+    co->arg = arg;
+    co->on_end = on_end;
+    co->wake = (struct loop_task){.fn = wake_task};
+    co->stack = stack;
+    co->cancelled = ST_OK;
+    co->deadline_us = 0;
+    co->deadline.loop = NULL;
+    co->ops = NULL;
+    co->ops_len = 0;
+    co->deaf = false;
+    co->since_ms = loop_now_ms(loop);
+    co->trace[0] = co->tag[0] = '\0';
+#ifdef ANNOTATE_ASAN
+    co->fake_stack = NULL;
+#endif
 #ifdef ANNOTATE_TSAN
     co->fiber = __tsan_create_fiber(0);
     __tsan_set_fiber_name(co->fiber, name);

@@ -102,6 +102,9 @@ enum status co_cancelled(const struct co *co);
 /* Every await from now on ends by @ms_from_now with ST_TIMEOUT (<= 0: at once).
  * Nests: can only get earlier. It is noticed in awaits only. */
 void co_deadline_ms(struct co *co, int64_t ms_from_now);
+/* The same, counted from when it began or was last resumed: for what comes soon
+ * after, since no clock is read. */
+void co_deadline_of_run_ms(struct co *co, int64_t ms);
 /* The point in time of clock_mono_us(); 0: none. */
 int64_t co_deadline_at_us(const struct co *co);
 /* For who has set the deadline @from_us and grants more time: it becomes @to_us

@@ -37,20 +37,30 @@ deadline_cb(struct loop_timer *timer)
     co_cancel(LIST_ENTRY(timer, struct co, deadline), ST_TIMEOUT);
 }
 
-void
-co_deadline_ms(struct co *co, int64_t ms_from_now)
+static void
+deadline_from(struct co *co, int64_t from_us, int64_t ms)
 {
-    int64_t now_us = clock_mono_us();
-
-    if (ms_from_now <= 0) {
+    if (ms <= 0) {
         co_cancel(co, ST_TIMEOUT);
         return;
     }
-    if (ms_from_now > (INT64_MAX - now_us) / 1000)
+    if (ms > (INT64_MAX - from_us) / 1000)
         return;
-    int64_t due_us = now_us + ms_from_now * 1000;
+    int64_t due_us = from_us + ms * 1000;
     if (co->deadline_us == 0 || due_us < co->deadline_us)
         co->deadline_us = due_us;
+}
+
+void
+co_deadline_ms(struct co *co, int64_t ms_from_now)
+{
+    deadline_from(co, clock_mono_us(), ms_from_now);
+}
+
+void
+co_deadline_of_run_ms(struct co *co, int64_t ms)
+{
+    deadline_from(co, co->resumed_us, ms);
 }
 
 int64_t
@@ -82,8 +92,12 @@ co_deadline_left_ms(const struct co *co)
 static void
 watch_deadline(struct co *co)
 {
-    if (co->deadline_us != 0 && (!loop_timer_active(&co->deadline) ||
-                                 co->deadline.due_us != co->deadline_us))
+    if (co->deadline_us == 0)
+        return;
+    if (!co->deadline.loop)
+        co->deadline = (struct loop_timer){0};
+    if (!loop_timer_active(&co->deadline) ||
+        co->deadline.due_us != co->deadline_us)
         loop_timer_start_at(co->loop, &co->deadline, co->deadline_us,
                             deadline_cb);
 }

@@ -15,6 +15,11 @@ enum co_mode { CO_ALL, CO_ANY };
 struct co {
     struct loop *loop;
     const char *name;
+    struct loop_task wake;
+    struct list link; /* in loop->coroutines */
+    struct stack stack;
+    struct switch_context self;
+    struct switch_context *resumer;
     co_fn *fn;
     void *arg;
     void (*on_end)(void *arg, enum status status);
@@ -22,8 +27,11 @@ struct co {
     enum status result;
     enum status cancelled; /* ST_OK: it is not */
 
-    int64_t deadline_us; /* monotonic; 0: none */
-    struct loop_timer deadline;
+    int64_t resumed_us;  /* monotonic, as all of these */
+    int64_t deadline_us; /* 0: none */
+    int64_t since_ms;
+    struct loop_timer deadline; /* as long as .loop is NULL, nothing else of it
+                                   was set */
 
     struct op *const *ops; /* what it awaits */
     size_t ops_len;
@@ -31,15 +39,8 @@ struct co {
     struct op *decisive; /* all: the first that failed; any: the first */
     enum co_mode mode;
     bool deaf; /* this await lasts until it is settled, cancelled or not */
-    int64_t since_ms;
     char trace[CO_TRACE_LEN + 1]; /* "": none */
     char tag[CO_TAG_MAX + 1];     /* the same */
-
-    struct loop_task wake;
-    struct list link; /* in loop->coroutines */
-    struct stack stack;
-    struct switch_context self;
-    struct switch_context *resumer;
 #ifdef ANNOTATE_ASAN
     void *fake_stack; /* ASan's, while it is suspended */
     const void *resumer_low;

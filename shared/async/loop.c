@@ -264,13 +264,9 @@ loop_on_signal(struct loop *loop, int signo, void (*fn)(int signo, void *arg),
 /* ---- turns ---- */
 
 int64_t
-loop_coarse_us(void)
+loop_read_clock(struct loop *loop)
 {
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000 +
-           clock_skipped_us();
+    return loop->now_us = clock_mono_us();
 }
 
 static void
@@ -293,30 +289,40 @@ wait_for_events(struct loop *loop, int64_t timeout_ms)
                              turn_timer_cb);
         arm_timer(loop);
     }
+    loop->now_us = 0;
     if (event_base_loop(loop->base, flags) < 0)
         log_fatal("loop: libevent: error %d", errno);
-    loop_timer_stop(&loop->turn_timer);
+    if (timeout_ms > 0)
+        loop_timer_stop(&loop->turn_timer);
 }
 
-/* Returns how many ran, at most @max. */
+/* Returns how many ran, at most @max. A coroutine reads the clock when it has
+ * run; what anything else takes must not be put down to the next one. */
 static uint32_t
 run_ready(struct loop *loop, uint32_t max)
 {
     struct list *link;
     uint32_t n = 0;
 
-    for (; n < max && (link = list_shift(&loop->ready)); n++)
+    for (; n < max && (link = list_shift(&loop->ready)); n++) {
+        int64_t before_us = loop->now_us;
         run_task(LIST_ENTRY(link, struct loop_task, link));
+        if (loop->now_us == before_us)
+            loop->now_us = 0;
+    }
     return n;
 }
 
 static void
 warn_of_stall(struct loop *loop, int64_t began_us, uint32_t tasks)
 {
-    if (!loop->stall_named && loop_coarse_us() - began_us > loop->stall_warn_us)
+    int64_t took_us = loop_read_clock(loop) - began_us;
+
+    if (!loop->stall_named && took_us > loop->stall_warn_us)
         log_warn("a turn of the loop took %lld ms (%u tasks)",
-                 (long long)(clock_mono_us() - began_us) / 1000, tasks);
+                 (long long)took_us / 1000, tasks);
     loop->stall_named = false;
+    loop->now_us = 0;
 }
 
 void
@@ -326,8 +332,7 @@ loop_turn(struct loop *loop, int64_t timeout_ms)
 
     assert(!co_running());
     wait_for_events(loop, timeout_ms);
-    loop->now_us = clock_mono_us();
-    int64_t began_us = loop->now_us;
+    int64_t began_us = loop_now_us(loop);
     expire_timers(loop);
     list_splice(&loop->ready, &loop->next);
     do {
@@ -336,6 +341,7 @@ loop_turn(struct loop *loop, int64_t timeout_ms)
             struct loop_hook *hook = LIST_ENTRY(link, struct loop_hook, link);
             hook->fn(hook);
         }
+        loop->now_us = 0;
     } while (!list_empty(&loop->ready) && ran < LOOP_READY_MAX);
     warn_of_stall(loop, began_us, ran);
 }
@@ -510,7 +516,7 @@ loop_idle(const struct loop *loop, int64_t *ret_due_us)
 }
 
 int64_t
-loop_now_ms(const struct loop *loop)
+loop_now_ms(struct loop *loop)
 {
-    return loop->now_us / 1000;
+    return loop_now_us(loop) / 1000;
 }

@@ -56,9 +56,10 @@ enum loop_idle loop_idle(const struct loop *loop, int64_t *ret_due_us);
 
 /* For libevent's own API (struct event). Borrowed. */
 struct event_base *loop_base(struct loop *loop);
-/* Monotonic milliseconds, read once a turn: cheap, never for deciding whether a
+/* Monotonic milliseconds: read when somebody asks for the first time in a turn,
+ * and again whenever a coroutine has run. Cheap; never for deciding whether a
  * timer is due (its callback is the deadline). */
-int64_t loop_now_ms(const struct loop *loop);
+int64_t loop_now_ms(struct loop *loop);
 
 /* What a process keeps beside its loop for those who have a coroutine and
  * nothing else: its queues, its connections. @key is an address that stands for

@@ -23,7 +23,7 @@ enum {
 
 struct loop {
     struct event_base *base;
-    int64_t now_us;
+    int64_t now_us; /* the last reading; 0: it is too old */
     bool running;
     bool stopping;
     struct list ready; /* struct loop_task, run in this turn */
@@ -60,7 +60,13 @@ struct loop {
     bool stall_named; /* this turn's stall was put down to a coroutine */
 };
 
-/* Monotonic, a few ns to read, up to 4 ms behind: for the watchdog. */
-int64_t loop_coarse_us(void);
+/* Reads the clock, for loop_now_us(). */
+int64_t loop_read_clock(struct loop *loop);
+/* The last reading of this turn. */
+static inline int64_t
+loop_now_us(struct loop *loop)
+{
+    return loop->now_us ? loop->now_us : loop_read_clock(loop);
+}
 
 #endif

@@ -14,8 +14,8 @@
  * started again, which costs one timer per deadline's length and not one per
  * command.
  *
- * The clock is read for each command: loop_now_ms() is that of the turn before
- * inside libevent's callbacks, and may be seconds old after a sleep.
+ * The clock is read for each command: loop_now_ms() is from before the present
+ * coroutine's run, which may have worked for long.
  *
  * Before a deadline counts, the socket is read once more: when this process
  * itself was stopped or busy for long, the reply may lie there. */

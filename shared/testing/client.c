@@ -330,6 +330,8 @@ set_fields(struct client_send *send, const struct pit_test_request *request)
     else
         snprintf(send->req.id, sizeof send->req.id, "test-%llu",
                  (unsigned long long)send->test->requests);
+    send->req.id_len = strlen(send->req.id);
+    send->req.traceparent = request_field(&send->req, STR("traceparent"));
     send->req.host = request_field(&send->req, STR("host")).p;
     if (!send->req.host)
         send->req.host = "test";

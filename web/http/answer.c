@@ -29,6 +29,12 @@ put_number(char *p, uint64_t number)
     char digits[20];
     size_t n = sizeof digits;
 
+    if (number < 100) {
+        *p = (char)('0' + number / 10);
+        p += number >= 10;
+        *p = (char)('0' + number % 10);
+        return p + 1;
+    }
     do
         digits[--n] = (char)('0' + number % 10);
     while ((number /= 10) > 0);
@@ -101,11 +107,12 @@ put_fields(char *p, const struct pit_response *res)
 }
 
 void
-answer_head(struct exchange *x, int64_t body_len, size_t more, struct buf *out)
+answer_head(struct exchange *x, int64_t body_len, struct str body,
+            struct buf *out)
 {
     const struct pit_response *res = &x->pub.res;
-    size_t room = room_for(res);
-    char *start = buf_room(out, room + more), *p = start;
+    size_t room = room_for(res) + body.n;
+    char *start = buf_room(out, room), *p = start;
 
     if (!p)
         return; /* out->failed: the caller closes */
@@ -117,13 +124,14 @@ answer_head(struct exchange *x, int64_t body_len, size_t more, struct buf *out)
     p = put_framing(p, x, body_len);
     p = put_fields(p, res);
     PUT(p, "X-Request-Id: ");
-    p = put(p, str_c(x->pub.req.id));
+    p = put(p, str_from(x->pub.req.id, x->pub.req.id_len));
     PUT(p, "\r\n");
     if (x->last)
         PUT(p, "Connection: close\r\n");
     else if (x->head.version_minor == 0)
         PUT(p, "Connection: keep-alive\r\n");
     PUT(p, "\r\n");
+    p = put(p, body);
     assert((size_t)(p - start) <= room);
     buf_grew(out, (size_t)(p - start));
 }
@@ -170,13 +178,16 @@ void
 answer_request_id(struct exchange *x)
 {
     struct front *front = x->connection->front;
-    struct str theirs = request_field(&x->pub.req, STR("x-request-id"));
+    struct pit_request *req = &x->pub.req;
+    struct str theirs = x->head.request_id;
 
-    if (id_acceptable(theirs)) {
-        str_copy_to(theirs, x->pub.req.id, sizeof x->pub.req.id);
+    if (theirs.n > 0 && id_acceptable(theirs)) {
+        str_copy_to(theirs, req->id, sizeof req->id);
+        req->id_len = theirs.n;
         return;
     }
-    memcpy(x->pub.req.id, front->next_id, FRONT_ID_LEN);
-    x->pub.req.id[FRONT_ID_LEN] = '\0';
+    memcpy(req->id, front->next_id, FRONT_ID_LEN);
+    req->id[FRONT_ID_LEN] = '\0';
+    req->id_len = FRONT_ID_LEN;
     next_id(front->next_id);
 }

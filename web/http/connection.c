@@ -34,10 +34,8 @@
 enum { HEAD_SLACK = 64 };
 
 static void
-release_exchange(struct connection *c)
+give_exchange(struct connection *c)
 {
-    if (!c->exchange)
-        return;
     assert(!c->exchange->co);
     front_exchange_give(c->front, c->exchange);
     c->exchange = NULL;
@@ -45,6 +43,13 @@ release_exchange(struct connection *c)
     if (c->pinned)
         front_block_give(c->front, c->pinned, SMALL_BLOCK);
     c->pinned = NULL;
+}
+
+static inline void
+release_exchange(struct connection *c)
+{
+    if (c->exchange)
+        give_exchange(c);
 }
 
 static void

@@ -191,10 +191,12 @@ struct front {
 };
 
 /* front.c: time, pools and deadlines. */
-/* Reads now_ms. The loop reads its own clock only after libevent's callbacks:
- * what they set would be measured from before the loop slept. So whatever
- * enters the front from outside calls this first. */
+/* Sets now_ms to the loop's last reading. Whatever enters the front from
+ * outside calls this first. */
 void front_read_clock(struct front *front);
+/* The same with a new reading: for what a handler calls, which may have worked
+ * for long. */
+void front_read_clock_again(struct front *front);
 /* Of SMALL_BLOCK or front->block_size bytes. */
 char *front_block_take(struct front *front, size_t size);
 void front_block_give(struct front *front, char *block, size_t size);
@@ -275,9 +277,9 @@ void exchange_beat(struct exchange *exchange);
 bool exchange_discard(struct exchange *exchange);
 
 /* answer.c */
-/* Appends the head of the response as it is now. @body_len < 0: chunked, or up
- * to the close. Makes room for @more bytes behind it. */
-void answer_head(struct exchange *exchange, int64_t body_len, size_t more,
+/* Appends the head of the response as it is now, and @body. @body_len, which is
+ * what the head says: < 0: chunked, or up to the close. */
+void answer_head(struct exchange *exchange, int64_t body_len, struct str body,
                  struct buf *out);
 /* Appends one piece of a chunked body. */
 void answer_chunk(struct str bytes, struct buf *out);

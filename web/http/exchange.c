@@ -48,7 +48,7 @@ add_to_access_log(struct exchange *x, int status)
             .bytes = x->sent,
             .duration_us = x->started_us ? clock_mono_us() - x->started_us : 0,
             .request_id = req->id,
-            .traceparent = request_field(req, STR("traceparent")),
+            .traceparent = req->traceparent,
             .scheme = req->scheme,
             .host = str_c(req->host),
         });
@@ -100,14 +100,12 @@ send_answer(struct exchange *x)
     bool copied = !x->bodiless && body.n <= BODY_COPY_MAX;
     int64_t len = x->bodiless && res->content_len >= 0 ? res->content_len
                                                        : (int64_t)body.n;
-    answer_head(x, len, copied ? body.n : 0, &c->out);
+    answer_head(x, len, copied ? body : STR_NULL, &c->out);
     res->sealed = true;
     if (!x->bodiless) {
         x->sent = (int64_t)body.n;
         if (!copied)
             c->tail = body;
-        else if (body.n > 0)
-            buf_add_str(&c->out, body);
     }
     c->state = CONNECTION_ENDING;
     c->front->stats.requests++;
@@ -218,6 +216,7 @@ fill_request(struct exchange *x)
     req->raw_query = head->query;
     req->fields = head->fields;
     req->fields_len = head->fields_len;
+    req->traceparent = head->traceparent;
     req->peer = x->connection->peer;
     if (head->host.p)
         req->host = head->host.p; /* a field's value ends in NUL */
@@ -236,6 +235,8 @@ frame_body(struct exchange *x)
     x->expect = head->expect_continue && !x->body_done;
     if (head->chunked)
         chunked_init(&x->chunked);
+    if (x->body_done)
+        x->pub.req.body = ""; /* as if it had been read */
 }
 
 /* OPTIONS * is about the server, not about a resource (RFC 9110 section
@@ -311,11 +312,11 @@ exchange_start(struct co *co, struct http_exchange *pub)
     if (pub->res.status < 200)
         pub->res.status = 200;
     x->streaming = true;
-    front_read_clock(c->front);
+    front_read_clock_again(c->front);
     x->last |= must_close(x) || c->front->draining;
     x->bodiless = is_bodiless(x);
     front_out_take(c->front, &c->out);
-    answer_head(x, pub->res.content_len, 0, &c->out);
+    answer_head(x, pub->res.content_len, STR_NULL, &c->out);
     pub->res.sealed = true;
     front_mark_dirty(c->front, c);
     return ST_OK;

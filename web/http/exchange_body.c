@@ -78,7 +78,7 @@ ask_for_body(struct exchange *x)
     if (x->body_asked)
         return ST_OK;
     x->body_asked = true;
-    front_read_clock(c->front);
+    front_read_clock_again(c->front);
     x->body_started_ms = c->front->now_ms;
     if (x->body_left > x->body_max)
         return too_large(x);
@@ -159,7 +159,7 @@ wait_for_input(struct co *co, struct exchange *x)
                          "the body ended before it was complete");
     op_init(&x->read_op, c->front->loop, &read_class, NULL, x);
     x->read_waiting = true;
-    front_read_clock(c->front);
+    front_read_clock_again(c->front);
     front_deadline(c->front, &c->reading, DEADLINE_BODY);
     /* The edge may have been seen when there was no room. */
     if (c->readable && !c->running)
@@ -242,10 +242,6 @@ exchange_read_all(struct co *co, struct http_exchange *pub)
         return ST_OK;
     if (x->head.chunked)
         return read_chunked(co, x);
-    if (x->body_done && x->body_received == 0) {
-        pub->req.body = ""; /* there is none: the plain GET */
-        return ST_OK;
-    }
     if (x->body_left > x->body_max)
         return ask_for_body(x); /* before the memory for it is taken */
     return read_known(co, x);

@@ -98,7 +98,7 @@ send_buffer(struct co *co, struct http_exchange *pub, struct buf *out)
         st = exchange_sse_start(co, pub);
     if (st == ST_OK) {
         struct connection *c = exchange_private(pub)->connection;
-        front_read_clock(c->front);
+        front_read_clock_again(c->front);
         front_deadline(c->front, &c->beat, DEADLINE_BEAT);
         st = exchange_write(co, pub, buf_str(out));
     }

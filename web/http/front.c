@@ -29,6 +29,12 @@
 void
 front_read_clock(struct front *front)
 {
+    front->now_ms = loop_now_ms(front->loop);
+}
+
+void
+front_read_clock_again(struct front *front)
+{
     front->now_ms = clock_mono_ms();
 }
 
