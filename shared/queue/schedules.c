@@ -491,12 +491,20 @@ schedules_trigger(struct co *co, struct queues *queues,
                   const struct schedule_view *view,
                   char local[ID_LOCAL_MAX + 1], struct error *err)
 {
+    id_make(local);
+    return schedules_trigger_as(co, queues, view, local, err);
+}
+
+enum status
+schedules_trigger_as(struct co *co, struct queues *queues,
+                     const struct schedule_view *view, const char *local,
+                     struct error *err)
+{
     struct schedules_words words = {0};
     struct rds_call call = {0};
     struct str queue = str_c(view->queue);
     struct keys keys;
 
-    id_make(local);
     queue_keys(queues, queue, &keys);
     schedules_add_keys(&words, &keys, schedules_fire_keys, SCHEDULES_FIRE_KEYS);
     schedules_add(&words, str_c(view->name));

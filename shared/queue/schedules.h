@@ -65,6 +65,11 @@ CHECK enum status schedules_trigger(struct co *co, struct queues *queues,
                                     const struct schedule_view *view,
                                     char local[ID_LOCAL_MAX + 1],
                                     struct error *err);
+/* The same under an id that the caller chose: with one that is there already,
+ * or was once, nothing more is done. */
+CHECK enum status schedules_trigger_as(struct co *co, struct queues *queues,
+                                       const struct schedule_view *view,
+                                       const char *local, struct error *err);
 
 struct schedule_place {
     char name[SCHEDULE_NAME_MAX + 1];

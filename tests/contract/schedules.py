@@ -93,6 +93,20 @@ def _(c):
     return post(f"{made(c)}:trigger")
 
 
+@answers("triggerSchedule", 200)
+def _(c):
+    one = post(f"{made(c)}:trigger", Idempotency_Key=c.fresh())
+    c.send(one)
+    return one
+
+
+@answers("triggerSchedule", "idempotency-key-reuse")
+def _(c):
+    key = c.fresh()
+    c.send(post(f"{made(c)}:trigger", Idempotency_Key=key))
+    return post(f"{made(c)}:trigger", Idempotency_Key=key)
+
+
 @answers("triggerSchedule", "queue-full")
 def _(c):
     queue = c.fresh()

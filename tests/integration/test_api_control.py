@@ -115,6 +115,9 @@ class Steps(ControlCase):
                     json={"priority": 6}, headers={"If-Match": tag})
         self.refuse("DELETE", "/v1/jobs/q.a", 412, "precondition-failed",
                     headers={"If-Match": tag})
+        weak = "W/" + patched.headers["ETag"]
+        self.refuse("DELETE", "/v1/jobs/q.a", 412, "precondition-failed",
+                    headers={"If-Match": weak})
         self.assertEqual(self.http.delete(
             "/v1/jobs/q.a",
             headers={"If-Match": patched.headers["ETag"]}).status, 204)

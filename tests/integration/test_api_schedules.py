@@ -203,6 +203,14 @@ class Change(SchedulesCase):
         self.assertEqual([(f["outcome"], f["job"]) for f in fires],
                          [("triggered", job)])
         self.assertEqual(self.get("s")["last"], fires[0])
+        key = {"Idempotency-Key": "once"}
+        first = self.http.post("/v1/schedules/s:trigger", headers=key)
+        again = self.http.post("/v1/schedules/s:trigger", headers=key)
+        self.assertEqual((first.status, again.status), (202, 200))
+        self.assertEqual(first.json(), again.json())
+        self.assertEqual(again.headers["Idempotency-Replayed"], "true")
+        fires = self.http.get("/v1/schedules/s/fires").json()["fires"]
+        self.assertEqual(len(fires), 2)
         self.assertEqual(self.http.post("/v1/schedules/no:trigger").status,
                          404)
 

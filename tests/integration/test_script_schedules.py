@@ -390,6 +390,7 @@ class TestTrigger(SchedulesCase):
         version = self.schedules.put("s", None, overlap="skip")
         self.assertEqual(self.schedules.trigger("s", "one"), [1, 1])
         self.assertEqual(self.schedules.trigger("s", "two"), [0, 1])
+        self.assertEqual(self.schedules.trigger("s", "two"), [0, 2])
         self.assertEqual(self.job_ids(), ["one", "two"])
         self.assertEqual(self.schedules.outcomes("s"), "tt")
         self.assertEqual(self.schedules.fired("s").last, "two")

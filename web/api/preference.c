@@ -21,7 +21,8 @@ preference_lists_etag(const struct pit_request *req, struct str field,
     struct str rest = request_field(req, field), tag;
 
     while (preference_next(&rest, &tag)) {
-        if (str_starts(tag, STR("W/")))
+        if (str_starts(tag, STR("W/")) &&
+            !str_eq_nocase(field, STR("If-Match")))
             tag = str_skip(tag, 2);
         if (str_eq_c(tag, etag) || str_eq_c(tag, "*"))
             return true;

@@ -27,7 +27,8 @@ CHECK enum status preference_read(const struct pit_request *req,
 /* One value of a list field such as Prefer or Accept; parameters included. */
 bool preference_next(struct str *rest, struct str *ret);
 /* True when the field (If-None-Match, If-Match) has @etag or "*" in its list
- * (RFC 9110 section 13.1); weak tags are compared like strong ones. */
+ * (RFC 9110 section 13.1). A weak tag is compared like a strong one, but never
+ * matches in If-Match (section 13.1.1). */
 bool preference_lists_etag(const struct pit_request *req, struct str field,
                            const char *etag);
 /* True when Accept names @type itself with a weight above zero. */

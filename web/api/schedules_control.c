@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "api/body.h"
+#include "api/idempotency.h"
 #include "api/schedules.h"
 #include "app/schedule_json.h"
 #include "queue/schedules_change.h"
@@ -48,30 +49,76 @@ schedules_resume(struct co *co, struct http_exchange *exchange, void *arg)
     return set_paused(co, arg, exchange, false, NULL);
 }
 
-enum status
-schedules_trigger_one(struct co *co, struct http_exchange *exchange, void *arg)
+/* @seed makes the job's id, so that a repeat of its key finds the job; NULL: a
+ * new one. @stored: the first request stored it. */
+static enum status
+trigger(struct co *co, struct api *api, struct http_exchange *exchange,
+        const unsigned char *seed, bool stored)
 {
-    struct api *api = arg;
     struct error *err = &exchange->err;
     struct schedule_view view;
-    char local[ID_LOCAL_MAX + 1] = "", id[ID_JOB_MAX + 1];
+    char local[ID_ULID_LEN + 1], id[ID_JOB_MAX + 1];
 
-    enum status st = api_query(&exchange->req, STR_NULL, err);
-    if (st != ST_OK)
-        return api_fail(exchange, st, err, false);
-    st = schedules_get(co, api->queues, schedules_name(exchange), &view, err);
+    if (seed)
+        id_derive(seed, 0, local);
+    else
+        id_make(local);
+    enum status st =
+        schedules_get(co, api->queues, schedules_name(exchange), &view, err);
     bool found = st == ST_OK;
-    if (found)
-        st = schedules_trigger(co, api->queues, &view, local, err);
+    if (found && !stored)
+        st = schedules_trigger_as(co, api->queues, &view, local, err);
     snprintf(id, sizeof id, "%s.%s", view.queue, local);
     schedules_view_clear(&view);
     if (st != ST_OK)
         return api_fail(exchange, st, err, found);
     st = response_setf(&exchange->res, "Location", "/v1/jobs/%s", id);
+    if (st == ST_OK && stored)
+        st = response_set(&exchange->res, STR("Idempotency-Replayed"),
+                          STR("true"));
     if (st != ST_OK)
         return st;
-    return response_json_take(&exchange->res, 202,
+    return response_json_take(&exchange->res, stored ? 200 : 202,
                               json_pack("{s:s}", "id", id));
+}
+
+static enum status
+trigger_under_key(struct co *co, struct api *api,
+                  struct http_exchange *exchange, struct str key)
+{
+    enum idempotency_verdict verdict = IDEMPOTENCY_BUSY;
+    struct idempotency idempotency;
+
+    enum status st = idempotency_begin(co, api->queues, key, &exchange->req,
+                                       &idempotency, &verdict, &exchange->err);
+    if (st != ST_OK)
+        return api_fail(exchange, st, &exchange->err, false);
+    if (verdict == IDEMPOTENCY_REUSED || verdict == IDEMPOTENCY_BUSY)
+        return api_refuse_key(exchange, verdict == IDEMPOTENCY_REUSED);
+    st = trigger(co, api, exchange, idempotency.entry.seed,
+                 verdict == IDEMPOTENCY_REPLAY);
+    if (verdict == IDEMPOTENCY_RUN) {
+        if (st == ST_OK && exchange->res.status < 300)
+            idempotency_finish(co, &idempotency);
+        else
+            idempotency_fail(co, &idempotency);
+    }
+    return st;
+}
+
+enum status
+schedules_trigger_one(struct co *co, struct http_exchange *exchange, void *arg)
+{
+    struct str key = STR_NULL;
+
+    enum status st = api_query(&exchange->req, STR_NULL, &exchange->err);
+    if (st == ST_OK)
+        st = idempotency_key(&exchange->req, &key, &exchange->err);
+    if (st != ST_OK)
+        return api_fail(exchange, st, &exchange->err, false);
+    if (key.p)
+        return trigger_under_key(co, arg, exchange, key);
+    return trigger(co, arg, exchange, NULL, false);
 }
 
 enum status

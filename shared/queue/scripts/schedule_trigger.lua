@@ -3,11 +3,12 @@
 -- while it is paused and while a job of it runs.
 --
 -- KEYS    as for schedule_fire
--- ARGV[1] name   ARGV[2] the job's local id, new
+-- ARGV[1] name   ARGV[2] the job's local id
 --
--- Returns {now, flags, stored}: flags as schedule_fire has them; stored is 1; 0
--- when there is no such schedule; -1 when the queue is closed or full. Times
--- and what is buffered stay as they are.
+-- Returns {now, flags, stored}: flags as schedule_fire has them; stored is 1; 2
+-- when there is or was a job of that id, and nothing is done; 0 when there is no
+-- such schedule; -1 when the queue is closed or full. Times and what is buffered
+-- stay as they are.
 -- include: need
 -- include: clock
 local schedules, fired = KEYS[1], KEYS[3]
@@ -36,6 +37,9 @@ if not text or not nominal then
 end
 local stored, waiting, outbox = 0, false, false
 -- include: schedule_job
+if call('HEXISTS', jobs, ARGV[2]) == 1 or call('ZSCORE', gone, ARGV[2]) then
+    return {now, 0, 2}
+end
 -- include: retry_record
 local record = retry_record(cjson.decode(text).record)
 if not schedule_job_room(record) then
