@@ -250,6 +250,15 @@ class Contract:
         assert document.get("type", "").rpartition("/")[2] == kind, (
             f"{operation.id}: not {kind} but {answer}")
         self.check(operation, answer)
+        for name in ("title", "status", "detail", "instance", "retryable"):
+            assert name in document, f"{operation.id}: no {name} in {answer}"
+        assert document["status"] == answer.status, answer
+        assert answer.headers.get("X-Request-Id"), answer
+        again = answer.headers.get("Retry-After")
+        assert again == (str(document["retry_after"])
+                         if "retry_after" in document else None), answer
+        if answer.status in (429, 503):
+            assert again, f"{operation.id}: no Retry-After in {answer}"
 
 
 def in_path(operation, **values):

@@ -204,6 +204,92 @@ class Rules(ContractCase):
             self.check_kind(operation, one, "store-unavailable")
 
 
+class Methods(ContractCase):
+    def allowed(self, answer):
+        return set(answer.headers["Allow"].replace(" ", "").split(","))
+
+    def by_path(self):
+        """{path: (one that is answered well, methods)}, but for actions:
+        `x:cancel` could be a name as well, which other methods take."""
+        found = {}
+        for operation in self.contract.operations:
+            if ":" not in operation.path or "{" not in operation.path:
+                path = self.success(operation).path
+                found.setdefault(operation.path, (path, set()))[1].add(
+                    operation.method)
+        return found.values()
+
+    def test_allow(self):
+        """OPTIONS and a 405 say what the document has."""
+        for path, methods in self.by_path():
+            want = methods | {"OPTIONS"} | (
+                {"HEAD"} if "GET" in methods else set())
+            with self.subTest(path=path):
+                answer = self.http.request("OPTIONS", path)
+                self.assertEqual(answer.status, 204)
+                self.assertEqual(self.allowed(answer), want)
+                for method in {"GET", "POST", "PUT", "PATCH",
+                               "DELETE"} - methods:
+                    answer = self.http.request(method, path)
+                    self.assertEqual(answer.status, 405, (method, answer))
+                    self.assertEqual(self.allowed(answer), want)
+
+    def test_head_is_get_without_its_body(self):
+        for path, methods in self.by_path():
+            if "GET" not in methods or path.startswith("/v1/events"):
+                continue
+            got, head = (self.http.request(method, path)
+                         for method in ("GET", "HEAD"))
+            with self.subTest(path=path):
+                self.assertEqual(head.body, b"")
+                for name in ("Content-Type", "ETag"):
+                    self.assertEqual(head.headers.get(name),
+                                     got.headers.get(name))
+                self.assertEqual(head.status, got.status)
+
+
+class Queries(ContractCase):
+    def test_pages(self):
+        for operation in self.contract.operations:
+            names = {one.get("name")
+                     for one in operation.document["parameters"]}
+            if "limit" not in names:
+                continue
+            path = self.success(operation).path
+            mark = "&" if "?" in path else "?"
+            for query in ("limit=0", "limit=1001", "limit=-1", "limit=x",
+                          "limit=", "limit=" + "9" * 20, "limit=1&limit=1"):
+                answer = self.http.get(f"{path}{mark}{query}")
+                with self.subTest(operation=operation.id, query=query):
+                    self.contract.check_problem(operation, answer,
+                                                "invalid-request")
+            answer = self.http.get(f"{path}{mark}limit=1000")
+            self.contract.check(operation, answer)
+            if operation.id != "listSchedules":  # where it is a name
+                answer = self.http.get(f"{path}{mark}cursor=no%20cursor")
+                self.contract.check_problem(operation, answer,
+                                            "invalid-request")
+
+    def test_waits(self):
+        for operation in self.contract.operations:
+            if "#/components/parameters/wait" not in str(
+                    operation.document["parameters"]):
+                continue
+            one = self.success(operation)
+            for wait in ("61s", "-1", "x", "", "1&wait=1"):
+                with self.subTest(operation=operation.id, wait=wait):
+                    self.contract.check_problem(
+                        operation,
+                        self.send(one._replace(path=f"{one.path}?wait={wait}")),
+                        "invalid-request")
+            for wait, applied in (("1", "wait=1"), ("x", None), ("-1", None)):
+                answer = self.send(one._replace(
+                    headers={**one.headers, "Prefer": f"wait={wait}"}))
+                with self.subTest(operation=operation.id, prefer=wait):
+                    self.assertEqual(answer.headers.get("Preference-Applied"),
+                                     applied)
+
+
 class Bodies(ContractCase):
     """What no resource takes as its body, and how each says so."""
 

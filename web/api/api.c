@@ -267,6 +267,23 @@ api_query(const struct pit_request *req, struct str known, struct error *err)
 }
 
 enum status
+api_limit(const struct pit_request *req, int64_t max, int64_t *ret,
+          struct error *err)
+{
+    struct str text = request_query(req, STR("limit"));
+    int64_t limit = 0;
+
+    if (!text.p)
+        return ST_OK;
+    if (!str_to_i64(text, &limit) || limit < 1 || limit > max)
+        return error_set(err, ST_INVALID,
+                         "limit must be a whole number from 1 to %lld",
+                         (long long)max);
+    *ret = limit;
+    return ST_OK;
+}
+
+enum status
 api_store(const struct api *api, struct error *err)
 {
     if (!rds_up(api->rds))

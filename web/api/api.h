@@ -84,6 +84,10 @@ CHECK enum status api_query(const struct pit_request *req, struct str known,
 CHECK enum status api_queries(const struct pit_request *req,
                               const struct str *known, size_t n,
                               struct error *err);
+/* The query's limit, from 1 to @max; *ret stays as it is without one. Errors:
+ * ST_INVALID. */
+CHECK enum status api_limit(const struct pit_request *req, int64_t max,
+                            int64_t *ret, struct error *err);
 /* ST_OK when jobs can be enqueued at this moment; else ST_UNAVAILABLE at once,
  * before a body is read for nothing. */
 CHECK enum status api_store(const struct api *api, struct error *err);

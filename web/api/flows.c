@@ -263,26 +263,28 @@ static enum status
 read_listing(const struct pit_request *req, struct listing *ret,
              struct error *err)
 {
-    ret->limit = FLOWS_PAGE;
-    for (size_t i = 0; i < req->query_len; i++) {
-        struct str name = req->query[i].name, value = req->query[i].value;
-        int64_t n = 0;
+    static const struct str known[] = {
+        {"queue", 5}, {"cursor", 6}, {"limit", 5}};
+    struct str cursor = request_query(req, STR("cursor"));
+    int64_t limit = FLOWS_PAGE;
 
-        if (str_eq_c(name, "queue") && id_queue_valid(value))
-            ret->queue = value;
-        else if (str_eq_c(name, "limit") && str_to_i64(value, &n) && n >= 1 &&
-                 n <= FLOW_LIST_MAX)
-            ret->limit = (size_t)n;
-        else if (str_eq_c(name, "cursor") && read_cursor(value, &ret->after))
-            ret->has_after = true;
-        else
-            return error_set(err, ST_INVALID,
-                             "the query takes queue (a name), limit (1 to %d) "
-                             "and cursor (as next_cursor had it); \"%.*s\" is "
-                             "none of them, or its value is wrong",
-                             FLOW_LIST_MAX, (int)(name.n < 40 ? name.n : 40),
-                             name.p);
-    }
+    enum status st = api_queries(req, known, ARRAY_LEN(known), err);
+    if (st == ST_OK)
+        st = api_limit(req, FLOW_LIST_MAX, &limit, err);
+    if (st != ST_OK)
+        return st;
+    ret->limit = (size_t)limit;
+    ret->queue = request_query(req, STR("queue"));
+    if (ret->queue.p && !id_queue_valid(ret->queue))
+        return error_set(err, ST_INVALID,
+                         "queue must be the name of a queue: 1 to %d "
+                         "characters A-Z a-z 0-9 _ . : -",
+                         ID_QUEUE_MAX);
+    ret->has_after = cursor.n > 0;
+    if (ret->has_after && !read_cursor(cursor, &ret->after))
+        return error_set(err, ST_INVALID,
+                         "the cursor is none of ours: take next_cursor of the "
+                         "page before, or begin without one");
     return ST_OK;
 }
 

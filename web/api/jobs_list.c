@@ -25,7 +25,6 @@ read_query(const struct pit_request *req, struct listing *ret,
 {
     static const struct str known[] = {
         {"queue", 5}, {"state", 5}, {"cursor", 6}, {"limit", 5}};
-    struct str limit = request_query(req, STR("limit"));
     struct str state = request_query(req, STR("state"));
 
     enum status st = api_queries(req, known, ARRAY_LEN(known), err);
@@ -42,11 +41,7 @@ read_query(const struct pit_request *req, struct listing *ret,
                          "name one state: ready, scheduled, retrying, blocked, "
                          "running, dead, quarantined, ended, succeeded, "
                          "cancelled or expired");
-    if (limit.p && (!str_to_i64(limit, &ret->limit) || ret->limit < 1 ||
-                    ret->limit > QUEUE_LIST_MAX))
-        return error_set(err, ST_INVALID, "limit must be 1 to %d",
-                         QUEUE_LIST_MAX);
-    return ST_OK;
+    return api_limit(req, QUEUE_LIST_MAX, &ret->limit, err);
 }
 
 struct writing {

@@ -9,7 +9,6 @@ read_query(const struct pit_request *req, struct str *ret_after,
            int64_t *ret_limit, struct error *err)
 {
     static const struct str known[] = {{"cursor", 6}, {"limit", 5}};
-    struct str limit = request_query(req, STR("limit"));
 
     enum status st = api_queries(req, known, ARRAY_LEN(known), err);
     if (st != ST_OK)
@@ -20,11 +19,7 @@ read_query(const struct pit_request *req, struct str *ret_after,
         return error_set(err, ST_INVALID,
                          "the cursor is none of ours: take next_cursor of the "
                          "page before, or begin without one");
-    if (limit.p && (!str_to_i64(limit, ret_limit) || *ret_limit < 1 ||
-                    *ret_limit > QUEUE_LOG_KEPT))
-        return error_set(err, ST_INVALID, "limit must be 1 to %d",
-                         QUEUE_LOG_KEPT);
-    return ST_OK;
+    return api_limit(req, QUEUE_LOG_KEPT, ret_limit, err);
 }
 
 /* The cursor of the last line also when nothing follows yet: so a running job's

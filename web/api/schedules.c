@@ -268,20 +268,16 @@ read_page(const struct pit_request *req, int64_t *ret_limit, struct str *ret,
           struct error *err)
 {
     static const struct str known[] = {{"cursor", 6}, {"limit", 5}};
-    struct str limit = request_query(req, STR("limit"));
 
     enum status st = api_queries(req, known, ARRAY_LEN(known), err);
     if (st != ST_OK)
         return st;
     *ret = request_query(req, STR("cursor"));
     *ret_limit = LIMIT_STANDARD;
-    if (ret->p && !schedule_name_valid(*ret))
+    if (ret->n > 0 && !schedule_name_valid(*ret))
         return error_set(err, ST_INVALID,
                          "cursor must be the next_cursor of the page before");
-    if (limit.p && (!str_to_i64(limit, ret_limit) || *ret_limit < 1 ||
-                    *ret_limit > LIMIT_MAX))
-        return error_set(err, ST_INVALID, "limit must be 1 to %d", LIMIT_MAX);
-    return ST_OK;
+    return api_limit(req, LIMIT_MAX, ret_limit, err);
 }
 
 static enum status
