@@ -6,9 +6,9 @@
 -- ARGV[1] name   ARGV[2] the job's local id
 --
 -- Returns {now, flags, stored}: flags as schedule_fire has them; stored is 1; 2
--- when there is or was a job of that id, and nothing is done; 0 when there is no
--- such schedule; -1 when the queue is closed or full. Times and what is buffered
--- stay as they are.
+-- when there is or was a job of that id, and nothing is done; 0 when there is
+-- no such schedule; -1 when the queue is closed or full. Times and what is
+-- buffered stay as they are.
 -- include: need
 -- include: clock
 local schedules, fired = KEYS[1], KEYS[3]
