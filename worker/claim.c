@@ -109,6 +109,8 @@ answered(struct exchange *exchange)
         courier_call(source);
     source->asked_ms = exchange->sent_ms;
     source->d->was_busy |= work->claimed_len > 0;
+    if (work->clock_off)
+        dispatcher_clock_off(source->d);
     if (work->next_ms >= 0)
         /* One more: next_ms was rounded down. */
         loop_timer_start(source->d->loop, &source->timer, work->next_ms + 1,

@@ -105,6 +105,21 @@ stop_running(struct dispatcher *d, struct held *held, enum ring_cancel reason,
 }
 
 void
+dispatcher_clock_off(struct dispatcher *d)
+{
+    int64_t now_ms = clock_mono_ms();
+
+    if (now_ms - d->clock_off_ms > 1000) /* several answers say so */
+        log_info("Redis' clock was set, or Redis was away: looking at "
+                 "everything");
+    d->clock_off_ms = now_ms;
+    for (size_t i = 0; i < d->sources_len; i++)
+        d->sources[i].maybe_ready = d->sources[i].due = true;
+    scheduler_look(d->scheduler);
+    d->renew_all = true;
+}
+
+void
 dispatcher_lost(struct dispatcher *d, struct str token)
 {
     struct held *held = find_token(d, token);

@@ -202,11 +202,13 @@ struct dispatcher {
     bool sleep_interrupted; /* its end says nothing */
     struct rds_call interrupt_call;
     bool interrupting;
+    int64_t slept_ms;              /* when it fell asleep */
     bool was_busy;                 /* since it slept last */
     struct loop_timer sleep_pause; /* active: an error was answered */
 
     struct rds_call beat_call;
     bool beat_busy;
+    int64_t clock_off_ms; /* when that was found out last */
     struct loop_timer beat_timer;
     struct scheduler *scheduler;
     struct rds_call leave_call;
@@ -231,6 +233,9 @@ void dispatcher_wait(struct dispatcher *d, struct held *held, bool front);
 void dispatcher_drop(struct dispatcher *d, struct held *held);
 /* The lease of @token is another's: its handler is stopped, its end dropped. */
 void dispatcher_lost(struct dispatcher *d, struct str token);
+/* Redis' clock was set, or Redis was away: every queue is worked, schedules are
+ * looked at and leases renewed, whatever was said of when. */
+void dispatcher_clock_off(struct dispatcher *d);
 /* Somebody wants the attempt of @token to end: its handler is told, and killed
  * after @grace_ms. Harmless when it is not held, or was told before. */
 void dispatcher_cancel(struct dispatcher *d, struct str token,

@@ -12,6 +12,10 @@
  * due in any queue, and only if so the queues are worked: a claim costs Redis
  * ten commands, and an idle worker should cost it next to nothing.
  *
+ * Redis ends a sleep by its wall clock. One that ends too soon without a token
+ * says that this clock was set forward, so something may be due; when it was
+ * set back, the sleep ends here, by its own deadline.
+ *
  * A queue whose jobs nobody here can run for a while (all slots are at long
  * jobs, or all places for async ones are taken) is left out of the sleep, so
  * that its token goes to a worker that can. When there is room for it again, it
@@ -33,7 +37,8 @@ enum {
     SLEEP_S = 15, /* a lost token costs no more time than a lost lease; two
                      commands each and the heartbeat: 0.18 a second */
     SLEEP_MARGIN_MS = 2000,
-    KNOWN_MS = 1000, /* an answer so old may have been overtaken */
+    SLEEP_EARLY_MS = 2000, /* no sleep without a token ends so much sooner */
+    KNOWN_MS = 1000,       /* an answer so old may have been overtaken */
 };
 
 static void
@@ -168,6 +173,9 @@ settled_cb(struct op *op)
         const redisReply *key = reply->element[0];
         woken_by(d, str_from(key->str, key->len));
     } else if (op->status == ST_OK && !interrupted) {
+        /* Redis counts the time by the clock that it also has for jobs. */
+        if (clock_mono_ms() - d->slept_ms < SLEEP_S * 1000 - SLEEP_EARLY_MS)
+            dispatcher_clock_off(d);
         rds_call_clear(&d->sleep_call);
         look(d);
         return;
@@ -235,6 +243,7 @@ wake_sleep(struct dispatcher *d)
     snprintf(seconds, sizeof seconds, "%d", SLEEP_S);
     argv[n] = seconds, len[n++] = strlen(seconds);
     d->sleeping = true;
+    d->slept_ms = clock_mono_ms();
     d->sleep_call.timeout_ms = SLEEP_S * 1000 + SLEEP_MARGIN_MS;
     rds_send(d->sleeper, &d->sleep_call, (int)n, argv, len, settled_cb, d);
 }

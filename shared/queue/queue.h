@@ -118,6 +118,8 @@ struct work {
                              never used twice by one worker instance */
     /* out, by queue_work_result() */
     int64_t now_ms;  /* Redis' clock */
+    bool clock_off;  /* it is not what it should be: it was set, or Redis was
+                        away; all queues want to be worked */
     int64_t next_ms; /* until something falls due (delay, retry, lease) in this
                         queue, -1: nothing; at most a day */
     bool more;       /* ready jobs were left behind */

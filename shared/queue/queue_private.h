@@ -35,10 +35,13 @@ struct queues {
     struct list buckets[QUEUE_BUCKETS];
     size_t known;
     struct list dirty;
-    /* queue_work.c: what Redis' clock said, and by clock_mono_ms() when it was
-     * asked; 0, 0 before. */
+    /* queue_clock.c: what Redis' clock said, and by clock_mono_ms() when it was
+     * asked, 0 and 0 before; how far it was off last, and until when that is to
+     * be said. */
     int64_t heard_ms;
     int64_t heard_at_ms;
+    int64_t off_ms;
+    int64_t off_until_ms;
     /* queue_wait.c */
     struct rds *listener;
     char channel[80];

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "queue/queue_clock.h"
 #include "queue/queue_private.h"
 #include "queue/script.h"
 
@@ -53,21 +54,17 @@ add_number(struct words *words, int64_t value)
     add(words, text, (size_t)n);
 }
 
-/* How many lost leases quarantine, and what the server's clock should show:
- * what it said last, and the time since, as far as it was there to be asked. */
+/* How many lost leases quarantine, and what Redis' clock should show. */
 static void
-add_expected(struct words *words, const struct queues *queues, int64_t now_ms)
+add_expected(struct words *words, int64_t expected_ms)
 {
     assert(words->numbers < NUMBERS_MAX);
     char *text = words->number[words->numbers++];
-    int64_t up_ms = rds_up_since_ms(queues->rds);
-    int64_t since_ms =
-        up_ms > queues->heard_at_ms ? up_ms : queues->heard_at_ms;
     int n = snprintf(text, NUMBER_LEN, "%d", JOB_LOST_MAX);
 
-    if (queues->heard_ms && since_ms <= now_ms)
+    if (expected_ms)
         n += snprintf(text + n, NUMBER_LEN - (size_t)n, " %" PRId64,
-                      queues->heard_ms + now_ms - since_ms);
+                      expected_ms);
     assert(n < NUMBER_LEN);
     add(words, text, (size_t)n);
 }
@@ -163,7 +160,7 @@ queue_work(struct queues *queues, struct work *work,
     add_number(&words, JOB_CRASHES_MAX);
     work->queues = queues;
     work->sent_ms = clock_mono_ms();
-    add_expected(&words, queues, work->sent_ms);
+    add_expected(&words, queue_clock_expected(queues, work->sent_ms));
     for (size_t i = 0; i < n; i++) {
         if (taken[i])
             continue;
@@ -237,8 +234,10 @@ queue_work_result(struct work *work, struct error *err)
         return error_set(err, ST_BUG, "work: a reply of another length");
 
     work->now_ms = words[0]->integer;
-    work->queues->heard_ms = work->now_ms;
-    work->queues->heard_at_ms = work->sent_ms;
+    int64_t most_ms = work->lease_ms / 3;
+    work->clock_off = queue_clock_heard(
+        work->queues, work->now_ms, work->sent_ms,
+        most_ms < QUEUE_CLOCK_STEP_MS ? most_ms : QUEUE_CLOCK_STEP_MS);
     work->next_ms = words[1]->integer;
     work->more = (words[2]->integer & 1) != 0;
     work->outbox = (words[2]->integer & 2) != 0;

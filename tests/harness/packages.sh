@@ -14,7 +14,7 @@ PACKAGES_UNIT=(libcmocka-dev python3)
 # shellcheck disable=SC2034
 PACKAGES_TEST=(python3-redis python3-jsonschema redis-server procps curl make valgrind clang-14
     clang-format-14 clang-tidy-14 shellcheck ccache wrk openssl zsh groff-base
-    nginx-light haproxy faketime libhttp-parser-dev slowhttptest
+    nginx-light haproxy libhttp-parser-dev slowhttptest
     gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user)
 
 packages_missing() { # PACKAGE... : one name a line

@@ -258,17 +258,18 @@ class Redis:
     @aof: "no", "everysec" or "always". Listens on a unix socket, or with
     tcp=True on a free port of 127.0.0.1 as well. @options: more settings, as
     {"maxmemory": "20mb"}; "_" in a name stands for "-". The data survives
-    kill() and start(), and goes with close().
+    kill() and start(), and goes with close(). @env: its environment.
     """
 
     def __init__(self, aof="everysec", tcp=False, password=None,
-                 options=None):
+                 options=None, env=None):
         self.dir = tempfile.mkdtemp(prefix="pit-redis-")
         self.socket_path = os.path.join(self.dir, "redis.sock")
         self.port = free_port() if tcp else 0
         self.password = password
         self.aof = aof
         self.options = dict(options or {})
+        self.env = env
         self.process = None
         self.start()
 
@@ -313,7 +314,8 @@ class Redis:
             argv += [f"--{name}", str(value)]
         if os.path.exists(self.socket_path):
             os.unlink(self.socket_path)
-        self.process = Process(argv, os.path.join(self.dir, "redis.log"))
+        self.process = Process(argv, os.path.join(self.dir, "redis.log"),
+                               self.env)
         client = self.client()
         try:
             wait_until(lambda: self._answers(client), 20,

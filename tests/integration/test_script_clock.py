@@ -221,12 +221,20 @@ class Forward(ClockCase):
         self.step(HOUR)
         work = self.work(claim=2)
         self.assertEqual(names(work), [])
-        self.assertEqual(self.deadline(one), LEASE - 5000)
+        self.assertEqual(self.deadline(one), LEASE)  # a grace, at least
+        self.pass_by(5000)
         self.assertEqual(self.queue.renew(one), [])
         self.pass_by(LEASE - 5000)
         # Its holder lives, and the other's does not.
         self.assertEqual(names(self.work(claim=2)), ["b"])
         self.assertEqual(self.queue.renew(one, two), [two.token])
+
+    def test_a_long_lease_keeps_what_it_had_left(self):
+        one, = self.claim(job("a"), lease=600000)
+        self.pass_by(100000)
+        self.step(HOUR)
+        self.work()
+        self.assertEqual(self.deadline(one), 500000)
 
     def test_whoever_hears_of_it_late_changes_nothing(self):
         one, = self.claim(job("a"))

@@ -36,15 +36,15 @@ if (gap >= SEEN_EVERY or gap < -STEP_MIN) and jobs_len > 0 then
     call('HSET', meta, 'seen', now_text)
 end
 
--- A lease may have been renewed since the step: its holder lives, and what it
--- has is neither cut short nor made longer than the caller's.
+-- A lease may have been renewed since the step: then its holder lives, and what
+-- it has is neither cut short nor made longer than the caller's.
 local function moved_to(set, at)
-    if set ~= leased or (far > 0 and at < now) then
+    if set ~= leased then
         return at + far
-    elseif far > 0 then
-        return math.max(at, now + lease)
+    elseif far < 0 then
+        return math.max(at + far, math.min(at, now + lease))
     end
-    return math.max(at + far, math.min(at, now + lease))
+    return math.max(at < now and at + far or at, now + lease)
 end
 
 -- Moves a part of a set of times; is that all of it?
