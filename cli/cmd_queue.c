@@ -19,6 +19,8 @@ struct queue_options {
     const char *ended;
     const char *dead;
     const char *dead_for;
+    const char *quarantined;
+    const char *quarantined_for;
     const char *retries;
     const char *backoff;
     const char *backoff_base;
@@ -44,6 +46,10 @@ static const struct config_option option_table[] = {
      .help = "dead jobs that are kept at most; none: the standard"},
     {"dead-for", "TIME", CONFIG_STRING, FIELD(dead_for), "",
      .help = "how long a dead job is kept; none: the standard"},
+    {"quarantined", "N", CONFIG_STRING, FIELD(quarantined), "",
+     .help = "quarantined jobs that are kept at most; none: the standard"},
+    {"quarantined-for", "TIME", CONFIG_STRING, FIELD(quarantined_for), "",
+     .help = "how long a quarantined job is kept; none: the standard"},
     {"retries", "N", CONFIG_STRING, FIELD(retries), "",
      .help = "of jobs enqueued from now on that, and whose task, do not say; "
              "none: the standard"},
@@ -232,6 +238,12 @@ read_changes(struct telling *what, const struct queue_options *options,
         st = read_number(what, "dead", "dead_max", options->dead,
                          QUEUE_LEN_LIMIT_MAX, err);
     if (st == ST_OK)
+        st = read_number(what, "quarantined", "quarantined_max",
+                         options->quarantined, QUEUE_LEN_LIMIT_MAX, err);
+    if (st == ST_OK)
+        st = read_kept(what, "quarantined-for", "quarantined_ms",
+                       options->quarantined_for, err);
+    if (st == ST_OK)
         st = read_rate(what, options->rate, err);
     if (st == ST_OK)
         st = read_kept(what, "dead-for", "dead_ms", options->dead_for, err);
@@ -284,6 +296,14 @@ add_settings(struct table *table, const struct queue_settings *settings)
         table, "%s",
         text_duration(or_standard(settings->dead_ms, QUEUE_DEAD_STANDARD_MS),
                       kept));
+    add_limit(
+        table, "keeps quarantined",
+        or_standard(settings->quarantined_max, QUEUE_QUARANTINED_STANDARD));
+    table_add(table, "quarantined for");
+    table_add(table, "%s",
+              text_duration(or_standard(settings->quarantined_ms,
+                                        QUEUE_QUARANTINED_STANDARD_MS),
+                            kept));
 }
 
 /* "8, exponential from 2s up to 1h, jitter 0.2": what a plain job gets, and
@@ -396,7 +416,7 @@ print_json(const struct queue_counts *counts,
                             json_integer(counts->count[i]));
     text_print_json(json_pack(
         "{s:s, s:b, s:b, s:s, s:o, s:{s:f, s:f, s:f}, s:{s:o, s:o, s:o, s:s?}, "
-        "s:o, s:{s:I, s:I, s:I}}",
+        "s:o, s:{s:I, s:I, s:I, s:I, s:I}}",
         "name", counts->name, "paused", settings->paused, "closed",
         settings->closed, "note", settings->note, "counts", by_state, "rates",
         "enqueued_per_s", rates->enqueued_per_s, "succeeded_per_s",
@@ -411,6 +431,13 @@ print_json(const struct queue_counts *counts,
         (json_int_t)or_standard(settings->dead_max, QUEUE_DEAD_STANDARD),
         "dead_for_s",
         (json_int_t)(or_standard(settings->dead_ms, QUEUE_DEAD_STANDARD_MS) /
+                     1000),
+        "quarantined",
+        (json_int_t)or_standard(settings->quarantined_max,
+                                QUEUE_QUARANTINED_STANDARD),
+        "quarantined_for_s",
+        (json_int_t)(or_standard(settings->quarantined_ms,
+                                 QUEUE_QUARANTINED_STANDARD_MS) /
                      1000)));
 }
 

@@ -96,6 +96,10 @@ fill(const struct queue_overview *from, struct shown *shown,
              .ended_max = or_standard(settings->done_max, QUEUE_DONE_STANDARD),
              .dead_max = or_standard(settings->dead_max, QUEUE_DEAD_STANDARD),
              .dead_ms = or_standard(settings->dead_ms, QUEUE_DEAD_STANDARD_MS),
+             .quarantined_max = or_standard(settings->quarantined_max,
+                                            QUEUE_QUARANTINED_STANDARD),
+             .quarantined_ms = or_standard(settings->quarantined_ms,
+                                           QUEUE_QUARANTINED_STANDARD_MS),
              .note = shown->note},
     };
     for (int i = 0; i < JOB_STATES; i++)
@@ -294,6 +298,10 @@ pit_queues_set(struct pit_co *co, const char *name,
     tell_number(&t, "dead_max", "/dead_max", s->dead_max, 1,
                 QUEUE_LEN_LIMIT_MAX);
     tell_number(&t, "dead_ms", "/dead_ms", s->dead_ms, 1000, JOB_KEEP_MAX_MS);
+    tell_number(&t, "quarantined_max", "/quarantined_max", s->quarantined_max,
+                1, QUEUE_LEN_LIMIT_MAX);
+    tell_number(&t, "quarantined_ms", "/quarantined_ms", s->quarantined_ms,
+                1000, JOB_KEEP_MAX_MS);
     tell_rate(&t, s->rate, s->rate_period_ms);
     tell_note(&t, s->note);
     if (t.st == ST_OK && t.n == 0)

@@ -17,6 +17,8 @@ static const struct {
     {"done_max", offsetof(struct queue_settings, done_max)},
     {"dead_max", offsetof(struct queue_settings, dead_max)},
     {"dead_ms", offsetof(struct queue_settings, dead_ms)},
+    {"quarantined_max", offsetof(struct queue_settings, quarantined_max)},
+    {"quarantined_ms", offsetof(struct queue_settings, quarantined_ms)},
 };
 
 static int64_t *

@@ -21,17 +21,23 @@ struct queue_settings {
     int64_t concurrency; /* jobs that may run at once, over all workers */
     int64_t rate;        /* jobs that may start in rate_period_ms */
     int64_t rate_period_ms;
-    int64_t done_max; /* ended jobs that are kept at most [100,000] */
-    int64_t dead_max; /* dead jobs that are kept at most [10,000] */
-    int64_t dead_ms;  /* how long a dead job is kept [30 days] */
+    int64_t done_max;        /* ended jobs that are kept at most [100,000] */
+    int64_t dead_max;        /* dead jobs that are kept at most [10,000] */
+    int64_t dead_ms;         /* how long a dead job is kept [30 days] */
+    int64_t quarantined_max; /* the same of quarantined ones */
+    int64_t quarantined_ms;
     struct queue_retry retry;
     bool any; /* something is set; or it was changed, and was there before */
 };
 
-/* What holds where nothing is set; scripts/work.lua has the same numbers. */
+/* What holds where nothing is set; scripts/work.lua and its
+ * include/work_retention.lua have the same numbers. */
 #define QUEUE_DONE_STANDARD INT64_C(100000)
 #define QUEUE_DEAD_STANDARD INT64_C(10000)
 #define QUEUE_DEAD_STANDARD_MS INT64_C(2592000000)
+
+#define QUEUE_QUARANTINED_STANDARD INT64_C(10000)
+#define QUEUE_QUARANTINED_STANDARD_MS INT64_C(2592000000)
 
 #define QUEUE_LEN_LIMIT_MAX INT64_C(1000000000)
 #define QUEUE_BYTES_LIMIT_MAX (INT64_C(1) << 50)

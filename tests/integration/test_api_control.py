@@ -244,23 +244,32 @@ class Settings(ControlCase):
         shown = self.http.request("PATCH", self.PATH, json={
             "limits": {"length": 10, "bytes": 1000, "concurrency": 2,
                        "rate": "30/m"},
-            "retention": {"ended": 5, "dead": 6, "dead_for": "7d"},
+            "retention": {"ended": 5, "dead": 6, "dead_for": "7d",
+                          "quarantined": 7, "quarantined_for": "90d"},
             "note": "small"}).json()
         self.assertEqual(shown["limits"], {"length": 10, "bytes": 1000,
                                            "concurrency": 2, "rate": "30/m"})
         self.assertEqual(shown["retention"],
-                         {"ended": 5, "dead": 6, "dead_for_s": 604800})
+                         {"ended": 5, "dead": 6, "dead_for_s": 604800,
+                          "quarantined": 7, "quarantined_for_s": 7776000})
         self.assertEqual(self.client.hgetall(self.queue.key("meta")), {
             "len_max": "10", "bytes_max": "1000", "concurrency": "2",
             "rate": "30/60000", "done_max": "5", "dead_max": "6",
-            "dead_ms": "604800000", "note": "small"})
+            "dead_ms": "604800000", "quarantined_max": "7",
+            "quarantined_ms": "7776000000", "note": "small"})
         shown = self.http.request("PATCH", self.PATH, json={
             "limits": {"length": None, "rate": None},
-            "retention": {"dead": None}, "note": None}).json()
+            "retention": {"dead": None, "quarantined_for": None},
+            "note": None}).json()
         self.assertEqual(shown["limits"]["length"], None)
         self.assertEqual(shown["limits"]["rate"], None)
         self.assertEqual(shown["limits"]["concurrency"], 2)
         self.assertEqual(shown["retention"]["dead"], 10000)
+        self.assertEqual(shown["retention"]["quarantined_for_s"], 2592000)
+        shown = self.http.request("PATCH", self.PATH, json={
+            "limits": None, "retention": None}).json()
+        self.assertEqual(set(shown["limits"].values()), {None})
+        self.assertEqual(shown["retention"]["ended"], 100000)
         for body, pointer in (
                 ({}, None), ({"limits": 1}, "/limits"),
                 ({"limits": {"length": -1}}, "/limits/length"),

@@ -150,14 +150,18 @@ class Queues(ControlCase):
         self.queue.enqueue(job("a"))
         told = self.pit_json("queue", "q", "--concurrency", 5, "--rate",
                              "30/m", "--length", 100, "--dead-for", "7d",
+                             "--quarantined", 7, "--quarantined-for", "2h",
                              "--note", "shared")
         self.assertEqual(told["limits"], {"length": 100, "bytes": None,
                                           "concurrency": 5, "rate": "30/m"})
         self.assertEqual(told["retention"]["dead_for_s"], 604800)
+        self.assertEqual((told["retention"]["quarantined"],
+                          told["retention"]["quarantined_for_s"]), (7, 7200))
         self.assertEqual((told["note"], told["counts"]["ready"]),
                          ("shared", 1))
         self.pit("queue", "q", "--rate", "none", "--length", "none",
-                 "--note", "none", "--dead-for", "none")
+                 "--note", "none", "--dead-for", "none", "--quarantined",
+                 "none", "--quarantined-for", "none")
         self.assertEqual(self.queue.settings(), {"concurrency": "5"})
         text = self.pit("queue", "q").stdout
         self.assertRegex(text, r"(?m)^concurrency +5$")

@@ -252,12 +252,15 @@ tell_fn(struct co *co, void *arg)
                                                         .rate_period_ms = 1000,
                                                         .ended_max = 7,
                                                         .dead_ms = 60000,
+                                                        .quarantined_ms = 7000,
                                                         .note = "shared"},
                            &queues) == PIT_OK);
     const struct pit_queue_settings *has = &queues.queues[0].settings;
     STEP(s, has->len_max == 2 && has->concurrency == 5 && has->rate == 100 &&
                 has->rate_period_ms == 1000 && has->ended_max == 7 &&
-                has->dead_ms == 60000 && has->bytes_max == PIT_NO_LIMIT);
+                has->dead_ms == 60000 && has->quarantined_ms == 7000 &&
+                has->quarantined_max == 10000 &&
+                has->bytes_max == PIT_NO_LIMIT);
     STEP(s, strcmp(has->note, "shared") == 0);
     STEP(s, put(co, 0, 2, NULL, 0) == PIT_OK);
     STEP(s, put(co, 2, 1, NULL, 0) == PIT_QUEUE_FULL);
@@ -281,6 +284,7 @@ tell_fn(struct co *co, void *arg)
         {{.concurrency = 100001}, "concurrency"},
         {{.rate = 5}, "rate_period_ms"},
         {{.dead_ms = 999}, "dead_ms"},
+        {{.quarantined_ms = 999}, "quarantined_ms"},
         {{.note = words}, "note"},
         {{.note = "a\nb"}, "control"},
     };

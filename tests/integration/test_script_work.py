@@ -561,11 +561,62 @@ class Retention(ScriptCase):
         self.queue.work(finishes=[ended("f", claimed, -1)])
         self.assertEqual(self.places(), {"b": "dead"})
 
+    def quarantine(self, local, options=""):
+        claimed, = self.claim(job(local, options=options,
+                                  flag="+" if options else "-"))
+        return self.queue.work(finishes=[ended("c", claimed)], crashes=1)
+
+    def test_quarantined_by_count(self):
+        self.client.hset(self.queue.key("meta"), "quarantined_max", 3)
+        for n in range(6):
+            work = self.quarantine(f"id-{n}")
+            self.assertEqual(len(self.places()), min(n + 1, 3))
+            self.until(work.now)
+        self.assertEqual(self.places(), dict.fromkeys(
+            ["id-3", "id-4", "id-5"], "quarantined"))
+        self.assertEqual(self.queue.get("id-0"), "gone")
+
+    def test_quarantined_by_age(self):
+        self.client.hset(self.queue.key("meta"), "quarantined_ms", 20)
+        work = self.quarantine("a")
+        self.until(work.now + 20)
+        self.quarantine("b")
+        self.assertEqual(self.places(), {"b": "quarantined"})
+
+    def test_who_waits_for_a_quarantined_one_hears_of_its_retention(self):
+        self.client.hset(self.queue.key("meta"), "quarantined_max", 0)
+        self.quarantine("a", " oq.child")
+        self.assertEqual(self.places(), {})
+        (_, message), = self.client.xrange(self.queue.key("outbox"))
+        self.assertEqual((message["to"], message["from"], message["code"]),
+                         ("q.child", "q.a", "C"))
+
+    def test_a_queue_without_new_ones_is_looked_through(self):
+        """By a worker that idles, and by one that is busy with others."""
+        for busy in (False, True):
+            claimed, = self.claim(job("dead"))
+            self.queue.work(finishes=[ended("f", claimed, -1)])
+            work = self.quarantine("quarantined")
+            self.client.hset(self.queue.key("meta"), mapping={
+                "dead_ms": 20, "quarantined_ms": 20})
+            self.until(work.now + 20)
+            if busy:
+                self.queue.enqueue(job("other"))
+            self.queue.work(claim=1)  # the last look was less than 10 s ago
+            self.assertEqual(self.places()["dead"], "dead")
+            self.client.delete(self.queue.key("samples"))
+            self.queue.work(claim=1)
+            self.assertEqual(self.places(),
+                             {"other": "leased"} if busy else {})
+            self.client.flushall()
+
     def test_settings_that_are_none_count_as_unset(self):
         self.client.hset(self.queue.key("meta"), mapping={
-            "done_max": "many", "dead_max": "", "dead_ms": "x", "paused": "?"})
+            "done_max": "many", "dead_max": "", "dead_ms": "x", "paused": "?",
+            "quarantined_max": "few", "quarantined_ms": ""})
         self.end("a")
-        self.assertEqual(self.places(), {"a": "done"})
+        self.quarantine("b")
+        self.assertEqual(self.places(), {"a": "done", "b": "quarantined"})
 
     def test_keep_0_is_forgotten_at_once(self):
         self.end("a", keep=0)

@@ -55,6 +55,12 @@ add_limit(struct buf *dst, const char *name, int64_t n)
         buf_addf(dst, "%" PRId64 ",", n);
 }
 
+static int64_t
+or_standard(int64_t value, int64_t standard)
+{
+    return value < 0 ? standard : value;
+}
+
 static void
 add_settings(struct buf *dst, const struct queue_settings *settings)
 {
@@ -73,10 +79,13 @@ add_settings(struct buf *dst, const struct queue_settings *settings)
     buf_addf(
         dst,
         "},\"retention\":{\"ended\":%" PRId64 ",\"dead\":%" PRId64
-        ",\"dead_for_s\":%" PRId64 "}",
-        settings->done_max < 0 ? QUEUE_DONE_STANDARD : settings->done_max,
-        settings->dead_max < 0 ? QUEUE_DEAD_STANDARD : settings->dead_max,
-        (settings->dead_ms < 0 ? QUEUE_DEAD_STANDARD_MS : settings->dead_ms) /
+        ",\"dead_for_s\":%" PRId64 ",\"quarantined\":%" PRId64
+        ",\"quarantined_for_s\":%" PRId64 "}",
+        or_standard(settings->done_max, QUEUE_DONE_STANDARD),
+        or_standard(settings->dead_max, QUEUE_DEAD_STANDARD),
+        or_standard(settings->dead_ms, QUEUE_DEAD_STANDARD_MS) / 1000,
+        or_standard(settings->quarantined_max, QUEUE_QUARANTINED_STANDARD),
+        or_standard(settings->quarantined_ms, QUEUE_QUARANTINED_STANDARD_MS) /
             1000);
 }
 
@@ -266,6 +275,8 @@ fill_retention(const struct body_value *of, struct changes *changes,
         {"ended", BODY_INTEGER, 0, QUEUE_LEN_LIMIT_MAX},
         {"dead", BODY_INTEGER, 0, QUEUE_LEN_LIMIT_MAX},
         {"dead_for", BODY_DURATION, 1000, JOB_KEEP_MAX_MS},
+        {"quarantined", BODY_INTEGER, 0, QUEUE_LEN_LIMIT_MAX},
+        {"quarantined_for", BODY_DURATION, 1000, JOB_KEEP_MAX_MS},
     };
     struct body_value values[ARRAY_LEN(fields)];
 
@@ -276,6 +287,8 @@ fill_retention(const struct body_value *of, struct changes *changes,
     add_number(changes, "done_max", &values[0]);
     add_number(changes, "dead_max", &values[1]);
     add_number(changes, "dead_ms", &values[2]);
+    add_number(changes, "quarantined_max", &values[3]);
+    add_number(changes, "quarantined_ms", &values[4]);
     return ST_OK;
 }
 

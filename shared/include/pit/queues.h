@@ -28,7 +28,9 @@ struct pit_queue_settings {
     int64_t rate_period_ms; /* 1 ms to a day */
     int64_t ended_max;      /* ended jobs that are kept at most; else 100,000 */
     int64_t dead_max;       /* dead ones; else 10,000 */
-    int64_t dead_ms;  /* how long one is kept, 1 s to a year; else 30 days */
+    int64_t dead_ms; /* how long one is kept, 1 s to a year; else 30 days */
+    int64_t quarantined_max; /* the same of quarantined ones */
+    int64_t quarantined_ms;
     const char *note; /* for people, at most 500 bytes; "": none; NULL leaves
                          it */
 };

@@ -117,7 +117,9 @@ if #ARGV == 6 then
             options().forget_locks(10)
         end
         local oldest = need('ZRANGE', done, '0', '0', 'WITHSCORES')[2]
-        if not oldest then
+        if call('EXISTS', dead, quarantined) > 0 then
+            -- They may be past their retention: that is looked at below.
+        elseif not oldest then
             call('DEL', wake)
             return {now, -1, 0, 0}
         elseif tonumber(oldest) > now then

@@ -40,17 +40,40 @@ end
 if kept_change ~= 0 then
     count('kept', kept_change)
 end
-if counted.dead then
-    local old = call('ZRANGEBYSCORE', dead, '-inf', now - dead_ms, 'LIMIT', '0',
-                     purge_max)
-    local over = call('ZCARD', dead) - dead_max
+-- Dead and quarantined jobs are looked at when there is a new one, and now and
+-- then besides, so that those of a queue without new ones grow old as well.
+-- What is taken off @set: those older than @ms, else those above @most.
+local sweep = now - sampled >= SAMPLE_EVERY
+local function outdated(set, most, ms, at_most)
+    local old = call('ZRANGEBYSCORE', set, '-inf',
+                     string.format('%d', now - ms), 'LIMIT', '0', at_most)
+    local over = call('ZCARD', set) - most
     if #old == 0 and over > 0 then
-        old = call('ZRANGE', dead, 0, math.min(over, purge_max) - 1)
+        old = call('ZRANGE', set, 0, math.min(over, at_most) - 1)
     end
     if #old > 0 then
-        call('ZREM', dead, unpack(old))
-        for _, id in ipairs(old) do
-            forgotten[#forgotten + 1] = id
+        call('ZREM', set, unpack(old))
+    end
+    return old
+end
+if counted.dead or (sweep and lengths[7]) then
+    for _, id in ipairs(outdated(dead, dead_max, dead_ms, purge_max)) do
+        forgotten[#forgotten + 1] = id
+    end
+end
+if counted.quarantined or (sweep and lengths[10]) then
+    local kept_for = call('HMGET', meta, 'quarantined_max', 'quarantined_ms')
+    local old = outdated(quarantined, tonumber(kept_for[1]) or 10000,
+                         tonumber(kept_for[2]) or 2592000000, -- 30 days
+                         math.min(purge_max, steps_left(REAP_STEPS)))
+    for _, id in ipairs(old) do
+        forgotten[#forgotten + 1] = id
+        -- Unlike a dead one it has not ended: who waits for it hears of it now.
+        local record = call('HGET', jobs, id)
+        if record and byte(record, 3) == 43 then -- '+'
+            options().job_ended(id, 'C', record, options().of(record),
+                                call('HGET', state, id) or '', '',
+                                '"quarantined past its retention"')
         end
     end
 end
