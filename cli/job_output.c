@@ -39,6 +39,10 @@ print_fields(const struct job_view *view)
     table_add(&table, "%.*s.%.*s", STR_ARG(spec->queue), STR_ARG(spec->local));
     table_add(&table, "task");
     table_add(&table, "%.*s", STR_ARG(spec->task));
+    if (spec->origin.request_id.n > 0) {
+        table_add(&table, "request");
+        table_add(&table, "%.*s", STR_ARG(spec->origin.request_id));
+    }
     table_add(&table, "state");
     table_add(&table, "%s", job_state_name(view->state));
     table_add(&table, "priority");

@@ -176,6 +176,8 @@ start(struct async_child *child, uint32_t place, uint32_t owner,
         .crashes = text->crashes,
         .args = text->args,
         .inputs = text->inputs,
+        .traceparent = text->traceparent.p,
+        .request_id = text->request_id.p,
         .ops = &ops,
         .arg = job,
     };

@@ -155,6 +155,8 @@ push(struct async_lane *lane, struct held *held)
         .task = held->task,
         .args = held->args,
         .inputs = held->inputs,
+        .traceparent = held->traceparent,
+        .request_id = held->request_id,
         .attempt = held->attempt,
         .crashes = held->crashes,
     };

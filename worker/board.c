@@ -37,12 +37,15 @@ struct place {
     _Alignas(CACHE_LINE) _Atomic uint32_t state;
     _Atomic uint32_t cancel; /* enum ring_cancel */
     _Atomic int64_t started_us;
-    /* the job: id NUL task NUL args NUL inputs NUL */
+    /* the job: id NUL task NUL args NUL inputs NUL traceparent NUL
+     * request id NUL */
     uint32_t generation;
     uint32_t id_len;
     uint32_t task_len;
     uint32_t args_len;
     uint32_t inputs_len;
+    uint32_t traceparent_len;
+    uint32_t request_id_len;
     int32_t attempt;
     int32_t crashes;
     /* the end: result message */
@@ -214,7 +217,8 @@ copy_text(char *dst, struct str text, uint32_t *ret_len)
 static size_t
 text_size(const struct ring_job *job)
 {
-    return job->id.n + job->task.n + job->args.n + job->inputs.n + 4;
+    return job->id.n + job->task.n + job->args.n + job->inputs.n +
+           job->traceparent.n + job->request_id.n + 6;
 }
 
 bool
@@ -239,7 +243,9 @@ board_push(struct board_sender *sender, const struct ring_job *job,
     p = copy_text(p, job->id, &place->id_len);
     p = copy_text(p, job->task, &place->task_len);
     p = copy_text(p, job->args, &place->args_len);
-    (void)copy_text(p, job->inputs, &place->inputs_len);
+    p = copy_text(p, job->inputs, &place->inputs_len);
+    p = copy_text(p, job->traceparent, &place->traceparent_len);
+    (void)copy_text(p, job->request_id, &place->request_id_len);
     place->attempt = job->attempt;
     place->crashes = job->crashes;
     place->generation = ++sender->generation[at];
@@ -444,6 +450,10 @@ begin(struct board_runner *runner, uint32_t at, uint32_t generation,
     ret->args = str_from(p, place->args_len);
     p += place->args_len + 1;
     ret->inputs = str_from(p, place->inputs_len);
+    p += place->inputs_len + 1;
+    ret->traceparent = str_from(p, place->traceparent_len);
+    p += place->traceparent_len + 1;
+    ret->request_id = str_from(p, place->request_id_len);
     ret->attempt = place->attempt;
     ret->crashes = place->crashes;
     return true;

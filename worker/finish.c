@@ -4,6 +4,7 @@
  * An end is kept until Redis has answered. A call that certainly did not happen
  * puts its ends back in front; one that may have happened too, marked, since a
  * second try is then refused without that being news. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/log.h"
@@ -36,14 +37,26 @@ retry_delay_ms(const struct held *held)
                             random_double());
 }
 
+enum { TITLE_SIZE = ID_JOB_MAX + ID_TASK_MAX + JOB_REQUEST_ID_MAX + 32 };
+
+/* How the log calls it: "mail.01J9 (mail.send)", and of which request it is. */
+static const char *
+title_of(const struct held *held, char dst[TITLE_SIZE])
+{
+    snprintf(dst, TITLE_SIZE, "%.*s (%.*s)%s%.*s", STR_ARG(held->id),
+             STR_ARG(held->task), held->request_id.n ? " of request " : "",
+             STR_ARG(held->request_id));
+    return dst;
+}
+
 static void
 say_failed(const struct held *held, const char *what)
 {
     const char *then = held->delay_ms < 0 ? "dead" : "tried again";
+    char title[TITLE_SIZE];
 
-    log_info("%.*s (%.*s) attempt %d %s; %s: %.*s", STR_ARG(held->id),
-             STR_ARG(held->task), held->attempt, what, then,
-             STR_ARG(buf_str(&held->message)));
+    log_info("%s attempt %d %s; %s: %.*s", title_of(held, title), held->attempt,
+             what, then, STR_ARG(buf_str(&held->message)));
 }
 
 static void
@@ -63,9 +76,11 @@ timed_out(struct held *held, struct str said)
 static void
 cancelled_by_request(struct held *held, struct str said)
 {
+    char title[TITLE_SIZE];
+
     held_say(held, said);
-    log_info("%.*s (%.*s) attempt %d was cancelled", STR_ARG(held->id),
-             STR_ARG(held->task), held->attempt);
+    log_info("%s attempt %d was cancelled", title_of(held, title),
+             held->attempt);
     end(held, OUTCOME_CANCELLED);
 }
 
@@ -99,8 +114,10 @@ finish_returned(struct held *held, const struct ring_result *result,
 void
 finish_crashed(struct held *held, const char *cause)
 {
-    log_warn("%.*s (%.*s) attempt %d crashed its slot: %s", STR_ARG(held->id),
-             STR_ARG(held->task), held->attempt, cause);
+    char title[TITLE_SIZE];
+
+    log_warn("%s attempt %d crashed its slot: %s", title_of(held, title),
+             held->attempt, cause);
     held_say(held, str_c(cause));
     end(held, OUTCOME_CRASHED);
 }

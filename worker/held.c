@@ -58,6 +58,8 @@ held_new(struct source *source, struct str queue, const struct claimed *claimed,
         return st;
     held->task = moved(spec.task, record, copy);
     held->args = moved(spec.args, record, copy);
+    held->traceparent = moved(spec.origin.traceparent, record, copy);
+    held->request_id = moved(spec.origin.request_id, record, copy);
     held->timeout_ms = spec.timeout_ms;
     held->keep_ms = spec.keep_ms;
     held->retries_max = spec.retries;

@@ -43,7 +43,9 @@ struct held {
     struct str local;
     struct str task;
     struct str args;
-    struct str inputs; /* the results of its parents, or empty */
+    struct str inputs;      /* the results of its parents, or empty */
+    struct str traceparent; /* of its origin, or empty */
+    struct str request_id;
     char token[QUEUE_TOKEN_MAX + 1];
     int priority;
     int attempt;

@@ -81,8 +81,10 @@ struct ring_sender {
 struct ring_job {
     struct str id; /* "<queue>.<local id>" */
     struct str task;
-    struct str args;   /* JSON or empty */
-    struct str inputs; /* parents' results, a JSON object, or empty */
+    struct str args;        /* JSON or empty */
+    struct str inputs;      /* parents' results, a JSON object, or empty */
+    struct str traceparent; /* of its origin, or empty */
+    struct str request_id;
     int attempt;
     int crashes;
 };

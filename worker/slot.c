@@ -28,6 +28,8 @@ enum {
 };
 
 static volatile sig_atomic_t asked_to_end;
+/* Of the job that runs, for log lines; its threads may write some too. */
+static struct log_tag running = {"", ""};
 
 static void
 note_signal(int signo)
@@ -89,6 +91,12 @@ static const struct job_ops ops = {
     .log = log_cb,
 };
 
+static struct log_tag
+running_tag(void)
+{
+    return running;
+}
+
 static void
 run_job(struct slot *slot, const struct ring_job *job)
 {
@@ -101,6 +109,8 @@ run_job(struct slot *slot, const struct ring_job *job)
         .crashes = job->crashes,
         .args = job->args,
         .inputs = job->inputs,
+        .traceparent = job->traceparent.p,
+        .request_id = job->request_id.p,
         .ops = &ops,
         .arg = slot,
     };
@@ -115,9 +125,11 @@ run_job(struct slot *slot, const struct ring_job *job)
         return;
     }
     set_title(slot, job->task);
+    running = (struct log_tag){job->id.p, job->request_id.p};
     job_context_init(&context, &start);
     enum status st = executor->run(task, &context);
     ring_retry_after(&slot->runner, context.retry_after_ms);
+    running = (struct log_tag){"", ""};
     ring_done(&slot->runner, st,
               st == ST_OK ? buf_str(&context.result) : STR_NULL,
               st == ST_OK ? STR_NULL : str_c(context.error.msg));
@@ -173,6 +185,7 @@ slot_run(const struct slot_context *context)
         log_error("slot: %s", err.msg);
         return SLOT_EXIT_APP;
     }
+    log_tag_from(running_tag);
     ring_runner_init(&slot.runner, context->ring, context->bell);
     for (;;) {
         if (!ring_pending(&slot.runner))

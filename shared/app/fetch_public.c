@@ -10,7 +10,7 @@
 #include "base/log.h"
 #include "pit/fetch.h"
 
-enum { HEADERS_MAX = 64, LINE_SIZE = 128 };
+enum { HEADERS_MAX = 64, LINE_SIZE = 160 };
 
 /* What the request, or the job, came with goes along: its trace, and its id. */
 struct headers {
@@ -34,7 +34,7 @@ static enum status
 add_context(struct co *co, const struct pit_fetch *public, struct headers *ret,
             struct error *err)
 {
-    struct str trace = co_trace(co), id = co_tag(co);
+    struct str trace = co_trace(co), id = co_request(co);
     size_t n = 0;
 
     while (public->headers && public->headers[n]) {
@@ -45,6 +45,8 @@ add_context(struct co *co, const struct pit_fetch *public, struct headers *ret,
         n++;
     }
     size_t own = n;
+    if (id.n == 0)
+        id = co_job(co);
     if (trace.n > 0 && !has_header(ret->lines, own, "traceparent")) {
         snprintf(ret->trace, sizeof ret->trace, "traceparent: %.*s",
                  STR_ARG(trace));

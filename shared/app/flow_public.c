@@ -47,7 +47,7 @@ add_job(struct build *build, const struct pit_flow_job *job)
     if (st != ST_OK)
         return st;
     spec.args = buf_str(&member->args);
-    spec.traceparent = co_trace(build->co);
+    spec.origin = queue_public_origin(build->co);
     return flow_add(&build->flow, str_c(job->name), &spec, job->go_on, &index,
                     &build->err);
 }

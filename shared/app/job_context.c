@@ -28,6 +28,10 @@ job_context_init(struct pit_job *job, const struct job_start *start)
         job->start.args = STR("");
     if (!job->start.inputs.p)
         job->start.inputs = STR("");
+    if (!job->start.traceparent)
+        job->start.traceparent = "";
+    if (!job->start.request_id)
+        job->start.request_id = "";
     buf_init(&job->result, PIT_RESULT_MAX);
 }
 
@@ -141,10 +145,20 @@ job_context_run(struct pit_job *job, pit_task_fn *run)
     return job_context_end(job, task_status(run(job)));
 }
 
+void
+job_context_enter(struct co *co, const struct pit_job *job)
+{
+    co_job_set(co, str_c(job->start.id));
+    co_trace_set(co, str_c(job->start.traceparent));
+    co_request_set(co, str_c(job->start.request_id),
+                   job->start.request_id[0] != '\0');
+}
+
 enum status
 job_context_run_async(struct co *co, struct pit_job *job,
                       pit_async_task_fn *run)
 {
+    job_context_enter(co, job);
     return job_context_end(job, task_status(run(co_public_of(co), job)));
 }
 
@@ -170,6 +184,18 @@ int
 pit_job_crashes(const struct pit_job *job)
 {
     return job->start.crashes;
+}
+
+const char *
+pit_job_request_id(const struct pit_job *job)
+{
+    return job->start.request_id;
+}
+
+const char *
+pit_job_traceparent(const struct pit_job *job)
+{
+    return job->start.traceparent;
 }
 
 const json_t *

@@ -55,6 +55,8 @@ struct job_start {
     struct str args;   /* JSON text; followed by a NUL that is not counted.
                           Empty: no args */
     struct str inputs; /* the same: a JSON object, parent's id -> result */
+    const char *traceparent; /* of its origin; NULL: none */
+    const char *request_id;
     const struct job_ops *ops; /* NULL: no operations */
     void *arg;                 /* for ops */
 };
@@ -87,6 +89,9 @@ CHECK enum status job_context_run(struct pit_job *job, pit_task_fn *run);
 /* The same for an async task. May suspend. */
 CHECK enum status job_context_run_async(struct co *co, struct pit_job *job,
                                         pit_async_task_fn *run);
+/* Has the coroutine work for the job: in its log lines, in what it sends, in
+ * the jobs that it enqueues. job_context_run_async() does so itself. */
+void job_context_enter(struct co *co, const struct pit_job *job);
 /* The end of an attempt that was run in another way, and ended with @st. */
 CHECK enum status job_context_end(struct pit_job *job, enum status st);
 /* Cuts @text to whole UTF-8 characters, in place, and makes every byte that is

@@ -154,6 +154,7 @@ job_info_add(struct job_infos *infos, const struct job_view *view)
         .state_name = job_state_name(view->state),
         .priority = spec->priority,
         .tags = text(&c, spec->tags),
+        .request_id = text(&c, spec->origin.request_id),
         .args = tree(&c, spec->args),
         .value = tree(&c, view->result),
         .progress = tree(&c, view->progress),

@@ -102,6 +102,16 @@ add_head(struct buf *dst, const struct job_spec *spec, struct str local,
 }
 
 static void
+add_request_id(struct buf *dst, struct str id)
+{
+    ADD(dst, ",\"request_id\":");
+    if (id.n > 0)
+        add_quoted(dst, id);
+    else
+        ADD(dst, "null");
+}
+
+static void
 add_links(struct buf *dst, struct str queue, struct str local)
 {
     ADD(dst, ",\"links\":{\"self\":\"/v1/jobs/");
@@ -142,8 +152,9 @@ job_json_write_new(const struct job_spec *spec, struct str local,
         memcpy(dst->p + dst->len, dst->p + created_at, created_len);
         buf_grew(dst, created_len);
     }
-    ADD(dst, ",\"started_at\":null,\"ended_at\":null,\"worker\":null,"
-             "\"attempts\":[]");
+    ADD(dst, ",\"started_at\":null,\"ended_at\":null,\"worker\":null");
+    add_request_id(dst, spec->origin.request_id);
+    ADD(dst, ",\"attempts\":[]");
     add_links(dst, spec->queue, local);
 }
 
@@ -152,7 +163,7 @@ job_json_size_new(const struct job_spec *spec)
 {
     /* Each tag gets quotes for its comma: at most three bytes a tag more. */
     return FIXED_SIZE + 4 * (size_t)ID_JOB_MAX + ID_TASK_MAX + spec->args.n +
-           spec->tags.n + (size_t)3 * JOB_TAGS_MAX;
+           spec->tags.n + (size_t)3 * JOB_TAGS_MAX + spec->origin.request_id.n;
 }
 
 /* The attempt that explains why the job has not succeeded, or NULL. One that
@@ -270,6 +281,7 @@ job_json_write(const struct job_view *view, struct buf *dst)
         buf_add_json_string(dst, history->worker);
     else
         ADD(dst, "null");
+    add_request_id(dst, spec->origin.request_id);
     ADD(dst, ",\"attempts\":");
     add_attempts(dst, history);
     add_links(dst, spec->queue, spec->local);

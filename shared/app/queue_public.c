@@ -45,6 +45,13 @@ queue_public_begin(struct co *co, struct queues **ret, struct error *err)
     return ST_OK;
 }
 
+struct job_origin
+queue_public_origin(const struct co *co)
+{
+    return (struct job_origin){.traceparent = co_trace(co),
+                               .request_id = co_request_sent(co)};
+}
+
 void
 queue_public_words(enum status st, const struct error *err,
                    char words[PIT_WORDS_SIZE])
@@ -332,7 +339,7 @@ pit_enqueue(struct pit_co *public, const char *task, json_t *args,
         st = take_after(options, after, &after_len, &err);
     if (st == ST_OK) {
         e.spec.args = buf_str(&text);
-        e.spec.traceparent = co_trace(co);
+        e.spec.origin = queue_public_origin(co);
         st = send(co, catalog->queues, &e, after, after_len, &err);
     }
     if (options && options->ticket)

@@ -28,9 +28,12 @@ enum pit_status queue_public_end(const struct co *co, enum status st,
                                  bool wrote, const struct error *err,
                                  char words[PIT_WORDS_SIZE]);
 
+/* What a job that @co enqueues comes from; lent as co_trace() says. */
+struct job_origin queue_public_origin(const struct co *co);
+
 /* Fills in @spec from the task's policy and @options (may be NULL), and checks
  * it. The spec borrows from both, and from @room as task_catalog_find() says.
- * args and traceparent are the caller's. May suspend. */
+ * args and origin are the caller's. May suspend. */
 CHECK enum status queue_public_spec(struct co *co, struct task_catalog *catalog,
                                     const char *task,
                                     const struct pit_enqueue *options,

@@ -65,6 +65,7 @@ struct pit_request {
     struct str traceparent; /* the field as it came; p is NULL without one */
     size_t id_len;
     char id[REQUEST_ID_MAX + 1]; /* X-Request-Id, the client's or ours */
+    bool id_sent;                /* it is the client's */
     /* Of the client, whatever trusted proxies are between: its address, or
      * "unix" for a local socket; "http" or "https"; the Host that it asked
      * for, "" without one (HTTP/1.0). */

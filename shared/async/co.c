@@ -170,6 +170,18 @@ wake_task(struct loop_task *task)
     resume(LIST_ENTRY(task, struct co, wake));
 }
 
+static void
+inherit(struct co *co, const struct co *from)
+{
+    if (from->trace[0])
+        memcpy(co->trace, from->trace, sizeof co->trace);
+    if (from->request[0])
+        memcpy(co->request, from->request, sizeof co->request);
+    if (from->job[0])
+        memcpy(co->job, from->job, sizeof co->job);
+    co->request_sent = from->request_sent;
+}
+
 enum status
 co_spawn(struct loop *loop, const char *name, co_fn *fn, void *arg,
          void (*on_end)(void *arg, enum status status))
@@ -198,7 +210,8 @@ co_spawn(struct loop *loop, const char *name, co_fn *fn, void *arg,
     co->ops_len = 0;
     co->deaf = false;
     co->since_ms = loop_now_ms(loop);
-    co->trace[0] = co->tag[0] = '\0';
+    co->trace[0] = co->request[0] = co->job[0] = '\0';
+    co->request_sent = false;
 #ifdef ANNOTATE_ASAN
     co->fake_stack = NULL;
 #endif
@@ -206,10 +219,8 @@ co_spawn(struct loop *loop, const char *name, co_fn *fn, void *arg,
     co->fiber = __tsan_create_fiber(0);
     __tsan_set_fiber_name(co->fiber, name);
 #endif
-    if (running && running->trace[0])
-        memcpy(co->trace, running->trace, sizeof co->trace);
-    if (running && running->tag[0])
-        memcpy(co->tag, running->tag, sizeof co->tag);
+    if (running)
+        inherit(co, running);
     switch_init(&co->self, stack.low, stack.size - room, entry, co);
     list_append(&loop->coroutines, &co->link);
     loop->coroutines_count++;
@@ -250,31 +261,52 @@ co_trace(const struct co *co)
 }
 
 /* Of a thread that works for a coroutine. */
-static _Thread_local const char *lent_tag = "";
+static _Thread_local struct log_tag lent_tag = {"", ""};
 
 void
-co_tag_lend(const char *tag)
+co_tag_lend(struct log_tag tag)
 {
     lent_tag = tag;
 }
 
-static const char *
+static struct log_tag
 running_tag(void)
 {
-    return running ? running->tag : lent_tag;
+    return running ? (struct log_tag){running->job, running->request}
+                   : lent_tag;
 }
 
 void
-co_tag_set(struct co *co, struct str tag)
+co_request_set(struct co *co, struct str id, bool sent)
 {
     log_tag_from(running_tag);
-    str_copy_to(tag, co->tag, sizeof co->tag);
+    str_copy_to(id, co->request, sizeof co->request);
+    co->request_sent = sent;
+}
+
+void
+co_job_set(struct co *co, struct str id)
+{
+    log_tag_from(running_tag);
+    str_copy_to(id, co->job, sizeof co->job);
 }
 
 struct str
-co_tag(const struct co *co)
+co_request(const struct co *co)
 {
-    return str_c(co->tag);
+    return str_c(co->request);
+}
+
+struct str
+co_request_sent(const struct co *co)
+{
+    return co->request_sent ? str_c(co->request) : STR_NULL;
+}
+
+struct str
+co_job(const struct co *co)
+{
+    return str_c(co->job);
 }
 
 /* ---- running one to its end ---- */

@@ -88,11 +88,17 @@ void co_trace_set(struct co *co, struct str traceparent);
 /* Empty when there is none; lent until the next co_trace_set(). */
 struct str co_trace(const struct co *co);
 
-/* Whose work it is, for log lines: a request's id, a job's. Inherited in the
- * same way; cut to CO_TAG_MAX bytes. Copied. */
-enum { CO_TAG_MAX = 64 };
-void co_tag_set(struct co *co, struct str tag);
-struct str co_tag(const struct co *co);
+/* Whose work it is, for log lines and for what it sends: the request's id, and
+ * in a worker the job's. Inherited in the same way; cut to the sizes below.
+ * Copied; empty when there is none. @sent: the client chose the id itself, so
+ * that it means something to somebody outside, and goes on to jobs. */
+enum { CO_REQUEST_MAX = 64, CO_JOB_MAX = 129 };
+void co_request_set(struct co *co, struct str id, bool sent);
+void co_job_set(struct co *co, struct str id);
+struct str co_request(const struct co *co);
+/* The same, but empty unless the client chose it. */
+struct str co_request_sent(const struct co *co);
+struct str co_job(const struct co *co);
 
 /* From outside: @reason is what the awaits return (ST_CANCELLED,
  * ST_TIMEOUT). What it waits for now is given up. Idempotent. */

@@ -7,6 +7,7 @@
 #include "async/co.h"
 #include "async/loop_private.h"
 #include "async/switch.h"
+#include "base/log.h"
 
 enum co_state { CO_RUNNING, CO_WAITING, CO_YIELDING, CO_ENDED };
 
@@ -40,7 +41,9 @@ struct co {
     enum co_mode mode;
     bool deaf; /* this await lasts until it is settled, cancelled or not */
     char trace[CO_TRACE_LEN + 1]; /* "": none */
-    char tag[CO_TAG_MAX + 1];     /* the same */
+    char request[CO_REQUEST_MAX + 1];
+    char job[CO_JOB_MAX + 1];
+    bool request_sent;
 #ifdef ANNOTATE_ASAN
     void *fake_stack; /* ASan's, while it is suspended */
     const void *resumer_low;
@@ -53,8 +56,8 @@ struct co {
 };
 
 /* In a thread that has no coroutines: log lines carry @tag, which is borrowed
- * until the next call; "": none. */
-void co_tag_lend(const char *tag);
+ * until the next call. */
+void co_tag_lend(struct log_tag tag);
 /* Back to whoever resumed it; returns when it is resumed again. */
 void co_leave(struct co *co);
 /* One of the ops that @co waits for was settled. */

@@ -11,7 +11,8 @@ co_thread_of(struct co *co, enum threads_pool pool, const char *name,
     struct op op;
     struct threads_call *call = threads_call_new(t, fn, arg, arg_free, &op);
 
-    memcpy(call->tag, co->tag, sizeof call->tag);
+    memcpy(call->job, co->job, sizeof call->job);
+    memcpy(call->request, co->request, sizeof call->request);
     op_init(&op, co->loop, &class, NULL, NULL);
     enum status status = co->cancelled;
     if (status == ST_OK)

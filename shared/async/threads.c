@@ -71,9 +71,9 @@ thread_main(void *arg)
         t->queued--;
         t->running++;
         pthread_mutex_unlock(&t->lock);
-        co_tag_lend(call->tag);
+        co_tag_lend((struct log_tag){call->job, call->request});
         call->result = call->fn(call->arg);
-        co_tag_lend("");
+        co_tag_lend((struct log_tag){"", ""});
         pthread_mutex_lock(&t->lock);
         t->running--;
         /* Posted, it may be gone. */

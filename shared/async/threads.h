@@ -10,7 +10,7 @@
  * A call cannot be interrupted once a thread runs it. When the coroutine that
  * awaits it is cancelled, it depends on who owns the argument whether the
  * coroutine may leave before the call has ended; co_thread() says how. What the
- * function logs carries the coroutine's tag (co_tag_set()). */
+ * function logs carries the coroutine's job and request. */
 #ifndef ASYNC_THREADS_H
 #define ASYNC_THREADS_H
 
@@ -55,7 +55,9 @@ struct threads_call {
     void (*arg_free)(void *arg); /* may be NULL */
     enum status result;
     struct op *op; /* settled when it has ended; NULL: nobody awaits it */
-    char tag[CO_TAG_MAX + 1]; /* whose work it is, for log lines */
+    /* Whose work it is, for log lines. */
+    char job[CO_JOB_MAX + 1];
+    char request[CO_REQUEST_MAX + 1];
 };
 
 /* For co_thread.c, all in the loop. */

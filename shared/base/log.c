@@ -29,8 +29,8 @@ static struct {
 } settings = {"pit", LOG_LEVEL_INFO, false};
 
 /* Threads read it while the first loop of a process sets it. */
-static const char *(*_Atomic tag_of)(void);
-enum { TAG_MAX = 64 };
+static struct log_tag (*_Atomic tag_of)(void);
+enum { TAG_MAX = 160 };
 
 static void (*_Atomic diverted)(enum log_level level, const char *message);
 static pthread_mutex_t divert_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -56,8 +56,7 @@ log_init(const char *name, enum log_level least, bool json)
     settings.json = json;
 }
 
-void
-log_tag_from(const char *(*tag)(void))
+void log_tag_from(struct log_tag (*tag)(void))
 {
     if (atomic_load_explicit(&tag_of, memory_order_relaxed) != tag)
         atomic_store_explicit(&tag_of, tag, memory_order_relaxed);
@@ -141,6 +140,37 @@ add(struct line *line, const char *fmt, ...)
         line->len += (size_t)n < room ? (size_t)n : room - 1;
 }
 
+/* False: there is none. */
+static bool
+add_tag(struct line *line, const char *json_name, const char *tag)
+{
+    if (!*tag)
+        return false;
+    if (settings.json)
+        add(line, ",\"%s\":\"", json_name);
+    add_escaped(line, tag, strnlen(tag, TAG_MAX));
+    if (settings.json)
+        add(line, "\"");
+    return true;
+}
+
+static void
+add_tags(struct line *line)
+{
+    struct log_tag (*of)(void) =
+        atomic_load_explicit(&tag_of, memory_order_relaxed);
+
+    if (!of)
+        return;
+    struct log_tag tag = of();
+    bool job = add_tag(line, "job", tag.job);
+    if (job && *tag.request && !settings.json)
+        add(line, " ");
+    bool request = add_tag(line, "request", tag.request);
+    if ((job || request) && !settings.json)
+        add(line, ": ");
+}
+
 static void
 start_line(struct line *line, enum log_level level)
 {
@@ -153,14 +183,7 @@ start_line(struct line *line, enum log_level level)
         time, level_names[level]);
     add_escaped(line, settings.name, strnlen(settings.name, 64));
     add(line, settings.json ? "\",\"pid\":%ld" : "[%ld] ", (long)getpid());
-    const char *(*of)(void) =
-        atomic_load_explicit(&tag_of, memory_order_relaxed);
-    const char *tag = of ? of() : "";
-    if (*tag) {
-        add(line, "%s", settings.json ? ",\"request\":\"" : "");
-        add_escaped(line, tag, strnlen(tag, TAG_MAX));
-        add(line, "%s", settings.json ? "\"" : ": ");
-    }
+    add_tags(line);
     add(line, "%s", settings.json ? ",\"message\":\"" : "");
 }
 

@@ -24,9 +24,14 @@ enum { LOG_LINE_MAX = 4096 };
 /* @name is borrowed for the life of the process ("pit-web"). @json: one JSON
  * object a line instead of text. */
 void log_init(const char *name, enum log_level least, bool json);
-/* @tag says whose work is under way ("" for nobody's): it is put in front of
- * each message, as {"request": ...} in JSON. Lent for the line. */
-void log_tag_from(const char *(*tag)(void));
+/* Whose work is under way; "" for none. Lent for the line. */
+struct log_tag {
+    const char *job;     /* its id */
+    const char *request; /* the id of the request that it works for */
+};
+/* @tag is asked for each line: what it says stands in front of the message, in
+ * JSON as {"job": ..., "request": ...}. */
+void log_tag_from(struct log_tag (*tag)(void));
 /* For tests: messages go to @line instead of standard error, whatever thread
  * they come from, one at a time. NULL: no more. */
 void log_divert(void (*line)(enum log_level level, const char *message));

@@ -47,6 +47,15 @@ tags_valid(struct str tags)
     return true;
 }
 
+/* The same characters as a task's name. */
+static bool
+request_id_valid(struct str id)
+{
+    _Static_assert((int)JOB_REQUEST_ID_MAX == (int)ID_TASK_MAX,
+                   "id_task_valid() bounds it");
+    return id_task_valid(id);
+}
+
 static bool
 within(int64_t value, int64_t least, int64_t most)
 {
@@ -92,9 +101,13 @@ job_spec_check(const struct job_spec *spec, struct error *err)
     if (!tags_valid(spec->tags))
         return error_set_at(err, "/tags",
                             "at most 16, each 1 to 64 of A-Z a-z 0-9 _ . : -");
-    if (spec->traceparent.n > 0 && spec->traceparent.n != 55)
+    if (spec->origin.traceparent.n > 0 && spec->origin.traceparent.n != 55)
         return error_set_at(err, "/traceparent",
                             "must be a W3C traceparent of 55 characters");
+    if (spec->origin.request_id.n > 0 &&
+        !request_id_valid(spec->origin.request_id))
+        return error_set_at(err, "/request_id",
+                            "must be 1 to 64 of A-Z a-z 0-9 _ . : -");
     return job_options_check(spec, err);
 }
 
@@ -176,9 +189,13 @@ encode_options(const struct job_spec *spec, struct buf *dst)
         buf_add_c(dst, " g");
         buf_add_str(dst, spec->tags);
     }
-    if (spec->traceparent.n > 0) {
+    if (spec->origin.traceparent.n > 0) {
         buf_add_c(dst, " p");
-        buf_add_str(dst, spec->traceparent);
+        buf_add_str(dst, spec->origin.traceparent);
+    }
+    if (spec->origin.request_id.n > 0) {
+        buf_add_c(dst, " i");
+        buf_add_str(dst, spec->origin.request_id);
     }
     job_options_encode(spec, dst);
 }
@@ -256,8 +273,11 @@ decode_option(struct str word, struct job_spec *spec)
         spec->tags = value;
         return tags_valid(value);
     case 'p':
-        spec->traceparent = value;
+        spec->origin.traceparent = value;
         return value.n == 55;
+    case 'i':
+        spec->origin.request_id = value;
+        return request_id_valid(value);
     default:
         /* A newer version's option: what is not understood is not needed to
          * run the job, or that version would have raised the record's own. */
@@ -300,16 +320,40 @@ job_decode(struct str record, struct job_spec *ret, int64_t *ret_created_ms,
     return ST_OK;
 }
 
+/* The next word of a header that says what the job is; empty at its end. */
+static struct str
+next_word(struct str *head)
+{
+    struct str word = STR_NULL;
+
+    while (head->n > 0) {
+        word = str_cut(*head, ' ', head);
+        if (word.n == 0 || (word.p[0] != 'p' && word.p[0] != 'i'))
+            return word;
+    }
+    return STR_NULL;
+}
+
 bool
 job_same(struct str record, struct str other)
 {
-    struct str rest, rest_other;
+    struct str args, args_other, rest, rest_other;
 
     if (record.n < 4 || other.n < 4 || memcmp(record.p, other.p, 4) != 0)
         return false;
-    str_cut(str_skip(record, 4), ' ', &rest);
-    str_cut(str_skip(other, 4), ' ', &rest_other);
-    return str_eq(rest, rest_other);
+    str_cut(str_cut(str_skip(record, 4), '\n', &args), ' ', &rest);
+    str_cut(str_cut(str_skip(other, 4), '\n', &args_other), ' ', &rest_other);
+    if (!str_eq(args, args_other) ||
+        !str_eq(str_cut(rest, ' ', &rest),
+                str_cut(rest_other, ' ', &rest_other)))
+        return false;
+    for (;;) {
+        struct str word = next_word(&rest), word_other = next_word(&rest_other);
+        if (!str_eq(word, word_other))
+            return false;
+        if (word.n == 0)
+            return true;
+    }
 }
 
 static const char *const state_names[JOB_STATES] = {

@@ -55,6 +55,17 @@ enum job_retry {
     JOB_RETRY_ALL = (1 << 5) - 1,
 };
 
+enum { JOB_REQUEST_ID_MAX = 64 };
+
+/* The request that it was enqueued for, or the one that the job was enqueued
+ * for that enqueued it. Not a part of what the job is: job_same() passes over
+ * it. Each may be empty. */
+struct job_origin {
+    struct str traceparent; /* W3C trace context */
+    struct str request_id;  /* X-Request-Id, where the client chose it;
+                               [A-Za-z0-9_.:-]{1,64} */
+};
+
 /* What is enqueued. Slices are borrowed. */
 struct job_spec {
     struct str queue;
@@ -72,7 +83,7 @@ struct job_spec {
     unsigned retry_open; /* of enum job_retry: neither the job nor its task says
                             it, so the queue may (queue/queue_retry.h) */
     struct str tags;     /* comma-separated, each [A-Za-z0-9_.:-]{1,64} */
-    struct str traceparent; /* W3C trace context, or empty */
+    struct job_origin origin;
     struct job_unique unique;
     struct job_limit limit;
     struct job_callback callback;
@@ -94,7 +105,7 @@ void job_encode(const struct job_spec *spec, int64_t created_ms,
  * Errors: ST_INVALID for a record that is none. */
 CHECK enum status job_decode(struct str record, struct job_spec *ret,
                              int64_t *ret_created_ms, struct error *err);
-/* Do both records enqueue the same (but for created_ms)? For PUT. */
+/* Do both records enqueue the same (but for created_ms and origin)? For PUT. */
 bool job_same(struct str record, struct str other);
 
 enum job_state {

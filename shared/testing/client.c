@@ -325,7 +325,8 @@ set_fields(struct client_send *send, const struct pit_test_request *request)
         add_field(send, fields, "Content-Type", 12, request->content_type);
     send->req.fields = fields;
     struct str id = request_field(&send->req, STR("x-request-id"));
-    if (id.n > 0 && id.n <= REQUEST_ID_MAX)
+    send->req.id_sent = id.n > 0 && id.n <= REQUEST_ID_MAX;
+    if (send->req.id_sent)
         str_copy_to(id, send->req.id, sizeof send->req.id);
     else
         snprintf(send->req.id, sizeof send->req.id, "test-%llu",

@@ -189,7 +189,7 @@ run_attempt(struct co *co, void *arg)
     struct attempt *attempt = arg;
     const struct app_task *task = attempt->job->task;
 
-    co_tag_set(co, str_c(attempt->job->public.id));
+    job_context_enter(co, &attempt->context);
     if (task->run)
         return co_thread(co, task->name, run_on_thread, attempt, NULL);
     co_deadline_ms(co, task->timeout_ms);

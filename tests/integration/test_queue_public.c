@@ -52,7 +52,7 @@ enqueue_fn(struct co *co, void *arg)
     STEP(s, view.spec.timeout_ms == 5000); /* the task's */
     STEP(s, view.spec.delay_ms == 60000 && view.state == JOB_SCHEDULED);
     STEP(s, str_eq_c(view.spec.tags, "a,b"));
-    STEP(s, str_eq_c(view.spec.traceparent, trace));
+    STEP(s, str_eq_c(view.spec.origin.traceparent, trace));
     queue_view_clear(&view);
     return ST_OK;
 }

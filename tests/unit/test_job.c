@@ -42,11 +42,12 @@ test_every_option_survives(void **state)
     spec.retries = 0;
     spec.backoff = (struct backoff){BACKOFF_FIXED, 10, 20, 0.25};
     spec.tags = STR("nightly,eu:1");
-    spec.traceparent =
+    spec.origin.traceparent =
         STR("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
     assert_int_equal(strlen("00-0af7651916cd43dd8448eb211c80319c-"
                             "b7ad6b7169203331-01"),
                      55);
+    spec.origin.request_id = STR("order:7");
     job_encode(&spec, 5, &b);
     assert_true(buf_str(&b).p[2] == '+');
     assert_int_equal(job_decode(buf_str(&b), &back, &created, NULL), ST_OK);
@@ -64,7 +65,8 @@ test_every_option_survives(void **state)
     assert_int_equal(back.backoff.cap_ms, 20);
     assert_true(back.backoff.jitter > 0.249 && back.backoff.jitter < 0.251);
     assert_true(str_eq(back.tags, spec.tags));
-    assert_true(str_eq(back.traceparent, spec.traceparent));
+    assert_true(str_eq(back.origin.traceparent, spec.origin.traceparent));
+    assert_true(str_eq(back.origin.request_id, spec.origin.request_id));
     buf_clear(&b);
 }
 
@@ -87,6 +89,8 @@ test_refuses_damaged_records(void **state)
         "15- 1764 noop be,1,2\nnull",
         "15- 1764 noop g,\nnull",
         "15- 1764 noop pshort\nnull",
+        "15- 1764 noop i\nnull",
+        "15- 1764 noop ia/b\nnull",
         "15- 1764 noop  \nnull",
     };
     struct job_spec spec;
@@ -110,6 +114,29 @@ test_same_looks_past_the_creation_time(void **state)
     assert_false(job_same(STR("15- 1 noop\n{}"), STR("16- 1 noop\n{}")));
     assert_false(job_same(STR("15- 1 noop t5\n{}"), STR("15- 1 noop\n{}")));
     assert_false(job_same(STR(""), STR("15- 1 noop\n{}")));
+}
+
+static void
+test_same_looks_past_the_origin(void **state)
+{
+    static const char plain[] = "15- 1 pan t5 r2\n{}";
+    static const char *const same[] = {"15- 1 pan t5 r2 iorder:7\n{}",
+                                       "15- 1 pan t5 iorder:7 r2\n{}",
+                                       "15- 1 pan t5 r2 p00-1 i7\n{}"};
+    static const char *const other[] = {
+        "15- 1 pan t5 i7\n{}", "15- 1 pan t5 r2 i7 ga\n{}",
+        "15- 1 can t5 r2\n{}", "15- 1 pan t5 r2 i7\n{\"a\": \" i7\"}",
+        "15- 1 pan t5 r3 iorder\n{}"};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(same); i++)
+        if (!job_same(str_c(plain), str_c(same[i])) ||
+            !job_same(str_c(same[i]), str_c(plain)))
+            fail_msg("not the same: %s", same[i]);
+    for (size_t i = 0; i < ARRAY_LEN(other); i++)
+        if (job_same(str_c(plain), str_c(other[i])) ||
+            job_same(str_c(other[i]), str_c(plain)))
+            fail_msg("the same: %s", other[i]);
 }
 
 static void
@@ -216,6 +243,7 @@ main(void)
         cmocka_unit_test(test_every_option_survives),
         cmocka_unit_test(test_refuses_damaged_records),
         cmocka_unit_test(test_same_looks_past_the_creation_time),
+        cmocka_unit_test(test_same_looks_past_the_origin),
         cmocka_unit_test(test_spec_ranges_name_their_field),
         cmocka_unit_test(test_reads_a_history),
         cmocka_unit_test(test_refuses_damaged_states),

@@ -10,10 +10,10 @@
 #include <cmocka.h>
 
 static const char *const members[] = {
-    "id",         "task",     "queue",    "state",      "priority",
-    "tags",       "args",     "result",   "error",      "attempt",
-    "retries",    "crashes",  "progress", "created_at", "run_at",
-    "started_at", "ended_at", "worker",   "attempts",   "links",
+    "id",         "task",       "queue",  "state",      "priority", "tags",
+    "args",       "result",     "error",  "attempt",    "retries",  "crashes",
+    "progress",   "created_at", "run_at", "started_at", "ended_at", "worker",
+    "request_id", "attempts",   "links",
 };
 
 static json_t *

@@ -61,6 +61,43 @@ stop_capture(void)
     close(cap.read_end);
 }
 
+static struct log_tag tag_now;
+
+static struct log_tag
+tag(void)
+{
+    return tag_now;
+}
+
+static const char *
+tagged_line(const char *job, const char *request)
+{
+    tag_now = (struct log_tag){job, request};
+    log_info("done");
+    return strchr(next_line(), ']');
+}
+
+static void
+test_whose_work_it_is(void **state)
+{
+    (void)state;
+    log_init("pit", LOG_LEVEL_INFO, false);
+    log_tag_from(tag);
+    start_capture();
+    assert_string_equal(tagged_line("", ""), "] done");
+    assert_string_equal(tagged_line("mail.1", ""), "] mail.1: done");
+    assert_string_equal(tagged_line("", "req-7"), "] req-7: done");
+    assert_string_equal(tagged_line("mail.1", "req-7"), "] mail.1 req-7: done");
+    log_init("pit", LOG_LEVEL_INFO, true);
+    (void)tagged_line("mail.1", "req-7");
+    assert_non_null(strstr(cap.line,
+                           ",\"job\":\"mail.1\",\"request\":\"req-7\","
+                           "\"message\":\"done\"}"));
+    stop_capture();
+    tag_now = (struct log_tag){"", ""};
+    log_init("pit-test", LOG_LEVEL_INFO, false);
+}
+
 static void
 test_text_line(void **state)
 {
@@ -247,6 +284,7 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_whose_work_it_is),
         cmocka_unit_test(test_text_line),
         cmocka_unit_test(test_least_level),
         cmocka_unit_test(test_no_input_forges_a_line),

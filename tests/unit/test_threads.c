@@ -288,7 +288,7 @@ static enum status
 work_of_a_request(struct co *co, void *arg)
 {
     if (arg)
-        co_tag_set(co, str_c(arg));
+        co_request_set(co, str_c(arg), false);
     return co_thread(co, "says", says, arg ? arg : (void *)(uintptr_t) "nobody",
                      NULL);
 }

@@ -43,7 +43,7 @@ struct batch {
     struct co *co;
     struct api *api;
     struct http_exchange *exchange;
-    struct str traceparent;
+    struct job_origin origin;
     bool ndjson_out;
     struct buf out; /* results that have not been sent */
     bool streaming;

@@ -100,7 +100,7 @@ batch_read_item(struct batch *batch, struct window *window, struct item *item,
         value ? envelope_read(*value, &window->arena, &envelope, &item->err)
               : envelope_parse(line, &window->arena, &envelope, &item->err);
     if (st == ST_OK) {
-        envelope.spec.traceparent = batch->traceparent;
+        envelope.spec.origin = batch->origin;
         st = catalog_complete(batch->co, &batch->api->catalog, &window->arena,
                               &envelope, &item->err);
     }

@@ -31,7 +31,7 @@ struct reader {
     struct co *co;
     struct task_catalog *catalog;
     struct arena *arena;
-    struct str traceparent;
+    struct job_origin origin;
     struct flow *flow;
     struct buf *texts;
     bool go_on; /* unless a job says otherwise */
@@ -273,7 +273,7 @@ read_job(struct reader *r, struct jsontext value, const struct str *name,
         st = read_envelope(r, text, &envelope);
     if (st != ST_OK)
         return st;
-    envelope.spec.traceparent = r->traceparent;
+    envelope.spec.origin = r->origin;
     st = flow_add(r->flow, name ? *name : fields->name, &envelope.spec,
                   fields->go_on, ret, r->err);
     if (st == ST_CONFLICT || st == ST_INVALID) {
@@ -641,7 +641,7 @@ flow_document_clear(struct flow_document *document)
 
 enum status
 flow_document_read(struct co *co, struct str body, struct task_catalog *catalog,
-                   struct arena *arena, struct str traceparent,
+                   struct arena *arena, struct job_origin origin,
                    struct flow_document *document, struct flow *flow,
                    struct error *err)
 {
@@ -649,7 +649,7 @@ flow_document_read(struct co *co, struct str body, struct task_catalog *catalog,
     struct reader r = {.co = co,
                        .catalog = catalog,
                        .arena = arena,
-                       .traceparent = traceparent,
+                       .origin = origin,
                        .flow = flow,
                        .texts = &document->texts,
                        .err = err ? err : &scratch};

@@ -30,7 +30,7 @@ void flow_document_clear(struct flow_document *document);
 CHECK enum status flow_document_read(struct co *co, struct str body,
                                      struct task_catalog *catalog,
                                      struct arena *arena,
-                                     struct str traceparent,
+                                     struct job_origin origin,
                                      struct flow_document *document,
                                      struct flow *flow, struct error *err);
 

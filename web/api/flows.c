@@ -110,7 +110,7 @@ read_flow(struct co *co, struct acceptance *a)
 
     enum status st = flow_document_read(
         co, str_from(req->body, req->body_len), &a->api->catalog, req->arena,
-        payload_traceparent(req), &a->document, &a->flow, &exchange->err);
+        payload_origin(req), &a->document, &a->flow, &exchange->err);
     if (st == ST_OK)
         flow_id(&a->flow, a->id);
     return st;

@@ -327,7 +327,7 @@ jobs_batch_post(struct co *co, struct http_exchange *exchange, void *arg)
         .co = co,
         .api = api,
         .exchange = exchange,
-        .traceparent = payload_traceparent(&exchange->req),
+        .origin = payload_origin(&exchange->req),
         .ndjson_out =
             preference_accepts(&exchange->req, STR("application/x-ndjson")),
     };

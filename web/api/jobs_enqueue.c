@@ -262,7 +262,7 @@ read_submission(struct co *co, struct submission *s, bool *ret_refused)
              : envelope_parse(str_from(req->body, req->body_len), req->arena,
                               &s->envelope, err);
     if (st == ST_OK)
-        s->envelope.spec.traceparent = payload_traceparent(req);
+        s->envelope.spec.origin = payload_origin(req);
     *ret_refused = st != ST_OK;
     return st == ST_OK ? ST_OK : api_fail(exchange, st, err, false);
 }

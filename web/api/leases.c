@@ -116,8 +116,8 @@ write_lease(const struct pull_batch *batch, const struct pull_part *part,
     };
     buf_addf(dst, "{\"token\":\"%s\",\"lease_ms\":%lld,\"traceparent\":",
              claimed->token, (long long)lease_ms);
-    if (view.spec.traceparent.n > 0)
-        buf_add_json_string(dst, view.spec.traceparent);
+    if (view.spec.origin.traceparent.n > 0)
+        buf_add_json_string(dst, view.spec.origin.traceparent);
     else
         buf_add_c(dst, "null");
     buf_add_c(dst, ",\"inputs\":");

@@ -344,6 +344,15 @@ payload_read(const struct pit_request *req, struct envelope *ret,
     return make_args(req, &ret->spec.args, err);
 }
 
+struct job_origin
+payload_origin(const struct pit_request *req)
+{
+    return (struct job_origin){
+        .traceparent = payload_traceparent(req),
+        .request_id = req->id_sent ? str_c(req->id) : STR_NULL,
+    };
+}
+
 struct str
 payload_traceparent(const struct pit_request *req)
 {

@@ -38,6 +38,9 @@ bool payload_is_json(const struct pit_request *req);
 CHECK enum status payload_read(const struct pit_request *req,
                                struct envelope *ret, struct error *err);
 
+/* What its jobs come from: its traceparent, and its id where the client chose
+ * it; lent by the request. */
+struct job_origin payload_origin(const struct pit_request *req);
 /* The W3C trace context's traceparent of the request, or the empty slice when
  * there is none that is valid (W3C Trace Context section 3.2.2). */
 struct str payload_traceparent(const struct pit_request *req);

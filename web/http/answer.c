@@ -184,10 +184,12 @@ answer_request_id(struct exchange *x)
     if (theirs.n > 0 && id_acceptable(theirs)) {
         str_copy_to(theirs, req->id, sizeof req->id);
         req->id_len = theirs.n;
+        req->id_sent = true;
         return;
     }
     memcpy(req->id, front->next_id, FRONT_ID_LEN);
     req->id[FRONT_ID_LEN] = '\0';
     req->id_len = FRONT_ID_LEN;
+    req->id_sent = false;
     next_id(front->next_id);
 }

@@ -30,6 +30,8 @@ struct callback {
     struct buf signature;
     char id[HEADER_SIZE];
     char at[HEADER_SIZE];
+    char trace[HEADER_SIZE];
+    char request[HEADER_SIZE];
 };
 
 static bool
@@ -94,6 +96,25 @@ judge(struct pit_job *job, const struct fetch *fetch, enum status st)
         fetch->err.msg, st == ST_FORBIDDEN ? " by --webhook-allow" : "");
 }
 
+/* What the job came from, which the event is about: whoever is called back
+ * knows its own request by it. */
+static void
+add_origin(struct callback *callback, const struct pit_job *job,
+           const char **lines)
+{
+    if (*job->start.traceparent) {
+        snprintf(callback->trace, sizeof callback->trace, "traceparent: %s",
+                 job->start.traceparent);
+        *lines++ = callback->trace;
+    }
+    if (*job->start.request_id) {
+        snprintf(callback->request, sizeof callback->request,
+                 "X-Request-Id: %s", job->start.request_id);
+        *lines++ = callback->request;
+    }
+    *lines = NULL;
+}
+
 static enum status
 send_event(struct co *co, const struct webhook *webhook,
            struct callback *callback, struct pit_job *job)
@@ -111,9 +132,9 @@ send_event(struct co *co, const struct webhook *webhook,
     buf_add_char(&callback->signature, '\0');
     if (callback->signature.failed)
         return ST_LIMIT;
-    const char *const headers[] = {"Content-Type: application/json",
-                                   callback->id, callback->at,
-                                   callback->signature.p, NULL};
+    const char *headers[7] = {"Content-Type: application/json", callback->id,
+                              callback->at, callback->signature.p};
+    add_origin(callback, job, headers + 4);
     const struct fetch_options options = {
         .url = callback->url.p,
         .method = "POST",
@@ -157,6 +178,7 @@ run_async(struct co *co, const struct executor_context *context,
           const struct app_task *task, struct pit_job *job)
 {
     (void)task;
+    job_context_enter(co, job);
     return job_context_end(job, run_callback(co, context->webhook, job));
 }
 

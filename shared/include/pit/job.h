@@ -28,6 +28,11 @@ const char *pit_job_task(const struct pit_job *job);
 int pit_job_attempt(const struct pit_job *job);
 /* How often it crashed its child so far. */
 int pit_job_crashes(const struct pit_job *job);
+/* Where it comes from: the X-Request-Id that a client gave to the request which
+ * enqueued it, and that request's W3C traceparent; "" for none. An async task's
+ * pit_fetch() passes both on by itself, as do the jobs that it enqueues. */
+const char *pit_job_request_id(const struct pit_job *job);
+const char *pit_job_traceparent(const struct pit_job *job);
 /* The args; parsed at the first call, never NULL (a JSON null when there are
  * none). Borrowed: do not decref. */
 const json_t *pit_job_args(struct pit_job *job);

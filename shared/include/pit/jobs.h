@@ -40,6 +40,8 @@ struct pit_job_info {
     const char *state_name; /* "succeeded" */
     int priority;           /* 0 to 9; 9 runs first */
     const char *tags;       /* "nightly,report" */
+    const char *request_id; /* of the request that it was enqueued for, where
+                               the client had named it */
     const json_t *args;     /* borrowed; NULL: none */
     const json_t *value;    /* what the task said; NULL: nothing */
     const json_t *progress; /* {"done","total","message"}; NULL: none */

@@ -13,7 +13,8 @@
  * PIT_OK is said only once Redis has the job. When the connection is lost
  * between the write and its answer nobody can know: PIT_UNCLEAR, with the id
  * that was chosen before. The traceparent of the request (or of the job that
- * runs) goes along. What is said here to suspend does so for Redis. */
+ * runs) goes along, and its X-Request-Id where the client chose it. What is
+ * said here to suspend does so for Redis. */
 #ifndef PIT_QUEUE_H
 #define PIT_QUEUE_H
 

@@ -152,8 +152,10 @@ local function call_back(id, code, record, options, text, result, message)
         match(record, '^%S+ %S+ ([^ \n]+)') .. '","queue":"' .. queue ..
         '","state":"' .. END_NAMES[code] .. '","result":' .. json(result) ..
         ',"error":' .. json(message) .. ',"ended_at_ms":' .. now_text .. '}}'
+    local origin = (options.p and ' p' .. options.p or '') ..
+        (options.i and ' i' .. options.i or '')
     call('HSET', jobs, local_id,
-         '15- ' .. now_text .. ' pit.callback r10\n' .. args)
+         '15- ' .. now_text .. ' pit.callback r10' .. origin .. '\n' .. args)
     call('RPUSH', base .. 'ready:5', '5' .. local_id)
     call('HINCRBY', base .. 'stats', 'enqueued', 1)
     ends_woke = true
