@@ -44,7 +44,8 @@ static const struct config_option options[] = {
     {"sync-queue", "N", CONFIG_INT, FIELD(sync_queue), "1024", 1, 65536, false,
      "requests of one process that wait for such a thread; above it 503"},
     {"smtp", "URL", CONFIG_STRING, FIELD(smtp), NULL, 0, 0, true,
-     "the mail server: smtp://[user:password@]host[:port] or smtps://..."},
+     "the mail server: smtp://[user:password@]host[:port] or smtps://...; log: "
+     "mails are not sent, but logged"},
     {"mail-from", "ADDRESS", CONFIG_STRING, FIELD(mail_from), NULL, 0, 0, false,
      "the sender of mails that name none"},
     {"grace", "TIME", CONFIG_DURATION, FIELD(grace), "25s", 0, HOUR * 24, false,

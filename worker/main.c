@@ -49,7 +49,8 @@ static const struct config_option options[] = {
     {"webhook-allow", "CIDR,...", CONFIG_STRING, OPTION(webhook_allow), NULL, 0,
      0, false, "private addresses that callbacks may go to"},
     {"smtp", "URL", CONFIG_STRING, OPTION(smtp), NULL, 0, 0, true,
-     "the mail server: smtp://[user:password@]host[:port] or smtps://..."},
+     "the mail server: smtp://[user:password@]host[:port] or smtps://...; log: "
+     "mails are not sent, but logged"},
     {"mail-from", "ADDRESS", CONFIG_STRING, OPTION(mail_from), NULL, 0, 0,
      false, "the sender of mails that name none"},
     {"log-level", "LEVEL", CONFIG_STRING, OPTION(log_level), "info", 0, 0,

@@ -8,8 +8,6 @@
 static enum pit_status
 index_view(struct pit_co *co, struct pit_request *req, struct pit_response *res)
 {
-    (void)co;
-    (void)req;
     return pit_reply_text(res, 200, "Hello!");
 }
 

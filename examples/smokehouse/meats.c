@@ -8,73 +8,76 @@
 
 #include "upstream.h"
 
-#define LEN(array) (sizeof(array) / sizeof *(array))
+enum { MEATS = 6, SAUCES = 3 };
 
-struct smokables {
-    const char *const *names;
-    size_t len;
-};
+static enum pit_status
+call_after(struct pit_co *co, int64_t ms)
+{
+    struct pit_fetch answer PIT_FETCH = {.url = upstream_url()};
+    enum pit_status st = pit_sleep(co, ms);
+
+    if (st != PIT_OK)
+        return st;
+    st = pit_fetch(co, &answer);
+    if (st != PIT_OK)
+        pit_log_warn("upstream: %s", answer.error);
+    return st;
+}
 
 static enum pit_status
 get_smokables(struct pit_co *co, void *arg)
 {
-    static const char *const names[] = {
+    static const char *const names[MEATS] = {
         "ribs", "brisket", "pork shoulder", "turkey leg", "salmon", "sausage"};
-    struct smokables *ret = arg;
+    const char *const **ret = arg;
 
     pit_log_info("Getting smokeables...");
-    enum pit_status st = pit_sleep(co, 2000);
-    if (st == PIT_OK)
-        st = upstream_get_quietly(co);
+    enum pit_status st = call_after(co, 2000);
     if (st != PIT_OK)
         return st;
     pit_log_info("Returning smokeable");
-    *ret = (struct smokables){names, LEN(names)};
+    *ret = names;
     return PIT_OK;
 }
 
 static enum pit_status
 get_flavor(struct pit_co *co, void *arg)
 {
-    static const char *const sauces[] = {"Honey Mesquite", "Carolina Mustard",
-                                         "Smoked Plum"};
+    static const char *const sauces[SAUCES] = {
+        "Honey Mesquite", "Carolina Mustard", "Smoked Plum"};
     const char **ret = arg;
 
     pit_log_info("Getting flavor...");
-    enum pit_status st = pit_sleep(co, 1000);
-    if (st == PIT_OK)
-        st = upstream_get_quietly(co);
+    enum pit_status st = call_after(co, 1000);
     if (st != PIT_OK)
         return st;
     pit_log_info("Returning flavor");
-    *ret = sauces[arc4random_uniform(LEN(sauces))];
+    *ret = sauces[arc4random_uniform(SAUCES)];
     return PIT_OK;
 }
 
-static size_t
-smoke(const struct smokables *meats, const char *flavor)
+static int
+smoke(const char *const *meats, const char *flavor)
 {
-    for (size_t i = 0; i < meats->len; i++) {
-        const char *meat = meats->names[i];
-        pit_log_info("Smoking some %s...", meat);
+    for (int i = 0; i < MEATS; i++) {
+        pit_log_info("Smoking some %s...", meats[i]);
         pit_log_info("Applying the %s...", flavor);
-        pit_log_info("%c%s smoked.", toupper((unsigned char)*meat), meat + 1);
+        pit_log_info("%c%s smoked.", toupper((unsigned char)*meats[i]),
+                     meats[i] + 1);
     }
-    return meats->len;
+    return MEATS;
 }
 
 enum pit_status
 meats_smoke(struct pit_co *co, struct smoked *ret)
 {
-    struct smokables meats = {0};
-    const char *flavor = NULL;
+    const char *const *meats = NULL;
 
     enum pit_status st =
-        pit_await_all(co, get_smokables, &meats, get_flavor, &flavor);
-    if (st != PIT_OK)
-        return st;
-    *ret = (struct smoked){smoke(&meats, flavor), flavor};
-    return PIT_OK;
+        pit_await_all(co, get_smokables, &meats, get_flavor, &ret->flavor);
+    if (st == PIT_OK)
+        ret->count = smoke(meats, ret->flavor);
+    return st;
 }
 
 enum pit_status
@@ -83,8 +86,8 @@ meats_task(struct pit_co *co, struct pit_job *job)
     struct smoked smoked = {0};
     enum pit_status st = meats_smoke(co, &smoked);
 
-    return st == PIT_OK ? pit_job_result(job, "{s:I, s:s}", "smoked",
-                                         (json_int_t)smoked.count, "flavor",
-                                         smoked.flavor)
-                        : st;
+    if (st != PIT_OK)
+        return st;
+    return pit_job_result(job, "{s:i, s:s}", "smoked", smoked.count, "flavor",
+                          smoked.flavor);
 }

@@ -3,12 +3,10 @@
 #ifndef MEATS_H
 #define MEATS_H
 
-#include <stddef.h>
-
 #include <pit/app.h>
 
 struct smoked {
-    size_t count;
+    int count;
     const char *flavor; /* static */
 };
 

@@ -3,7 +3,6 @@
  * What the client waits for is awaited (the database), what may be lost is
  * detached (the confirmation), what must not be lost is a job (the receipt). */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <pit/log.h>
@@ -15,15 +14,6 @@
 #include "smokehouse.h"
 
 /* --- mails ---------------------------------------------------------------- */
-
-/* SMOKEHOUSE_MAIL=log: for trying it out where there is no mail server. */
-static bool
-mails_go_to_the_log(void)
-{
-    const char *where = getenv("SMOKEHOUSE_MAIL");
-
-    return where && strcmp(where, "log") == 0;
-}
 
 /* @kind makes subject and Message-ID: "receipt" of order 7 is one mail, however
  * often it is sent. */
@@ -39,10 +29,6 @@ mail_order(struct pit_co *co, const struct order *order, const char *kind)
     snprintf(text, sizeof text,
              "Thank you for ordering %lld pounds of %s.\n\nThe smokehouse\n",
              (long long)order->pounds, order->meat);
-    if (mails_go_to_the_log()) {
-        pit_log_info("mail to %s: %s", order->email, subject);
-        return PIT_OK;
-    }
     struct pit_mail mail = {.to = {order->email},
                             .from_name = "The smokehouse",
                             .subject = subject,
@@ -63,8 +49,7 @@ confirm(struct pit_co *co, void *arg)
 /* --- views ---------------------------------------------------------------- */
 
 static enum pit_status
-order_read(struct pit_request *req, struct pit_response *res,
-           struct order *order)
+order_read(struct pit_request *req, struct order *order)
 {
     const char *email, *meat;
     json_int_t pounds;
@@ -77,13 +62,15 @@ order_read(struct pit_request *req, struct pit_response *res,
     const char *at = strchr(email, '@');
     if (!at || at == email || !at[1] || strlen(email) > ORDER_EMAIL_MAX ||
         strpbrk(email, " \t\r\n<>,;"))
-        return pit_reply_invalid(res, "/email", "this is no mail address");
+        return pit_request_fail(req, PIT_INVALID, "/email",
+                                "this is no mail address");
     if (!*meat || strlen(meat) > ORDER_MEAT_MAX || strpbrk(meat, "\r\n"))
-        return pit_reply_invalid(
-            res, "/meat", "name the meat, in at most %d bytes", ORDER_MEAT_MAX);
+        return pit_request_fail(req, PIT_INVALID, "/meat",
+                                "name the meat, in at most %d bytes",
+                                ORDER_MEAT_MAX);
     if (pounds < 1 || pounds > ORDER_POUNDS_MAX)
-        return pit_reply_invalid(res, "/pounds", "order 1 to %d pounds",
-                                 ORDER_POUNDS_MAX);
+        return pit_request_fail(req, PIT_INVALID, "/pounds",
+                                "order 1 to %d pounds", ORDER_POUNDS_MAX);
     snprintf(order->email, sizeof order->email, "%s", email);
     snprintf(order->meat, sizeof order->meat, "%s", meat);
     order->pounds = pounds;
@@ -103,15 +90,12 @@ view_order_post(struct pit_co *co, struct pit_request *req,
                 struct pit_response *res)
 {
     struct order order = {0};
-    char path[40];
-    enum pit_status st = order_read(req, res, &order);
+    enum pit_status st = order_read(req, &order);
 
-    if (st != PIT_OK || pit_response_status(res))
-        return st; /* what was wrong with it is the answer already */
-    st = pit_await_thread(co, order_store_insert, &order);
+    if (st == PIT_OK)
+        st = pit_await_thread(co, order_store_insert, &order);
     if (st != PIT_OK)
         return st;
-
     st = pit_enqueue(co, "orders.receipt",
                      pit_args("{s:I}", "order", (json_int_t)order.id), NULL);
     if (st != PIT_OK && st != PIT_UNCLEAR) {
@@ -120,13 +104,9 @@ view_order_post(struct pit_co *co, struct pit_request *req,
         return st;
     }
 
-    struct order *copy = malloc(sizeof *copy);
-    if (copy) {
-        *copy = order;
-        (void)pit_detach_take(co, "confirmation", confirm, copy, free);
-    }
-    snprintf(path, sizeof path, "/orders/%lld", (long long)order.id);
-    (void)pit_response_header(res, "Location", path);
+    (void)pit_detach_copy(co, "confirmation", confirm, &order, sizeof order);
+    (void)pit_response_headerf(res, "Location", "/orders/%lld",
+                               (long long)order.id);
     return order_reply(res, 201, &order);
 }
 
@@ -138,8 +118,8 @@ view_order_get(struct pit_co *co, struct pit_request *req,
     enum pit_status st = pit_await_thread(co, order_store_get, &order);
 
     if (st == PIT_NOT_FOUND)
-        return pit_reply_problem(res, st, "there is no order %lld",
-                                 (long long)order.id);
+        return pit_request_fail(req, st, NULL, "there is no order %lld",
+                                (long long)order.id);
     return st == PIT_OK ? order_reply(res, 200, &order) : st;
 }
 

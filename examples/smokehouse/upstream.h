@@ -1,15 +1,14 @@
-/* upstream.h - the third party that the views call: SMOKEHOUSE_UPSTREAM, or
- * https://httpbin.org/. */
+/* upstream.h - the third party that the views call. */
 #ifndef UPSTREAM_H
 #define UPSTREAM_H
 
-#include <pit/co.h>
+#include <pit/fetch.h>
 
-/* GETs it and logs "<Response [200 OK]>". Suspends; fails as pit_fetch(). */
-enum pit_status upstream_get(struct pit_co *co);
-/* The same without the line. */
-enum pit_status upstream_get_quietly(struct pit_co *co);
-/* upstream_get() with a library that blocks: for threads alone. */
-enum pit_status upstream_get_blocking(void);
+/* SMOKEHOUSE_UPSTREAM, or https://httpbin.org/. */
+const char *upstream_url(void);
+/* Logs "<Response [200 OK]>", or why there is none; returns @st, which is how
+ * the fetch ended. */
+enum pit_status upstream_log(const struct pit_fetch *answer,
+                             enum pit_status st);
 
 #endif

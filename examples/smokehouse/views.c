@@ -13,8 +13,6 @@ enum { COUNT = 5, SECOND = 1000 };
 enum pit_status
 view_index(struct pit_co *co, struct pit_request *req, struct pit_response *res)
 {
-    (void)co;
-    (void)req;
     return pit_reply_text(res, 200, "Hello, async C!");
 }
 
@@ -22,27 +20,28 @@ view_index(struct pit_co *co, struct pit_request *req, struct pit_response *res)
 static enum pit_status
 http_call_async(struct pit_co *co, void *arg)
 {
-    enum pit_status st = PIT_OK;
+    struct pit_fetch answer PIT_FETCH = {.url = upstream_url()};
 
-    (void)arg;
-    for (int i = 1; i <= COUNT && st == PIT_OK; i++) {
-        st = pit_sleep(co, SECOND);
-        if (st == PIT_OK)
-            pit_log_info("%d", i);
+    for (int i = 1; i <= COUNT; i++) {
+        enum pit_status st = pit_sleep(co, SECOND);
+        if (st != PIT_OK)
+            return st;
+        pit_log_info("%d", i);
     }
-    return st == PIT_OK ? upstream_get(co) : st;
+    return upstream_log(&answer, pit_fetch(co, &answer));
 }
 
 /* The same with calls that block. */
 static enum pit_status
 http_call_sync(void *arg)
 {
-    (void)arg;
+    struct pit_fetch answer PIT_FETCH = {.url = upstream_url()};
+
     for (int i = 1; i <= COUNT; i++) {
         sleep(1);
         pit_log_info("%d", i);
     }
-    return upstream_get_blocking();
+    return upstream_log(&answer, pit_fetch_blocking(&answer));
 }
 
 /* Answers before the call has begun. */
@@ -51,9 +50,9 @@ view_async(struct pit_co *co, struct pit_request *req, struct pit_response *res)
 {
     enum pit_status st = pit_detach(co, "http_call", http_call_async, NULL);
 
-    (void)req;
-    return st == PIT_OK ? pit_reply_text(res, 200, "Non-blocking HTTP request")
-                        : st;
+    if (st != PIT_OK)
+        return st;
+    return pit_reply_text(res, 200, "Non-blocking HTTP request");
 }
 
 /* Runs on a thread, since the table has it as `blocking`: it may wait. */
@@ -62,15 +61,9 @@ view_sync(struct pit_request *req, struct pit_response *res)
 {
     enum pit_status st = http_call_sync(NULL);
 
-    (void)req;
-    return st == PIT_OK ? pit_reply_text(res, 200, "Blocking HTTP request")
-                        : st;
-}
-
-static enum pit_status
-http_call_on_thread(struct pit_co *co, void *arg)
-{
-    return pit_await_thread(co, http_call_sync, arg);
+    if (st != PIT_OK)
+        return st;
+    return pit_reply_text(res, 200, "Blocking HTTP request");
 }
 
 /* An async view that has the blocking function run elsewhere. */
@@ -78,13 +71,13 @@ enum pit_status
 view_sync_to_async(struct pit_co *co, struct pit_request *req,
                    struct pit_response *res)
 {
-    enum pit_status st = pit_detach(co, "http_call", http_call_on_thread, NULL);
+    enum pit_status st =
+        pit_detach_thread(co, "http_call", http_call_sync, NULL);
 
-    (void)req;
-    return st == PIT_OK
-               ? pit_reply_text(res, 200,
-                                "Non-blocking HTTP request (via sync_to_async)")
-               : st;
+    if (st != PIT_OK)
+        return st;
+    return pit_reply_text(res, 200,
+                          "Non-blocking HTTP request (via sync_to_async)");
 }
 
 enum pit_status
@@ -94,10 +87,10 @@ view_smoke_some_meats(struct pit_co *co, struct pit_request *req,
     struct smoked smoked = {0};
     enum pit_status st = meats_smoke(co, &smoked);
 
-    (void)req;
-    return st == PIT_OK ? pit_reply_text(res, 200, "Smoked %zu meats with %s!",
-                                         smoked.count, smoked.flavor)
-                        : st;
+    if (st != PIT_OK)
+        return st;
+    return pit_reply_text(res, 200, "Smoked %d meats with %s!", smoked.count,
+                          smoked.flavor);
 }
 
 static void
@@ -112,8 +105,6 @@ enum pit_status
 view_burn_some_meats(struct pit_co *co, struct pit_request *req,
                      struct pit_response *res)
 {
-    (void)co;
-    (void)req;
     oversmoke();
     return pit_reply_text(res, 200, "Burned some meats.");
 }

@@ -98,6 +98,12 @@ run_on_thread(void *arg)
 }
 
 static enum status
+run_detached_thread(struct co *co, void *arg)
+{
+    return co_thread(co, "thread", run_on_thread, arg, NULL);
+}
+
+static enum status
 run_detached(struct co *co, void *arg)
 {
     const struct taken *taken = arg;
@@ -160,4 +166,28 @@ pit_detach_take(struct pit_co *co, const char *name, pit_co_fn *fn, void *arg,
     taken->co_fn = fn;
     return (enum pit_status)co_detach(co_loop(co_public_core(co)), name,
                                       run_detached, taken, taken_free);
+}
+
+enum pit_status
+pit_detach_copy(struct pit_co *co, const char *name, pit_co_fn *fn,
+                const void *arg, size_t len)
+{
+    void *copy = malloc(len > 0 ? len : 1);
+
+    if (!copy)
+        return PIT_LIMIT;
+    if (len > 0)
+        memcpy(copy, arg, len);
+    return pit_detach_take(co, name, fn, copy, free);
+}
+
+enum pit_status
+pit_detach_thread(struct pit_co *co, const char *name, pit_thread_fn *fn,
+                  void *arg)
+{
+    struct taken *taken = taken_new(arg, NULL);
+
+    taken->thread_fn = fn;
+    return (enum pit_status)co_detach(co_loop(co_public_core(co)), name,
+                                      run_detached_thread, taken, taken_free);
 }

@@ -60,34 +60,31 @@ add_context(struct co *co, const struct pit_fetch *public, struct headers *ret,
     return ST_OK;
 }
 
-enum pit_status
-pit_fetch(struct pit_co *public_co, struct pit_fetch *public)
+/* An empty fetch for a call with the public one. */
+static struct fetch *
+begin(struct pit_fetch *public, struct fetch_options *ret)
 {
-    struct co *co = co_public_core(public_co);
-    struct headers headers;
+    static const struct address_rules nobody;
 
     pit_fetch_clear(public);
-    struct fetch *fetch = xcalloc(1, sizeof *fetch);
-    static const struct address_rules nobody;
-    const struct fetch_options options = {
+    *ret = (struct fetch_options){
         .url = public->url ? public->url : "",
         .method = public->method,
-        /* An address that a user chose is told nothing of ours. */
-        .headers = public->public_only ? public->headers : headers.lines,
+        .headers = public->headers,
         .body = public->body,
         .body_len = public->body_len,
         .timeout_ms = public->timeout_ms,
         .body_max = public->content_max,
         .guard = public->public_only ? &nobody : NULL,
     };
-
+    struct fetch *fetch = xcalloc(1, sizeof *fetch);
     public->private_ = fetch;
-    enum status status = add_context(co, public, &headers, &fetch->err);
-    if (status == ST_OK)
-        status =
-            outside_script(co)
-                ? (enum status)outside_script(co)->fetch(co, fetch, &options)
-                : fetch_await(co, fetch, &options);
+    return fetch;
+}
+
+static enum pit_status
+end(struct pit_fetch *public, const struct fetch *fetch, enum status status)
+{
     public->code = fetch->code;
     public->error = fetch->err.msg;
     if (status == ST_OK) {
@@ -95,6 +92,39 @@ pit_fetch(struct pit_co *public_co, struct pit_fetch *public)
         public->content_len = fetch->body.len;
     }
     return (enum pit_status)status;
+}
+
+enum pit_status
+pit_fetch_blocking(struct pit_fetch *public)
+{
+    const struct outside_script *script = outside_thread_script();
+    struct fetch_options options;
+    struct fetch *fetch = begin(public, &options);
+
+    enum status status =
+        script ? (enum status)script->fetch_blocking(fetch, &options)
+               : fetch_block(fetch, &options);
+    return end(public, fetch, status);
+}
+
+enum pit_status
+pit_fetch(struct pit_co *public_co, struct pit_fetch *public)
+{
+    struct co *co = co_public_core(public_co);
+    struct fetch_options options;
+    struct headers headers;
+    struct fetch *fetch = begin(public, &options);
+
+    /* An address that a user chose is told nothing of ours. */
+    if (!public->public_only)
+        options.headers = headers.lines;
+    enum status status = add_context(co, public, &headers, &fetch->err);
+    if (status == ST_OK)
+        status =
+            outside_script(co)
+                ? (enum status)outside_script(co)->fetch(co, fetch, &options)
+                : fetch_await(co, fetch, &options);
+    return end(public, fetch, status);
 }
 
 const char *

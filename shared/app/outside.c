@@ -1,6 +1,9 @@
 #include "app/outside.h"
 
+#include <stdatomic.h>
+
 static const char attached;
+static const struct outside_script *_Atomic of_threads;
 
 void
 outside_attach(struct loop *loop, const struct outside *outside)
@@ -22,4 +25,16 @@ const struct outside_script *
 outside_script(const struct co *co)
 {
     return outside_of(co_loop(co))->script;
+}
+
+void
+outside_thread_script_set(const struct outside_script *script)
+{
+    atomic_store(&of_threads, script);
+}
+
+const struct outside_script *
+outside_thread_script(void)
+{
+    return atomic_load(&of_threads);
 }

@@ -28,6 +28,9 @@ struct outside_script {
     /* As fetch_await(), into an empty @fetch. */
     enum pit_status (*fetch)(struct co *co, struct fetch *fetch,
                              const struct fetch_options *options);
+    /* From a thread: must not suspend. */
+    enum pit_status (*fetch_blocking)(struct fetch *fetch,
+                                      const struct fetch_options *options);
     /* @mail was checked. */
     enum pit_status (*mail)(struct co *co, struct pit_mail *mail);
     /* The value is lent for longer than the reply lives; NULL for a failure. */
@@ -46,5 +49,10 @@ void outside_attach(struct loop *loop, const struct outside *outside);
 const struct outside *outside_of(const struct loop *loop);
 /* The script, or NULL. */
 const struct outside_script *outside_script(const struct co *co);
+
+/* What stands in for calls that have no coroutine, in all threads of the
+ * process; NULL: the real ones. */
+void outside_thread_script_set(const struct outside_script *script);
+const struct outside_script *outside_thread_script(void);
 
 #endif

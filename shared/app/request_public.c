@@ -1,5 +1,7 @@
 /* Public request: the look-ups of pit/http.h. */
 #include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
 
 #include "app/request.h"
 #include "base/log.h"
@@ -115,6 +117,23 @@ const char *
 pit_request_route(const struct pit_request *req)
 {
     return req->route ? req->route : "";
+}
+
+enum pit_status
+pit_request_fail(struct pit_request *req, enum pit_status status,
+                 const char *pointer, const char *fmt, ...)
+{
+    char words[ERROR_MSG_SIZE];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(words, sizeof words, fmt, ap);
+    va_end(ap);
+    (void)error_set(req->err, (enum status)status, "%s", words);
+    if (req->err && pointer)
+        str_copy_to(str_c(pointer), req->err->pointer,
+                    sizeof req->err->pointer);
+    return status;
 }
 
 /* ---- what middleware leaves ---- */

@@ -16,6 +16,21 @@ pit_response_header(struct pit_response *res, const char *name,
 }
 
 enum pit_status
+pit_response_headerf(struct pit_response *res, const char *name,
+                     const char *fmt, ...)
+{
+    struct str value = STR_NULL;
+    va_list ap;
+
+    va_start(ap, fmt);
+    enum status st = response_format(res->arena, fmt, ap, &value);
+    va_end(ap);
+    if (st == ST_OK)
+        st = response_set(res, str_c(name), value);
+    return (enum pit_status)st;
+}
+
+enum pit_status
 pit_reply_text(struct pit_response *res, int status, const char *fmt, ...)
 {
     struct str body = STR_NULL;

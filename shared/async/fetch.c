@@ -16,7 +16,7 @@
 /* What lives while it is under way. */
 struct under_way {
     struct fetch *fetch;
-    struct fetch_pool *pool;
+    struct fetch_pool *pool; /* NULL: none, it blocks */
     CURL *easy;
     struct curl_slist *headers;
     bool too_large;
@@ -93,8 +93,10 @@ static void
 under_way_free(struct under_way *u)
 {
     u->fetch->private = NULL;
-    if (u->easy)
+    if (u->easy && u->pool)
         fetch_pool_give(u->pool, u->easy);
+    else if (u->easy)
+        libcurl()->easy_cleanup(u->easy);
     libcurl()->slist_free_all(u->headers);
     free(u);
 }
@@ -134,10 +136,10 @@ status_of(const struct under_way *u, CURLcode code)
     }
 }
 
-static void
-done(void *arg, CURLcode code)
+/* Takes what came out of the handle, and frees what was under way. */
+static enum status
+conclude(struct under_way *u, CURLcode code)
 {
-    struct under_way *u = arg;
     struct fetch *fetch = u->fetch;
     enum status status = status_of(u, code);
     long http_code = 0;
@@ -157,7 +159,16 @@ done(void *arg, CURLcode code)
                         : u->message[0]        ? u->message
                                         : libcurl()->easy_strerror(code));
     under_way_free(u);
-    op_settle(&fetch->op, status);
+    return status;
+}
+
+static void
+done(void *arg, CURLcode code)
+{
+    struct under_way *u = arg;
+    struct fetch *fetch = u->fetch;
+
+    op_settle(&fetch->op, conclude(u, code));
 }
 
 static void
@@ -302,14 +313,12 @@ set_limits(struct under_way *u, const struct fetch_options *o)
     libcurl()->easy_setopt(u->easy, CURLOPT_HEADERDATA, u);
 }
 
-void
-fetch_start(struct loop *loop, struct fetch *fetch,
-            const struct fetch_options *o, void (*on_settled)(struct op *),
-            void *arg)
+/* Makes the fetch empty. */
+static struct under_way *
+begin(struct fetch *fetch, const struct fetch_options *o)
 {
     struct under_way *u = xcalloc(1, sizeof *u);
 
-    op_init(&fetch->op, loop, &fetch_class, on_settled, arg);
     buf_clear(&fetch->body);
     buf_clear(&fetch->fields);
     /* One more than an answer may have, for the NUL. */
@@ -319,15 +328,50 @@ fetch_start(struct loop *loop, struct fetch *fetch,
     fetch->err = (struct error){0};
     fetch->private = u;
     u->fetch = fetch;
-    u->pool = fetch_pool_of(loop);
-    enum status status = fetch_pool_take(u->pool, &u->easy);
-    if (status == ST_OK)
-        status = set_request(u, o, &fetch->err);
+    return u;
+}
+
+static enum status
+set_up(struct under_way *u, const struct fetch_options *o)
+{
+    enum status status = set_request(u, o, &u->fetch->err);
+
     if (status == ST_OK) {
         set_limits(u, o);
         set_guard(u, o->guard);
-        status = fetch_pool_start(u->pool, u->easy, done, u);
     }
+    return status;
+}
+
+enum status
+fetch_block(struct fetch *fetch, const struct fetch_options *o)
+{
+    struct under_way *u = begin(fetch, o);
+    enum status status = ST_OK;
+
+    u->easy = libcurl()->easy_init();
+    status = u->easy ? set_up(u, o)
+                     : error_set(&fetch->err, ST_LIMIT, "fetch: out of memory");
+    if (status == ST_OK)
+        return conclude(u, libcurl()->easy_perform(u->easy));
+    under_way_free(u);
+    return status;
+}
+
+void
+fetch_start(struct loop *loop, struct fetch *fetch,
+            const struct fetch_options *o, void (*on_settled)(struct op *),
+            void *arg)
+{
+    struct under_way *u = begin(fetch, o);
+
+    op_init(&fetch->op, loop, &fetch_class, on_settled, arg);
+    u->pool = fetch_pool_of(loop);
+    enum status status = fetch_pool_take(u->pool, &u->easy);
+    if (status == ST_OK)
+        status = set_up(u, o);
+    if (status == ST_OK)
+        status = fetch_pool_start(u->pool, u->easy, done, u);
     if (status == ST_OK)
         return;
     if (status == ST_LIMIT)

@@ -6,7 +6,8 @@
  * followed, no proxy is taken from the environment, no answer is decompressed,
  * and each is cut off at a size and a time. Certificates are verified.
  *
- * Belongs to the loop's thread; names are resolved in libcurl's threads. */
+ * Belongs to the loop's thread (but for fetch_block()); names are resolved in
+ * libcurl's threads. */
 #ifndef ASYNC_FETCH_H
 #define ASYNC_FETCH_H
 
@@ -67,6 +68,10 @@ void fetch_start(struct loop *loop, struct fetch *fetch,
                  void (*on_settled)(struct op *), void *arg);
 /* Starts and awaits. */
 CHECK enum status fetch_await(struct co *co, struct fetch *fetch,
+                              const struct fetch_options *options);
+/* The same without a loop: returns when it has ended. For threads; makes a
+ * connection of its own. */
+CHECK enum status fetch_block(struct fetch *fetch,
                               const struct fetch_options *options);
 /* What the answer's Retry-After (RFC 9110 section 10.2.3) asks for, in ms from
  * @now_ms of the wall clock: a number of seconds or a date. -1: nothing that

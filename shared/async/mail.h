@@ -17,7 +17,9 @@ enum { MAIL_TIMEOUT_MS = 30 * 1000, MAIL_CONNECT_TIMEOUT_MS = 5 * 1000 };
 
 /* Borrowed for as long as mails are sent. */
 struct mail_server {
-    const char *url;  /* smtp://[user:password@]host[:port], or smtps:// */
+    /* smtp://[user:password@]host[:port], or smtps://; "log": nothing is sent,
+     * a line in the log says what would be */
+    const char *url;
     const char *from; /* the usual sender; NULL: none */
 };
 

@@ -66,7 +66,9 @@ client_give_up(const char *fmt, ...)
 void *
 client_alloc(struct pit_test *test, size_t n)
 {
+    pthread_mutex_lock(&test->arena_lock);
     void *p = arena_alloc(&test->arena, n);
+    pthread_mutex_unlock(&test->arena_lock);
 
     if (!p)
         client_give_up("no memory for %zu bytes", n);
@@ -88,6 +90,12 @@ const char *
 client_copy(struct pit_test *test, const char *text)
 {
     return client_copy_n(test, text ? text : "", text ? strlen(text) : 0);
+}
+
+struct pit_test *
+client_newest(void)
+{
+    return logging;
 }
 
 /* ---- time ---- */
@@ -534,6 +542,7 @@ pit_test_new(const struct pit_app *table)
 {
     static const struct outside_script script = {
         .fetch = scripts_fetch,
+        .fetch_blocking = scripts_fetch_blocking,
         .mail = scripts_mail,
         .redis = scripts_redis,
         .enqueue = jobs_enqueue,
@@ -543,6 +552,7 @@ pit_test_new(const struct pit_app *table)
     struct error err;
 
     arena_init(&test->arena, NULL, 0, TEST_MEMORY_MAX);
+    pthread_mutex_init(&test->arena_lock, NULL);
     buf_init(&test->logged, LOGGED_MAX);
     list_init(&test->sends);
     scripts_init(test);
@@ -560,6 +570,7 @@ pit_test_new(const struct pit_app *table)
     test->began_ms = clock_mono_ms();
     logging = test;
     log_divert(keep_line);
+    outside_thread_script_set(&script);
     return test;
 }
 
@@ -588,6 +599,7 @@ pit_test_free(struct pit_test *test)
     if (logging == test) {
         logging = NULL;
         log_divert(NULL);
+        outside_thread_script_set(NULL);
     }
     buf_clear(&test->logged);
     arena_clear(&test->arena);

@@ -6,6 +6,8 @@
 #ifndef TESTING_CLIENT_PRIVATE_H
 #define TESTING_CLIENT_PRIVATE_H
 
+#include <pthread.h>
+
 #include "app/app.h"
 #include "app/outside.h"
 #include "app/site.h"
@@ -17,6 +19,7 @@
 /* What is never freed before the test: strings and records. */
 struct pit_test {
     struct arena arena;
+    pthread_mutex_t arena_lock; /* threads script too, see scripts.c */
     struct loop *loop;
     struct app app;
     struct site *site;
@@ -28,7 +31,8 @@ struct pit_test {
     struct list sends; /* struct client_send */
     uint64_t requests;
 
-    struct list rules; /* struct scripts_rule, newest first */
+    pthread_mutex_t fetch_lock; /* the next two */
+    struct list rules;          /* struct scripts_rule, newest first */
     struct list fetches, mails;
     enum pit_status mail_status;
     struct list replies; /* of Redis */
@@ -45,6 +49,8 @@ const char *client_copy(struct pit_test *test, const char *text);
 const char *client_copy_n(struct pit_test *test, const void *p, size_t n);
 /* The test of a coroutine. */
 struct pit_test *client_of(const struct co *co);
+/* That of the process' threads: the newest. */
+struct pit_test *client_newest(void);
 /* Runs the loop until *@done, moving the clock. */
 void client_pump(struct pit_test *test, const bool *done);
 /* Runs @fn in a coroutine to its end. */
@@ -56,6 +62,9 @@ PRINTF(1, 2) void client_give_up(const char *fmt, ...);
 void scripts_init(struct pit_test *test);
 enum pit_status scripts_fetch(struct co *co, struct fetch *fetch,
                               const struct fetch_options *options);
+/* From any thread; a delay is not waited for. */
+enum pit_status scripts_fetch_blocking(struct fetch *fetch,
+                                       const struct fetch_options *options);
 enum pit_status scripts_mail(struct co *co, struct pit_mail *mail);
 const struct pit_redis_value *scripts_redis(struct co *co, size_t n,
                                             const char *const *words,

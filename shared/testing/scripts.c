@@ -38,6 +38,7 @@ struct redis_reply {
 void
 scripts_init(struct pit_test *test)
 {
+    pthread_mutex_init(&test->fetch_lock, NULL);
     list_init(&test->rules);
     list_init(&test->fetches);
     list_init(&test->mails);
@@ -81,7 +82,9 @@ pit_test_upstream(struct pit_test *test, const char *what,
     rule->fields = client_copy_n(test, fields.p, fields.len);
     rule->fields_len = fields.len;
     buf_clear(&fields);
+    pthread_mutex_lock(&test->fetch_lock);
     list_prepend(&test->rules, &rule->link);
+    pthread_mutex_unlock(&test->fetch_lock);
 }
 
 static void
@@ -119,46 +122,94 @@ find_rule(struct pit_test *test, const char *method, const char *url)
     return NULL;
 }
 
-enum pit_status
-scripts_fetch(struct co *co, struct fetch *fetch, const struct fetch_options *o)
+/* Notes the fetch and finds what answers it. NULL: nothing does. */
+static struct rule *
+take_rule(struct pit_test *test, const struct fetch_options *o)
 {
-    struct pit_test *test = client_of(co);
     const char *method = o->method ? o->method : o->body ? "POST" : "GET";
-    size_t max = o->body_max ? o->body_max : FETCH_BODY_MAX;
-    int64_t timeout_ms = o->timeout_ms > 0 ? o->timeout_ms : FETCH_TIMEOUT_MS;
 
+    pthread_mutex_lock(&test->fetch_lock);
     note_fetch(test, o, method);
     struct rule *rule = find_rule(test, method, o->url);
-    if (!rule)
-        return (enum pit_status)error_set(&fetch->err, ST_UNAVAILABLE,
-                                          "no pit_test_upstream() for %s %s",
-                                          method, o->url);
-    rule->used++;
+    if (rule)
+        rule->used++;
+    pthread_mutex_unlock(&test->fetch_lock);
+    return rule;
+}
+
+static enum status
+no_rule(struct fetch *fetch, const struct fetch_options *o)
+{
+    return error_set(&fetch->err, ST_UNAVAILABLE,
+                     "no pit_test_upstream() for %s %s",
+                     o->method ? o->method
+                     : o->body ? "POST"
+                               : "GET",
+                     o->url);
+}
+
+static bool
+is_late(const struct rule *rule, const struct fetch_options *o)
+{
+    return rule->reply.delay_ms >
+           (o->timeout_ms > 0 ? o->timeout_ms : FETCH_TIMEOUT_MS);
+}
+
+/* The reply, when its time has come. */
+static enum status
+give_reply(struct fetch *fetch, const struct fetch_options *o,
+           const struct rule *rule, enum status st)
+{
     const struct pit_test_reply *reply = &rule->reply;
-    bool late = reply->delay_ms > timeout_ms;
-    enum status st = co_sleep(co, late ? timeout_ms : reply->delay_ms);
-    if (st == ST_OK && late)
+    size_t max = o->body_max ? o->body_max : FETCH_BODY_MAX;
+
+    if (st == ST_OK && is_late(rule, o))
         st = ST_TIMEOUT;
     if (st == ST_OK)
         st = (enum status)reply->status;
     if (st == ST_OK && reply->content_len > max)
         st = ST_TOO_LARGE;
     if (st != ST_OK)
-        return (enum pit_status)error_set(&fetch->err, st, "fetch: %s",
-                                          status_name(st));
+        return error_set(&fetch->err, st, "fetch: %s", status_name(st));
     fetch->code = reply->code ? reply->code : 200;
     buf_init(&fetch->body, max + 1);
     buf_add(&fetch->body, reply->content, reply->content_len + 1);
     fetch->body.len--;
     buf_init(&fetch->fields, FETCH_HEADERS_MAX);
     buf_add(&fetch->fields, rule->fields, rule->fields_len);
-    return PIT_OK;
+    return ST_OK;
+}
+
+enum pit_status
+scripts_fetch(struct co *co, struct fetch *fetch, const struct fetch_options *o)
+{
+    struct rule *rule = take_rule(client_of(co), o);
+
+    if (!rule)
+        return (enum pit_status)no_rule(fetch, o);
+    enum status st = co_sleep(co, !is_late(rule, o)   ? rule->reply.delay_ms
+                                  : o->timeout_ms > 0 ? o->timeout_ms
+                                                      : FETCH_TIMEOUT_MS);
+    return (enum pit_status)give_reply(fetch, o, rule, st);
+}
+
+enum pit_status
+scripts_fetch_blocking(struct fetch *fetch, const struct fetch_options *o)
+{
+    struct rule *rule = take_rule(client_newest(), o);
+
+    return (enum pit_status)(rule ? give_reply(fetch, o, rule, ST_OK)
+                                  : no_rule(fetch, o));
 }
 
 const struct pit_test_fetch *
 pit_test_fetched(const struct pit_test *test, size_t n)
 {
+    pthread_mutex_t *lock = (pthread_mutex_t *)(uintptr_t)&test->fetch_lock;
+
+    pthread_mutex_lock(lock);
     struct list *link = nth(&test->fetches, n);
+    pthread_mutex_unlock(lock);
 
     return link ? &LIST_ENTRY(link, struct fetched, link)->public : NULL;
 }

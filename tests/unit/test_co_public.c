@@ -294,6 +294,61 @@ test_detached_work_goes_on_and_is_drained(void **state)
     assert_int_equal(co_detached(*state) + co_count(*state), 0);
 }
 
+struct copied {
+    int value;
+    int *ret; /* where to, when it has slept */
+};
+
+static enum pit_status
+late(struct pit_co *co, void *arg)
+{
+    const struct copied *copied = arg;
+    enum pit_status st = pit_sleep(co, 20);
+
+    *copied->ret = copied->value;
+    return st;
+}
+
+static enum status
+detaching_a_copy(struct co *co, void *arg)
+{
+    struct copied copied = {.value = 7, .ret = arg};
+
+    enum pit_status st =
+        pit_detach_copy(co_public_of(co), "late", late, &copied, sizeof copied);
+    copied.value = 8; /* too late to be seen */
+    return (enum status)st;
+}
+
+static void
+test_a_detached_copy(void **state)
+{
+    int seen = 0;
+
+    assert_int_equal(co_run(*state, "view", detaching_a_copy, &seen), ST_OK);
+    assert_int_equal(seen, 0);
+    assert_int_equal(co_drain(*state, 20000), 0);
+    assert_int_equal(seen, 7);
+}
+
+static enum status
+detaching_a_thread(struct co *co, void *arg)
+{
+    return (enum status)pit_detach_thread(co_public_of(co), "count", add_one,
+                                          arg);
+}
+
+static void
+test_a_detached_thread(void **state)
+{
+    int value = 1;
+
+    assert_int_equal(co_run(*state, "view", detaching_a_thread, &value), ST_OK);
+    assert_int_equal(co_detached(*state), 1);
+    assert_int_equal(co_drain(*state, 20000), 0);
+    assert_int_equal(value, 2);
+}
+
 static void
 test_a_drain_cancels_what_takes_too_long(void **state)
 {
@@ -338,6 +393,8 @@ main(void)
         TEST(test_threads_for_the_application),
         TEST(test_detached_work_goes_on_and_is_drained),
         TEST(test_a_drain_cancels_what_takes_too_long),
+        TEST(test_a_detached_copy),
+        TEST(test_a_detached_thread),
         TEST(test_detached_work_has_a_cap),
     };
 

@@ -588,11 +588,46 @@ test_the_public_fetch(void **state)
     loop_free(loop);
 }
 
+/* No loop, no coroutine: what a thread does. */
+static void
+test_the_blocking_fetch(void **state)
+{
+    const char *const headers[] = {"X-Own: seven", NULL};
+    char url[256], echo[256];
+    struct pit_fetch fetch PIT_FETCH = {.url = url};
+
+    (void)state;
+    snprintf(url, sizeof url, "http://127.0.0.1:%d/hello", port);
+    assert_int_equal(pit_fetch_blocking(&fetch), PIT_OK);
+    assert_int_equal(fetch.code, 200);
+    assert_string_equal(fetch.content, "hello");
+    assert_string_equal(pit_fetch_header(&fetch, "X-ONE"), "1");
+    snprintf(echo, sizeof echo, "http://127.0.0.1:%d/echo", port);
+    fetch.url = echo;
+    fetch.headers = headers;
+    fetch.body = "smoke";
+    fetch.body_len = 5;
+    assert_int_equal(pit_fetch_blocking(&fetch), PIT_OK);
+    assert_int_equal(fetch.code, 201);
+    assert_non_null(strstr(fetch.content, "POST /echo"));
+    assert_non_null(strstr(fetch.content, "X-Own: seven"));
+    fetch.public_only = 1;
+    assert_int_equal(pit_fetch_blocking(&fetch), PIT_FORBIDDEN);
+    assert_int_equal(fetch.code, 0);
+    fetch.public_only = 0;
+    fetch.url = "http://127.0.0.1:1/";
+    assert_int_equal(pit_fetch_blocking(&fetch), PIT_UNAVAILABLE);
+    assert_true(fetch.error[0] != '\0' && fetch.content[0] == '\0');
+    fetch.url = "gopher://127.0.0.1/";
+    assert_int_equal(pit_fetch_blocking(&fetch), PIT_INVALID);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_brings_the_answer),
+        cmocka_unit_test(test_the_blocking_fetch),
         cmocka_unit_test(test_sends_what_it_was_asked_to),
         cmocka_unit_test(test_follows_no_redirect),
         cmocka_unit_test(test_refuses_what_cannot_be_asked),

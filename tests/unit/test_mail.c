@@ -18,6 +18,7 @@
 #include <cmocka.h>
 
 #include "base/buf.h"
+#include "base/log.h"
 #include "harness/slowness.h"
 
 /* ---- a server ---- */
@@ -191,6 +192,29 @@ test_a_mail_arrives(void **state)
     assert_non_null(strstr(server.got, "RCPT TO:<bob@example.org>"));
     assert_non_null(strstr(server.got, "Message-ID: <mail.42@example.org>"));
     assert_non_null(strstr(server.got, "\r\n\r\nHi.\r\n..dot\r\n.\r\n"));
+}
+
+static char logged[1024];
+
+static void
+keep_line(enum log_level level, const char *message)
+{
+    (void)level;
+    snprintf(logged, sizeof logged, "%s", message);
+}
+
+static void
+test_a_mail_for_the_log(void **state)
+{
+    struct sending s = sending_to("log");
+
+    (void)state;
+    log_divert(keep_line);
+    enum status st = send_one(&s);
+    log_divert(NULL);
+    assert_int_equal(st, ST_OK);
+    assert_non_null(strstr(logged, "mail to bob@example.org: "));
+    assert_non_null(strstr(logged, "Hi."));
 }
 
 static void
@@ -385,7 +409,7 @@ test_servers(void **state)
 {
     static const char *const good[] = {"smtp://mail.example.org",
                                        "smtp://a:b@127.0.0.1:2525",
-                                       "smtps://mail.example.org:465/"};
+                                       "smtps://mail.example.org:465/", "log"};
     static const char *const bad[] = {"http://x", "mail.example.org", "smtp://",
                                       "smtp://x/path", ""};
     struct error err;
@@ -416,6 +440,7 @@ main(void)
         cmocka_unit_test(test_long_lines_are_encoded),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_servers),
+        cmocka_unit_test(test_a_mail_for_the_log),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

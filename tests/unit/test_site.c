@@ -105,6 +105,11 @@ json(struct pit_co *co, struct pit_request *req, struct pit_response *res)
         return st;
     if (age < 0)
         return pit_reply_invalid(res, "/age", "an age is not negative");
+    if (age > 200)
+        return pit_request_fail(req, PIT_INVALID, "/age", "%d is too old", age);
+    if (age == 0)
+        return pit_request_fail(req, PIT_CONFLICT, NULL, "not born yet");
+    (void)pit_response_headerf(res, "X-Born", "%d", 2026 - age);
     return pit_reply_json(res, 201, "{s:s, s:i}", "name", name, "age", age);
 }
 
@@ -715,6 +720,10 @@ test_json(void **state)
         {"text/plain", "{}", "Content-Type"},
         {"application/json", "{\"name\": \"A\", \"age\": -1}",
          "\"pointer\":\"/age\""},
+        {"application/json", "{\"name\": \"A\", \"age\": 201}",
+         "\"pointer\":\"/age\""},
+        {"application/json", "{\"name\": \"A\", \"age\": 201}",
+         "201 is too old"},
     };
     char deep[300];
 
@@ -722,6 +731,10 @@ test_json(void **state)
         pit_test_post(*state, "/json", "application/json; charset=utf-8",
                       "{\"name\": \"Ada\", \"age\": 36}");
     expect(a, 201, "{\"name\":\"Ada\",\"age\":36}");
+    assert_string_equal(pit_test_header(a, "X-Born"), "1990");
+    expect_problem(pit_test_post(*state, "/json", "application/json",
+                                 "{\"name\": \"A\", \"age\": 0}"),
+                   409, "not born yet");
     assert_non_null(strstr(pit_test_logged(*state), "body 0 26"));
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         expect_problem(

@@ -23,6 +23,16 @@
 
 extern char **environ;
 
+/* In the place of the C library's, so that what blocks takes no time. */
+static _Atomic unsigned slept;
+
+unsigned
+sleep(unsigned seconds)
+{
+    slept += seconds;
+    return 0;
+}
+
 static const struct pit_app *smokehouse;
 static char folder[] = "/tmp/pit-smokehouse-views-XXXXXX";
 
@@ -110,6 +120,43 @@ test_async_is_lost_with_the_process(void **state)
     assert_logged(*state, (const char *const[]){"1\n", "2\n", NULL});
     pit_test_free(*state); /* cancels it */
     *state = NULL;
+}
+
+static void
+test_sync_answers_when_it_has_counted(void **state)
+{
+    slept = 0;
+    assert_answer(pit_test_get(*state, "/sync/"), 200, "Blocking HTTP request");
+    assert_int_equal(slept, 5);
+    assert_logged(*state, counted);
+    assert_string_equal(pit_test_fetched(*state, 0)->url, UPSTREAM);
+}
+
+static void
+test_sync_fails_as_its_upstream_does(void **state)
+{
+    pit_test_upstream(*state, "GET " UPSTREAM,
+                      &(struct pit_test_reply){.status = PIT_UNAVAILABLE});
+    assert_int_equal(pit_test_get(*state, "/sync/")->status, 503);
+    assert_logged(*state, (const char *const[]){"5\n", "upstream: ", NULL});
+}
+
+static void
+test_sync_to_async_answers_before_it_counts(void **state)
+{
+    assert_answer(pit_test_get(*state, "/sync_to_async/"), 200,
+                  "Non-blocking HTTP request (via sync_to_async)");
+    assert_true(pit_test_drain(*state, 10000));
+    assert_logged(*state, counted);
+}
+
+static void
+test_burn_blocks(void **state)
+{
+    slept = 0;
+    assert_answer(pit_test_get(*state, "/burn_some_meats/"), 200,
+                  "Burned some meats.");
+    assert_int_equal(slept, 5);
 }
 
 /* --- smoking ------------------------------------------------------------- */
@@ -397,6 +444,10 @@ main(void)
         TEST(test_index),
         TEST(test_async_answers_before_it_counts),
         TEST(test_async_is_lost_with_the_process),
+        TEST(test_sync_answers_when_it_has_counted),
+        TEST(test_sync_fails_as_its_upstream_does),
+        TEST(test_sync_to_async_answers_before_it_counts),
+        TEST(test_burn_blocks),
         TEST(test_smoke_gathers),
         TEST(test_smoke_fails_as_its_upstream_does),
         TEST(test_smoke_has_a_deadline),

@@ -88,6 +88,15 @@ enum pit_status pit_detach_take(struct pit_co *co, const char *name,
                                 pit_co_fn *fn, void *arg,
                                 void (*arg_free)(void *arg));
 
+/* The same with a copy of the @len bytes at @arg, which is freed for you. */
+enum pit_status pit_detach_copy(struct pit_co *co, const char *name,
+                                pit_co_fn *fn, const void *arg, size_t len);
+/* Has a blocking function run on a thread, and waits for nothing: as
+ * pit_detach() of a coroutine that awaits pit_await_thread(). @arg is lent
+ * until it has ended. */
+enum pit_status pit_detach_thread(struct pit_co *co, const char *name,
+                                  pit_thread_fn *fn, void *arg);
+
 /* How pit_await_all() makes pairs of its arguments. */
 #define PIT_CALLS_(...)                                                   \
     PIT_CALLS_PICK_(__VA_ARGS__, PIT_CALLS_8_, 0, PIT_CALLS_7_, 0,        \

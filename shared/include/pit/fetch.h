@@ -43,6 +43,11 @@ struct pit_fetch {
  * PIT_LIMIT: too many are under way; PIT_FORBIDDEN; PIT_CANCELLED. A further
  * call with the same struct drops the former answer. */
 enum pit_status pit_fetch(struct pit_co *co, struct pit_fetch *fetch);
+/* The same, but blocks instead of suspending: for sync views, for what runs on
+ * threads, and for C tasks. Never in an async view or task. The connection is
+ * not used again, and no X-Request-Id or traceparent is added. Errors: as
+ * above but for PIT_CANCELLED. */
+enum pit_status pit_fetch_blocking(struct pit_fetch *fetch);
 /* The answer's first header field of that name in any case, or NULL. */
 const char *pit_fetch_header(const struct pit_fetch *fetch, const char *name);
 /* Frees the answer. Harmless on a zeroed one, and twice. */

@@ -117,6 +117,16 @@ const char *pit_request_form(struct pit_request *req, const char *name);
 const struct pit_part *pit_request_part(struct pit_request *req,
                                         const char *name, size_t n);
 
+/* Says why a view, or a function that it calls, cannot go on, and returns
+ * @status, so that `return pit_request_fail(req, PIT_INVALID, "/pounds", "order
+ * 1 to %d pounds", 100);` is complete wherever the request is at hand: the
+ * status travels up, and the client gets problem+json with these words.
+ * @pointer is the place in its body (RFC 6901); NULL: none. Copied, cut at 239
+ * and 95 bytes. */
+__attribute__((format(printf, 4, 5))) enum pit_status
+pit_request_fail(struct pit_request *req, enum pit_status status,
+                 const char *pointer, const char *fmt, ...);
+
 /* ---- what middleware leaves for views ---- */
 
 /* @len bytes that live as long as the request, for any type, not zeroed; NULL
@@ -135,6 +145,10 @@ void *pit_request_get(const struct pit_request *req, const char *name);
  * token or @value holds a control character (RFC 9110 section 5.5). */
 enum pit_status pit_response_header(struct pit_response *res, const char *name,
                                     const char *value);
+/* The same with a value that is made: "/orders/%d". */
+__attribute__((format(printf, 3, 4))) enum pit_status
+pit_response_headerf(struct pit_response *res, const char *name,
+                     const char *fmt, ...);
 /* Adds one more of that name (Link, Vary), else as above. */
 enum pit_status pit_response_add(struct pit_response *res, const char *name,
                                  const char *value);
