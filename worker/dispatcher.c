@@ -113,8 +113,7 @@ dispatcher_clock_off(struct dispatcher *d)
         log_info("Redis' clock was set, or Redis was away: looking at "
                  "everything");
     d->clock_off_ms = now_ms;
-    for (size_t i = 0; i < d->sources_len; i++)
-        d->sources[i].maybe_ready = d->sources[i].due = true;
+    wake_check_all(d);
     scheduler_look(d->scheduler);
     d->renew_all = true;
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "queue/queue_clock.h"
 #include "queue/schedules.h"
 #include "state.h"
 
@@ -69,6 +70,8 @@ tick(struct co *co, struct scheduler *scheduler, struct place *place)
                       err.msg);
         next_ms = PAUSE_MS;
     }
+    if (queue_clock_noted_off(d->queues))
+        wake_check_all(d); /* which finds out the rest */
     if (scheduler->stopped || place->wanted)
         return;
     if (next_ms >= 0)

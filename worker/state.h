@@ -357,6 +357,8 @@ CHECK enum status wake_connect(struct dispatcher *d, struct error *err);
 void wake_disconnect(struct dispatcher *d);
 /* Blocks in Redis when there is nothing else to do. */
 void wake_sleep(struct dispatcher *d);
+/* Every queue may have something: each is worked. */
+void wake_check_all(struct dispatcher *d);
 /* Ends a sleep that leaves out a queue which should be heard again. */
 void wake_interrupt(struct dispatcher *d);
 

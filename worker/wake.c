@@ -108,8 +108,8 @@ pause_cb(struct loop_timer *timer)
     (void)timer;
 }
 
-static void
-check_all(struct dispatcher *d)
+void
+wake_check_all(struct dispatcher *d)
 {
     for (size_t i = 0; i < d->sources_len; i++)
         d->sources[i].maybe_ready = d->sources[i].due = true;
@@ -124,7 +124,7 @@ looked_cb(struct op *op)
     d->sleeping = d->sleep_interrupted = false;
     if (op->status != ST_OK || reply->type != REDIS_REPLY_INTEGER ||
         reply->integer > 0)
-        check_all(d);
+        wake_check_all(d);
     if (op->status != ST_OK)
         loop_timer_start(d->loop, &d->sleep_pause, PAUSE_MS, pause_cb);
     rds_call_clear(&d->sleep_call);
@@ -180,7 +180,7 @@ settled_cb(struct op *op)
         look(d);
         return;
     } else if (op->status != ST_OK) {
-        check_all(d);
+        wake_check_all(d);
         loop_timer_start(d->loop, &d->sleep_pause, PAUSE_MS, pause_cb);
     }
     rds_call_clear(&d->sleep_call);

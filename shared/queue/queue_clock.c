@@ -49,3 +49,19 @@ queue_clock_heard(struct queues *queues, int64_t now_ms, int64_t sent_ms,
     queues->heard_at_ms = sent_ms;
     return off;
 }
+
+void
+queue_clock_note(struct queues *queues, int64_t now_ms, int64_t sent_ms)
+{
+    if (llabs(ahead(queues, now_ms, sent_ms)) > QUEUE_CLOCK_STEP_MS)
+        queues->noted_off = true;
+}
+
+bool
+queue_clock_noted_off(struct queues *queues)
+{
+    bool off = queues->noted_off;
+
+    queues->noted_off = false;
+    return off;
+}

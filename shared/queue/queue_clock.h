@@ -25,5 +25,10 @@ int64_t queue_clock_expected(const struct queues *queues, int64_t mono_ms);
  * out. */
 bool queue_clock_heard(struct queues *queues, int64_t now_ms, int64_t sent_ms,
                        int64_t most_ms);
+/* The same for an answer that is not one of work: nothing is remembered but
+ * that it was off by more than QUEUE_CLOCK_STEP_MS. */
+void queue_clock_note(struct queues *queues, int64_t now_ms, int64_t sent_ms);
+/* Was it, since this was asked last? */
+bool queue_clock_noted_off(struct queues *queues);
 
 #endif

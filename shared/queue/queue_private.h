@@ -42,6 +42,7 @@ struct queues {
     int64_t heard_at_ms;
     int64_t off_ms;
     int64_t off_until_ms;
+    bool noted_off;
     /* queue_wait.c */
     struct rds *listener;
     char channel[80];

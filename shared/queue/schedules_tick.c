@@ -11,7 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/log.h"
+#include "queue/queue_clock.h"
 #include "queue/queue_private.h"
 #include "queue/schedules_private.h"
 
@@ -241,6 +243,7 @@ round_of(struct look *look, int64_t *ret_next_ms, struct error *err)
 {
     struct rds_call due = {0}, places = {0};
     size_t left = look->left;
+    int64_t sent_ms = clock_mono_ms();
 
     look->left = 0;
     enum status st = ask_due(look->co, look->queues, &look->keys,
@@ -248,6 +251,7 @@ round_of(struct look *look, int64_t *ret_next_ms, struct error *err)
     if (st != ST_OK)
         goto out;
     look->now_ms = due.reply->element[0]->integer;
+    queue_clock_note(look->queues, look->now_ms, sent_ms);
     *ret_next_ms = due.reply->element[1]->integer;
     size_t n = (due.reply->elements - FIXED) / 3;
     if (n == 0)
