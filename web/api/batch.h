@@ -10,6 +10,7 @@
 #define WEB_API_BATCH_H
 
 #include "api/api.h"
+#include "api/durability.h"
 #include "api/idempotency.h"
 #include "app/problem.h"
 
@@ -54,7 +55,9 @@ struct batch {
     uint32_t failed;         /* could succeed at a repeat: the key stays open */
     struct idempotency *key; /* NULL: none */
     bool replay;
-    int64_t reserved; /* of api->bodies */
+    int64_t reserved;                  /* of api->bodies */
+    struct durability_wish durability; /* of all its jobs */
+    struct queues *queues;             /* to enqueue with */
     struct window *windows[WINDOWS];
     unsigned filling; /* which window */
 };
@@ -92,6 +95,9 @@ void batch_write_result(struct batch *batch, const struct item *item);
 /* In the entry of the batch's key: was the job at @index accepted? */
 void batch_set_accepted_bit(struct batch *batch, uint32_t index);
 CHECK bool batch_accepted_bit(const struct batch *batch, uint32_t index);
+/* Must anything be waited for before the answer? Then no result is sent before
+ * that. */
+CHECK bool batch_is_durable(const struct batch *batch);
 /* Sends results that need not be held any more. May suspend. */
 CHECK enum status batch_stream_results(struct batch *batch);
 /* The rest of the answer. May suspend. */

@@ -163,6 +163,13 @@ start_answer(struct batch *batch)
                                           : STR("application/json"));
 }
 
+bool
+batch_is_durable(const struct batch *batch)
+{
+    return batch->durability.kind == DURABILITY_FSYNC ||
+           batch->durability.kind == DURABILITY_REPLICA;
+}
+
 /* Sends what there is, if it must not or need not be held any more. */
 enum status
 batch_stream_results(struct batch *batch)
@@ -170,7 +177,7 @@ batch_stream_results(struct batch *batch)
     size_t least = batch->streaming || batch->body_read ? PIECE_MIN : HELD_MAX;
     enum status st = ST_OK;
 
-    if (batch->out.len < least)
+    if (batch->out.len < least || batch_is_durable(batch))
         return ST_OK;
     if (!batch->streaming)
         st = start_answer(batch);
@@ -181,11 +188,70 @@ batch_stream_results(struct batch *batch)
     return st;
 }
 
+/* Stored, but not as durable as asked for: the problem has the results, with
+ * the ids. */
+static enum status
+refuse_unreached(struct batch *batch)
+{
+    struct buf text;
+    json_error_t why;
+
+    buf_init(&text, SIZE_MAX / 4);
+    if (batch->ndjson_out) {
+        struct str lines = buf_str(&batch->out);
+        buf_add_c(&text, "{\"results\":[");
+        while (lines.n > 0) {
+            buf_add_str(&text, str_cut(lines, '\n', &lines));
+            buf_add_c(&text, lines.n > 0 ? "," : "");
+        }
+    } else {
+        buf_add_str(&text, buf_str(&batch->out));
+    }
+    buf_addf(&text, "],\"accepted\":%u,\"rejected\":%u}", batch->accepted,
+             batch->written - batch->accepted);
+    json_t *extra = json_loadb(text.p, text.len, 0, &why);
+    buf_clear(&text);
+    if (!extra)
+        return error_set(&batch->exchange->err, ST_LIMIT, "out of memory");
+    struct problem problem = {.kind = PROBLEM_DURABILITY_NOT_REACHED,
+                              .detail = batch->exchange->err.msg,
+                              .extra = extra};
+    enum status st = api_refuse(batch->exchange, &problem);
+    json_decref(extra);
+    return st;
+}
+
+/* One wait for all that was stored. *ret_refused: it did not get there, and
+ * that is the answer. */
+static enum status
+reach(struct batch *batch, bool *ret_refused)
+{
+    struct http_exchange *exchange = batch->exchange;
+    char word[16];
+
+    *ret_refused = false;
+    if (batch->durability.kind == DURABILITY_UNSAID || batch->accepted == 0)
+        return ST_OK;
+    enum status st = durability_reach(batch->co, batch->api->durability,
+                                      &batch->durability, &exchange->err);
+    *ret_refused = st == ST_TIMEOUT;
+    if (*ret_refused)
+        return refuse_unreached(batch);
+    durability_name(&batch->durability, word);
+    return st != ST_OK ? st
+                       : response_set(&exchange->res, STR("Pit-Durability"),
+                                      str_c(word));
+}
+
 enum status
 batch_finish_answer(struct batch *batch)
 {
     struct pit_response *res = &batch->exchange->res;
+    bool refused = false;
 
+    enum status st = reach(batch, &refused);
+    if (st != ST_OK || refused)
+        return st;
     if (!batch->ndjson_out) {
         buf_add_c(&batch->out, batch->written == 0 ? "{\"results\":[" : "");
         buf_addf(&batch->out, "],\"accepted\":%u,\"rejected\":%u}\n",

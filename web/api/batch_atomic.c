@@ -58,8 +58,8 @@ enqueue_atomic(struct batch *batch, struct window *window)
         }
     }
     if (window->len > 0 && !batch->replay) {
-        enum status st = queue_enqueue_all(batch->co, batch->api->queues, jobs,
-                                           window->len, err);
+        enum status st =
+            queue_enqueue_all(batch->co, batch->queues, jobs, window->len, err);
         if (st == ST_CONFLICT && batch->key && all_there(jobs, window->len))
             st = ST_OK;
         if (st != ST_OK) {

@@ -109,7 +109,8 @@ batch_read_item(struct batch *batch, struct window *window, struct item *item,
                               &item->err);
     if (st == ST_OK && (envelope.given & ENVELOPE_DURABILITY))
         st = error_set_at(&item->err, "/durability",
-                          "is for single jobs: send this one to /v1/jobs");
+                          "is for the batch as a whole: put it into the query "
+                          "(?durability=fsync)");
     if (st == ST_OK) {
         item->enqueue.spec = envelope.spec;
         item->after = envelope.after;
@@ -133,13 +134,12 @@ send(struct batch *batch, struct item *item)
     struct enqueue *e = &item->enqueue;
 
     if (e->spec.kin.parents == 0) {
-        queue_enqueue(batch->api->queues, e, NULL, NULL);
+        queue_enqueue(batch->queues, e, NULL, NULL);
         item->queued = true;
         return;
     }
-    enum status st =
-        queue_after_enqueue(batch->co, batch->api->queues, e, item->after,
-                            (size_t)e->spec.kin.parents);
+    enum status st = queue_after_enqueue(
+        batch->co, batch->queues, e, item->after, (size_t)e->spec.kin.parents);
     item->queued = e->op.settled;
     item->good = item->queued;
     if (!item->queued) { /* one of the others was refused */
@@ -159,9 +159,11 @@ batch_add_item(struct batch *batch, struct str line,
     uint32_t index = batch->total++;
 
     *item = (struct item){.good = false};
-    if (batch->key && index >= IDEMPOTENCY_JOBS_MAX) {
+    if ((batch->key || batch_is_durable(batch)) &&
+        index >= IDEMPOTENCY_JOBS_MAX) {
         (void)error_set(&item->err, ST_TOO_LARGE,
-                        "a batch with an Idempotency-Key has at most %d jobs",
+                        "a batch with %s has at most %d jobs",
+                        batch->key ? "an Idempotency-Key" : "a durability",
                         IDEMPOTENCY_JOBS_MAX);
     } else if (batch_read_item(batch, window, item, line, value)) {
         batch_name_item(batch, item, index);

@@ -34,6 +34,7 @@ struct reader {
     struct job_origin origin;
     struct flow *flow;
     struct buf *texts;
+    struct durability_wish *durability;
     bool go_on; /* unless a job says otherwise */
     struct error *err;
     char path[64]; /* the pointer to what is read now */
@@ -246,7 +247,9 @@ read_envelope(struct reader *r, struct str text, struct envelope *ret)
     if (st == ST_OK && (ret->given & (ENVELOPE_DURABILITY | ENVELOPE_AFTER)))
         st = error_set_at(
             r->err, ret->given & ENVELOPE_AFTER ? "/after" : "/durability",
-            "a job of a flow cannot have it");
+            ret->given & ENVELOPE_AFTER
+                ? "a job of a flow cannot have it"
+                : "is for the flow as a whole: put it beside its jobs");
     if (st == ST_OK)
         st = catalog_complete(r->co, r->catalog, r->arena, ret, r->err);
     if (st == ST_OK)
@@ -473,9 +476,21 @@ read_graph(struct reader *r, struct jsontext value)
 
 /* ---- the whole ---- */
 
-enum { CHAIN, GROUP, JOBS, THEN, NAME, QUEUE, KEEP, ON_FAILURE, FIELDS };
+enum {
+    CHAIN,
+    GROUP,
+    JOBS,
+    THEN,
+    NAME,
+    QUEUE,
+    KEEP,
+    ON_FAILURE,
+    DURABILITY,
+    FIELDS
+};
 static const char *const field_names[FIELDS] = {
-    "chain", "group", "jobs", "then", "name", "queue", "keep", "on_failure"};
+    "chain", "group", "jobs",       "then",      "name",
+    "queue", "keep",  "on_failure", "durability"};
 
 static enum status
 read_fields(struct reader *r, struct jsontext value,
@@ -558,6 +573,20 @@ read_keep(struct reader *r, struct jsontext value)
 }
 
 static enum status
+read_durability(struct reader *r, struct jsontext value)
+{
+    struct str word = STR_NULL;
+
+    if (!is_given(value) ||
+        (plain_text(value, &word) && durability_parse(word, r->durability)))
+        return ST_OK;
+    return error_set_at(r->err, "/durability",
+                        "must be \"memory\", \"fsync\" or \"replica:1\" to "
+                        "\"replica:%d\"",
+                        DURABILITY_REPLICAS_MAX);
+}
+
+static enum status
 read_settings(struct reader *r, const struct jsontext fields[FIELDS])
 {
     struct str queue = STR_NULL;
@@ -573,6 +602,8 @@ read_settings(struct reader *r, const struct jsontext fields[FIELDS])
         st = read_title(r, fields[NAME]);
     if (st == ST_OK)
         st = read_keep(r, fields[KEEP]);
+    if (st == ST_OK)
+        st = read_durability(r, fields[DURABILITY]);
     return st;
 }
 
@@ -652,6 +683,7 @@ flow_document_read(struct co *co, struct str body, struct task_catalog *catalog,
                        .origin = origin,
                        .flow = flow,
                        .texts = &document->texts,
+                       .durability = &document->durability,
                        .err = err ? err : &scratch};
     struct jsontext fields[FIELDS] = {{.type = JSONTEXT_NULL}};
     struct jsontext value;

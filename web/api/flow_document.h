@@ -4,14 +4,15 @@
  *   {"group": [job, job], "then": job}
  *   {"jobs": {"a": job, "b": {..., "after": ["a"]}}}
  *
- * with "name", "queue" (home), "keep" and "on_failure" ("stop" or "go_on")
- * beside. A job is an enqueue's envelope, and may have "name" and "on_failure"
- * of its own. Strict as the envelope: what is wrong is refused with a pointer
- * to it. */
+ * with "name", "queue" (home), "keep", "on_failure" ("stop" or "go_on") and
+ * "durability" beside. A job is an enqueue's envelope, and may have "name" and
+ * "on_failure" of its own. Strict as the envelope: what is wrong is refused
+ * with a pointer to it. */
 #ifndef WEB_API_FLOW_DOCUMENT_H
 #define WEB_API_FLOW_DOCUMENT_H
 
 #include "api/catalog.h"
+#include "api/durability.h"
 #include "base/buf.h"
 #include "queue/flow.h"
 
@@ -21,6 +22,7 @@ enum { FLOW_DOCUMENT_DEPTH_MAX = 8 }; /* chains within groups within ... */
  * it must live as long as the flow. */
 struct flow_document {
     struct buf texts;
+    struct durability_wish durability; /* of the whole */
 };
 void flow_document_clear(struct flow_document *document);
 

@@ -25,6 +25,7 @@ struct acceptance {
     struct flow_document document;
     char id[ID_JOB_MAX + 1];
     bool existed;
+    bool stored;
 };
 
 /* ---- answers ---- */
@@ -80,11 +81,48 @@ refuse_unclear(struct acceptance *a)
     return st;
 }
 
+/* It is there, but not as durable as asked for. */
+static enum status
+refuse_unreached(struct acceptance *a)
+{
+    json_t *extra = json_pack("{s:s}", "id", a->id);
+    struct problem problem = {.kind = PROBLEM_DURABILITY_NOT_REACHED,
+                              .detail = a->exchange->err.msg,
+                              .extra = extra};
+
+    enum status st = api_refuse(a->exchange, &problem);
+    json_decref(extra);
+    return st;
+}
+
+/* The flow, and what was delivered of it: its jobs, or the messages that make
+ * them. *ret_refused: that is the answer. */
+static enum status
+reach(struct co *co, struct acceptance *a, bool *ret_refused)
+{
+    const struct durability_wish *durability = &a->document.durability;
+    char word[16];
+
+    *ret_refused = false;
+    if (durability->kind == DURABILITY_UNSAID)
+        return ST_OK;
+    enum status st =
+        durability_reach(co, a->api->durability, durability, &a->exchange->err);
+    *ret_refused = st == ST_TIMEOUT;
+    if (*ret_refused)
+        return refuse_unreached(a);
+    durability_name(durability, word);
+    return st != ST_OK ? st
+                       : response_set(&a->exchange->res, STR("Pit-Durability"),
+                                      str_c(word));
+}
+
 static enum status
 reply_accepted(struct co *co, struct acceptance *a)
 {
     struct job_id id;
     struct error why;
+    bool refused = false;
 
     enum status st = set_location(a);
     if (st == ST_OK && a->existed)
@@ -97,6 +135,9 @@ reply_accepted(struct co *co, struct acceptance *a)
     /* A worker does it otherwise. */
     if (outbox_deliver(co, a->api->queues, id.queue, NULL, &why) != ST_OK)
         log_debug("outbox of %.*s: %s", STR_ARG(id.queue), why.msg);
+    st = reach(co, a, &refused);
+    if (st != ST_OK || refused)
+        return st;
     return reply_flow(co, a->api, a->exchange, id, a->existed ? 200 : 202);
 }
 
@@ -119,16 +160,20 @@ read_flow(struct co *co, struct acceptance *a)
 static enum status
 accept_flow(struct co *co, struct acceptance *a)
 {
+    struct queues *queues = NULL;
     enum status st = read_flow(co, a);
 
+    if (st == ST_OK)
+        st = durability_begin(co, a->api->durability, &a->document.durability,
+                              a->api->queues, &queues, &a->exchange->err);
     if (st != ST_OK)
         return api_fail(a->exchange, st, &a->exchange->err, false);
-    st = flow_accept(co, a->api->queues, &a->flow, &a->existed,
-                     &a->exchange->err);
+    st = flow_accept(co, queues, &a->flow, &a->existed, &a->exchange->err);
     if (st == ST_UNCLEAR)
         return refuse_unclear(a);
     if (st != ST_OK)
         return api_fail(a->exchange, st, &a->exchange->err, true);
+    a->stored = true;
     return reply_accepted(co, a);
 }
 
@@ -149,7 +194,7 @@ accept_under_key(struct co *co, struct acceptance *a, struct str key)
     flow_init(&a->flow, idempotency.entry.seed);
     st = accept_flow(co, a);
     if (verdict == IDEMPOTENCY_RUN) {
-        if (st == ST_OK && exchange->res.status < 300)
+        if (st == ST_OK && (exchange->res.status < 300 || a->stored))
             idempotency_finish(co, &idempotency);
         else
             idempotency_fail(co, &idempotency);

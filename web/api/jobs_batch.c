@@ -260,7 +260,9 @@ read_shape(struct batch *batch, struct shape *shape, bool *ret_refused)
     struct http_exchange *exchange = batch->exchange;
     struct pit_request *req = &exchange->req;
     struct error *err = &exchange->err;
+    static const struct str known[] = {STR("atomic"), STR("durability")};
     struct str atomic = request_query(req, STR("atomic"));
+    struct str durability = request_query(req, STR("durability"));
 
     *ret_refused = true;
     if (payload_kind(req, &shape->kind, err) != ST_OK)
@@ -274,11 +276,20 @@ read_shape(struct batch *batch, struct shape *shape, bool *ret_refused)
         return api_refuse_with(exchange, PROBLEM_INVALID_REQUEST,
                                "the query's atomic is true or false");
     shape->atomic = atomic.p && str_eq_c(atomic, "true");
-    enum status st = api_query(req, STR("atomic"), err);
+    if (durability.p && !durability_parse(durability, &batch->durability))
+        return api_refuse_with(exchange, PROBLEM_INVALID_REQUEST,
+                               "the query's durability is memory, fsync, or "
+                               "replica:1 to replica:%d",
+                               DURABILITY_REPLICAS_MAX);
+    enum status st = api_queries(req, known, ARRAY_LEN(known), err);
     if (st == ST_OK)
         st = idempotency_key(req, &shape->key, err);
     if (st == ST_OK)
         st = api_store(batch->api, err);
+    if (st != ST_OK)
+        return api_fail(exchange, st, err, false);
+    st = durability_begin(batch->co, batch->api->durability, &batch->durability,
+                          batch->api->queues, &batch->queues, err);
     if (st != ST_OK)
         return api_fail(exchange, st, err, false);
     *ret_refused = false;
