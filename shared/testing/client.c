@@ -25,6 +25,8 @@ enum {
     VIEW_TIMEOUT_MS = 30 * 1000,
     BODY_MAX = 1024 * 1024,
     LOGGED_MAX = 64 * 1024 * 1024,
+    /* Ten times the front's: real time, and under Valgrind it runs away. */
+    STALL_WARN_MS = 1000,
 };
 /* More time than any test means to let pass. */
 static const int64_t patience_us = INT64_C(366) * 24 * 3600 * 1000000;
@@ -561,7 +563,8 @@ pit_test_new(const struct pit_app *table)
         site_new(&test->app, &defaults, &test->site, &err) != ST_OK)
         client_give_up("%s", err.msg);
     add_routes(test);
-    test->loop = loop_new(NULL);
+    test->loop =
+        loop_new(&(struct loop_options){.stall_warn_ms = STALL_WARN_MS});
     test->mail_server.from = "app@example.org";
     test->outside.mail = &test->mail_server;
     test->outside.script = &script;
