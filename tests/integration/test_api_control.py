@@ -46,6 +46,34 @@ class Steps(ControlCase):
                          "running")
         self.act("b", "cancel", 202, json={"grace": "1s"})
 
+    def test_the_reason_of_a_running_one_is_kept(self):
+        """However it ends, unless it succeeds all the same."""
+        words = {"fails": ["f", 0], "stops": ["x"], "crashes": ["c"],
+                 "dies": ["f", -1]}
+        self.queue.enqueue(*[job(local) for local in [*words, "silent",
+                                                      "succeeds"]])
+        claimed = {one.id: one for one in self.claim(9)}
+        for local in [*words, "succeeds"]:
+            self.act(local, "cancel", 202, json={"reason": "shop \"closed\""})
+        self.act("fails", "cancel", 202, json={"reason": "another"})
+        self.act("silent", "cancel", 202)
+        self.queue.work(finishes=[
+            ended(how[0], claimed[local], *how[1:])
+            for local, how in words.items()] + [
+                ended("x", claimed["silent"], message='"stopped"'),
+                ["s", 60000, 1, claimed["succeeds"].entry,
+                 claimed["succeeds"].token]])
+        for local in words:
+            shown = self.http.get(f"/v1/jobs/q.{local}").json()
+            self.assertEqual((shown["state"], shown["error"]),
+                             ("cancelled", {"cause": "cancelled",
+                                            "message": 'shop "closed"'}))
+        shown = self.http.get("/v1/jobs/q.silent").json()
+        self.assertEqual(shown["error"]["message"], "stopped")
+        shown = self.http.get("/v1/jobs/q.succeeds").json()
+        self.assertEqual((shown["state"], shown["error"]), ("succeeded", None))
+        self.assertEqual(self.client.exists(self.queue.key("cancels")), 0)
+
     def test_refused_in_the_wrong_state(self):
         self.queue.enqueue(job("a"))
         one, = self.claim()

@@ -54,7 +54,7 @@ class Cancel(ScriptCase):
                          f"cancel q.a {one.token} 250")
         heard.close()
         self.assertRegex(self.client.hget(self.queue.key("cancels"), "a"),
-                         r"^\d+ 250$")
+                         r'^\d+ 250 "enough"$')
         self.assertEqual(self.code("a"), "r")
         self.token = None
 

@@ -140,7 +140,7 @@ class Cancel(ScriptCase):
 
     def test_get_says_when(self):
         self.asked("a")
-        self.assertRegex(self.queue.get("a").cancel, r"^\d+ 5$")
+        self.assertRegex(self.queue.get("a").cancel, r'^\d+ 5 "enough"$')
 
 
 class Parents(ScriptCase):

@@ -6,7 +6,8 @@
 -- ARGV[3] 1: only if the job is still as it was seen: ARGV[4] its priority and
 --         state text, ARGV[5] when it is due, ARGV[6] its progress
 -- ARGV[7..] what the verb takes:
---   cancel   grace ms, cause (JSON string)   waits: ends; runs: is told to stop
+--   cancel   grace ms, cause (JSON string)   waits: ends; runs: is told to
+--            stop, and the cause, unless it is "cancelled", is kept until then
 --   retry                                    ended without success, or waits
 --                                            to run again: ready, all retries
 --   promote                                  scheduled or retrying: ready now
@@ -153,7 +154,9 @@ if verb == 'cancel' then
     elseif runs then
         local asked = call('HGET', base .. 'cancels', id)
         if not asked then
-            call('HSET', base .. 'cancels', id, now_text .. ' ' .. ARGV[7])
+            local why = ARGV[8] ~= '"cancelled"' and ' ' .. ARGV[8] or ''
+            call('HSET', base .. 'cancels', id,
+                 now_text .. ' ' .. ARGV[7] .. why)
         end
         if code == 'R' then
             call('HSET', state, id, 'r' .. sub(text, 2))

@@ -21,8 +21,10 @@ local function again(entry, id, s, asked)
     put(id, 'W', s)
 end
 
--- An attempt that was to be cancelled and did not succeed.
+-- An attempt that was to be cancelled and did not succeed. Why it was is said
+-- rather than how it ended, which follows from that.
 local function cancel(id, s, keep_ms, message, job)
+    message = job and job.cancel_cause or message
     count('cancelled', 1)
     remember(s, 'x', message)
     put(id, 'C', s, true)
@@ -77,11 +79,14 @@ local function finish(how, entry, id, s, keep_ms, message, delay, job)
     end
 end
 
--- A job whose state says 'r': its options, and whether it was to be cancelled.
+-- A job whose state says 'r': its options, whether it was to be cancelled, and
+-- why (a JSON string, or nil).
 local function look_up(id, text)
     local record = call('HGET', jobs, id) or ''
     local asked = options().of(record)
     options().run_ended(asked)
+    local cancel = call('HGET', cancels, id)
     return {record = record, options = asked, text = text,
-            cancelled = call('HEXISTS', cancels, id) == 1}
+            cancelled = cancel ~= false,
+            cancel_cause = cancel and match(cancel, '^%d+ %d+ (.*)$')}
 end
