@@ -4,7 +4,7 @@
 
 #include "base/clock.h"
 #include "queue/queue_private.h"
-#include "queue/script.h"
+#include "queue/script_call.h"
 
 /* Sends a script with the keys that @which names. */
 static void
@@ -127,16 +127,57 @@ queue_get_result(struct job_view *view, struct job_id id, struct error *err)
 }
 
 enum status
+queue_expire(struct co *co, struct queues *queues, struct job_id id,
+             struct error *err)
+{
+    static const enum key which[] = {KEY_JOBS};
+    struct rds_call call = {0};
+    struct script_call words;
+
+    script_call_init(&words, queues, id.queue, which, ARRAY_LEN(which));
+    script_call_add(&words, STR("expire"));
+    script_call_add(&words, id.local);
+    script_call_add(&words, STR("0"));
+    for (int i = 0; i < 3; i++)
+        script_call_add(&words, STR_NULL);
+    enum status st =
+        script_call_await(co, &words, queues, &script_control, &call, err);
+    rds_call_clear(&call);
+    return st;
+}
+
+/* No worker may be there to meet it. This machine's clock says whether to ask,
+ * Redis' what becomes of it. */
+enum status
+queue_get_settled(struct co *co, struct queues *queues, struct job_id id,
+                  struct job_view *view, struct error *err)
+{
+    bool waits = !job_state_ended(view->state) && view->state != JOB_RUNNING;
+
+    if (!waits || view->spec.expires_at_ms == 0 ||
+        view->spec.expires_at_ms > clock_wall_ms())
+        return ST_OK;
+    enum status st = queue_expire(co, queues, id, err);
+    if (st != ST_OK) /* a server that takes no writes still shows its jobs */
+        return ST_OK;
+    queue_view_clear(view);
+    queue_get_send(queues, id, view);
+    st = co_await(co, &view->call.op);
+    return st == ST_OK ? queue_get_result(view, id, err) : st;
+}
+
+enum status
 queue_get(struct co *co, struct queues *queues, struct job_id id,
           struct job_view *ret, struct error *err)
 {
     queue_get_send(queues, id, ret);
     enum status status = co_await(co, &ret->call.op);
     if (status == ST_OK)
-        return queue_get_result(ret, id, err);
-    if (err)
+        status = queue_get_result(ret, id, err);
+    else if (err)
         *err = ret->call.err;
-    return status;
+    return status == ST_OK ? queue_get_settled(co, queues, id, ret, err)
+                           : status;
 }
 
 void

@@ -154,6 +154,8 @@ queue_list_views(struct co *co, struct queues *queues, struct str queue,
     for (size_t i = 0; i < n; i++) {
         struct job_id id = {queue, items[i].local};
         st = queue_get_result(&ret[i], id, err);
+        if (st == ST_OK)
+            st = queue_get_settled(co, queues, id, &ret[i], err);
         if (st == ST_NOT_FOUND || st == ST_GONE)
             ret[i].spec.task = STR_NULL;
         else if (st != ST_OK)

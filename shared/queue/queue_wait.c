@@ -12,6 +12,8 @@
 #include "queue/queue_private.h"
 #include "queue/script.h"
 
+enum { EXPIRED_MS = 1000 }; /* between two questions about one that runs */
+
 struct waiter {
     struct op op;
     struct list link;
@@ -121,10 +123,12 @@ queues_listening(const struct queues *queues)
     return queues->listener != NULL;
 }
 
-/* *ret_ended: the job has ended, or is not there. */
+/* *ret_ended: the job has ended, or is not there. *ret_expires_ms: in how many
+ * ms it expires unless it runs, -1: never. */
 static enum status
 ask(struct co *co, struct queues *queues, const struct keys *keys,
-    struct str local, bool *ret_ended, struct error *err)
+    struct str local, bool *ret_ended, int64_t *ret_expires_ms,
+    struct error *err)
 {
     struct rds_call call = {0};
     const char *argv[] = {keys->p[KEY_JOBS], keys->p[KEY_STATE],
@@ -135,12 +139,31 @@ ask(struct co *co, struct queues *queues, const struct keys *keys,
     rds_send_script(queues->rds, &call, &script_wait, 3, 5, argv, len, NULL,
                     NULL);
     enum status status = co_await(co, &call.op);
-    if (status == ST_OK)
+    if (status == ST_OK) {
         *ret_ended = call.reply->integer == 1;
-    else if (err)
+        *ret_expires_ms =
+            call.reply->integer < 0 ? -1 - call.reply->integer : -1;
+    } else if (err)
         *err = call.err;
     rds_call_clear(&call);
     return status;
+}
+
+/* Until it is told of, until @until, or until it expires: that has to be asked
+ * for, since no worker may be there to meet it; once a second from then on,
+ * since it may run at that moment and wait again later. */
+static enum status
+await_end(struct co *co, struct waiter *waiter, int64_t until,
+          int64_t expires_ms)
+{
+    struct loop *loop = co_loop(co);
+    int64_t next_ms = expires_ms > 0 ? expires_ms : EXPIRED_MS;
+    bool asks = expires_ms >= 0 && loop_now_ms(loop) + next_ms < until;
+
+    if (asks && !waiter->op.settled)
+        loop_timer_start(loop, &waiter->timer, next_ms, timer_cb);
+    enum status st = co_await(co, &waiter->op);
+    return asks && st == ST_TIMEOUT && co_cancelled(co) == ST_OK ? ST_OK : st;
 }
 
 enum status
@@ -163,9 +186,12 @@ queue_wait(struct co *co, struct queues *queues, struct job_id id,
         list_append(bucket_of(queues, id.local), &waiter.link);
         loop_timer_start(queues->loop, &waiter.timer, left > 0 ? left : 0,
                          timer_cb);
-        status = ask(co, queues, &keys, id.local, &ended, err);
+        int64_t expires_ms = -1;
+        status = ask(co, queues, &keys, id.local, &ended, &expires_ms, err);
+        if (status == ST_OK && !ended && expires_ms == 0)
+            status = queue_expire(co, queues, id, err);
         if (status == ST_OK && !ended)
-            status = co_await(co, &waiter.op);
+            status = await_end(co, &waiter, until, expires_ms);
         op_cancel(&waiter.op);
     } while (status == ST_OK && !ended);
     return status;

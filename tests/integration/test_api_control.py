@@ -1,8 +1,12 @@
 """Control over HTTP: single jobs, lists, log lines, settings of a queue."""
 
+import datetime
 import json
+import re
+import time
 import unittest
 
+from pitharness import wait_until
 from pitscripts import Queue, ended, job
 from test_api_jobs import PROBLEM, ApiTestCase
 
@@ -309,6 +313,57 @@ class Settings(ControlCase):
                         json=body)
         self.refuse("PATCH", "/v1/queues/a%20b", 400, "invalid-request",
                     json={"note": "x"})
+
+
+class Expiry(ControlCase):
+    """With no worker at all, who looks at a job or waits for it hears that its
+    time is over."""
+
+    def enqueue_for(self, ms, **body):
+        at = datetime.datetime.now(datetime.timezone.utc)
+        at += datetime.timedelta(milliseconds=ms)
+        return {"task": "noop", "expires_at": at.isoformat(), **body}
+
+    def due(self, job_id):
+        local = job_id.rpartition(".")[2]
+        record = Queue(self.client, "default").get(local).record
+        return int(re.search(r" e(\d+)", record).group(1))
+
+    def test_prefer_wait(self):
+        for body in ({}, {"delay": "1h"}):
+            began = time.monotonic()
+            answer = self.http.post("/v1/jobs", self.enqueue_for(300, **body),
+                                    headers={"Prefer": "wait=20"})
+            self.assertEqual(answer.json()["state"], "expired", answer)
+            self.assertEqual(answer.json()["error"]["cause"], "expired")
+            self.assertLess(time.monotonic() - began, 2)
+
+    def test_wait_of_a_look(self):
+        parent = self.http.post("/v1/jobs", {"task": "noop"}).json()["id"]
+        made = self.http.post("/v1/jobs", self.enqueue_for(
+            300, after=[parent])).json()
+        began = time.monotonic()
+        shown = self.http.get(made["links"]["self"] + "?wait=20s").json()
+        self.assertEqual(shown["state"], "expired")
+        self.assertLess(time.monotonic() - began, 2)
+
+    def test_shown_by_look_and_list(self):
+        path = "/v1/jobs?queue=default&state="
+        ids = [self.http.post("/v1/jobs", self.enqueue_for(
+            100, delay=delay)).json()["id"] for delay in (0, "1h", 0)]
+        self.http.post("/v1/jobs", self.enqueue_for(60000))
+        wait_until(lambda: self.http.get(f"/v1/jobs/{ids[0]}").json()[
+            "state"] == "expired", 2, "the first to expire")
+        wait_until(lambda: self.queue.now() > self.due(ids[2]), 2, "the last")
+        listed = self.http.get(path + "ready").json()["jobs"]
+        self.assertEqual([one["state"] for one in listed],
+                         ["ready", "expired"])
+        listed = self.http.get(path + "scheduled").json()["jobs"]
+        self.assertEqual([one["state"] for one in listed], ["expired"])
+        listed = self.http.get(path + "expired").json()["jobs"]
+        self.assertEqual({one["id"] for one in listed}, set(ids))
+        counts = self.http.get("/v1/queues/default").json()["counts"]
+        self.assertEqual((counts["ready"], counts["scheduled"]), (1, 0))
 
 
 class Away(ControlCase):

@@ -386,6 +386,66 @@ class Logs(ScriptCase):
         self.assertIsNone(self.queue.logs("never"))
 
 
+class Expire(ScriptCase):
+    """One that waits past its time is ended by who looks at it."""
+
+    def asked(self, local, more="", **kwargs):
+        return job(local, options=f" e{self.queue.now() + 30}{more}",
+                   flag="+", **kwargs)
+
+    def test_wherever_it_waits(self):
+        self.queue.enqueue(self.asked("ready", " ur,0,K"),
+                           self.asked("keyed", " l1,0,0,L"),
+                           self.asked("blocked", " n1,s"),
+                           self.asked("due", " oq.child", where="+60000"))
+        self.queue.enqueue(self.asked("retrying", priority=9))
+        one, = self.queue.work(claim=1).claimed
+        self.assertEqual(one.id, "retrying")
+        last = self.queue.work(finishes=[ended("f", one, 60000)]).now
+        self.until(last + 40)
+        codes = {"ready": "N", "keyed": "N", "blocked": "B", "due": "N+",
+                 "retrying": "W+"}
+        for local, code in codes.items():
+            self.assertEqual(self.queue.control("expire", local),
+                             ["done", code])
+            self.assertEqual(self.queue.get(local).state[0], "X")
+            self.assertEqual(self.queue.control("expire", local),
+                             ["state", "X"])
+        self.assertEqual(set(self.places().values()), {"done"})
+        self.assertEqual(self.queue.stats()["expired"], 5)
+        self.assertEqual(self.client.exists(self.queue.key("unique")), 0)
+        (_, message), = self.client.xrange(self.queue.key("outbox"))
+        self.assertEqual((message["to"], message["code"]), ("q.child", "X"))
+        self.assertEqual(self.queue.work(claim=9).claimed, [])
+
+    def test_not_before_its_time_nor_while_it_runs(self):
+        self.queue.enqueue(job("never"), self.asked("soon", priority=9))
+        self.assertEqual(self.queue.control("expire", "never"),
+                         ["state", "N"])
+        self.assertEqual(self.queue.control("expire", "soon"), ["state", "N"])
+        work = self.queue.work(claim=1)
+        self.until(work.now + 40)
+        self.assertEqual(self.queue.control("expire", "soon"), ["state", "R"])
+        self.assertEqual(self.places(), {"never": "ready", "soon": "leased"})
+        self.token = None
+
+    def test_wait_says_when(self):
+        """In so many ms, however the task is called."""
+        self.queue.enqueue(job("never"), self.asked("soon"))
+        self.assertEqual(self.queue.wait("never", "ch"), 0)
+        self.assertLessEqual(-31, self.queue.wait("soon", "ch"))
+        self.assertLess(self.queue.wait("soon", "ch"), 0)
+        self.until(self.queue.now() + 40)
+        self.assertEqual(self.queue.wait("soon", "ch"), -1)
+        heard = self.client.pubsub(ignore_subscribe_messages=True)
+        self.addCleanup(heard.close)
+        heard.subscribe("ch")
+        heard.get_message(timeout=5)
+        self.queue.control("expire", "soon")
+        self.assertEqual(heard.get_message(timeout=5)["data"], "soon")
+        self.assertEqual(self.queue.wait("soon", "ch"), 1)
+
+
 class Settings(ScriptCase):
     def test_changes_and_wakes(self):
         self.queue.enqueue(job("a"))

@@ -14,6 +14,8 @@
 --   release                                  quarantined: ready
 --   edit     run at ms or '', priority or '' while it waits
 --   delete                                   ended or waits: forgotten at once
+--   expire                                   waits, and its time is over: ends,
+--            before a worker has met it: whoever looks at it says so
 --
 -- Returns {'done', code} what was asked has happened; {'same', code} it was so
 -- already; {'asked', code} it runs and its worker was told; {'state', code}
@@ -172,6 +174,17 @@ if verb == 'cancel' then
     stops_waiting(record, text)
     cancel_waiting(id, record, options, ARGV[8])
     note('C')
+    return finished('done')
+end
+
+if verb == 'expire' then
+    if not waits or now < tonumber(options.e or math.huge) then
+        return {'state', known_as}
+    end
+    leave()
+    stops_waiting(record, text)
+    end_waiting(id, record, options, 'X', '')
+    note('X')
     return finished('done')
 end
 
