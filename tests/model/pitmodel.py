@@ -10,6 +10,7 @@ import dataclasses
 import typing
 
 CRASHES, LOST = 2, 2  # that quarantine
+STEP = 5000           # ms: a clock that is set by more is noticed
 KEEP_STANDARD = 3600000
 ENDED = "SCX"
 
@@ -66,6 +67,7 @@ class Job:
 class Model:
     def __init__(self, now):
         self.now = self.latest = now
+        self.seen = None     # what the queue says: when it was worked last
         self.jobs = {}
         self.gone = set()
         self.locks = {}      # key -> (id, until or None)
@@ -74,7 +76,7 @@ class Model:
         self.stops = set()   # children that were to be stopped before they came
         self.outbox = []     # (to, from, code)
         self.paused = self.closed = False
-        self.len_max = self.concurrency = None
+        self.len_max = self.concurrency = self.done_max = None
         self.front, self.back = 0, 0  # of all lines
 
     # --- lines and locks -------------------------------------------------
@@ -94,8 +96,13 @@ class Model:
             return None
         local, until = self.locks[key]
         if until is not None:
-            return local if until > self.now else None
+            return local if self.lasts(until) else None
         return local if local in self.jobs else None
+
+    def lasts(self, until):
+        """Has that time not come, neither by a clock that was set back since?"""
+        return until > self.now and (not self.was_set_back() or
+                                     until > self.seen)
 
     def lock(self, job):
         if job.spec.unique:
@@ -127,6 +134,31 @@ class Model:
         then, or hold again: both are fine, see lock_seen()."""
         self.now = now
         self.latest = max(self.latest, now)
+
+    def was_set_back(self):
+        return self.seen is not None and self.now < self.seen - STEP
+
+    def work_clock(self, expected, lease):
+        """What a call of work does first. @expected: what its caller expects
+        the clock to show, or None."""
+        if self.was_set_back():
+            far = self.now - self.seen
+            for job in self.jobs.values():
+                if job.place == "leased":
+                    job.at = max(job.at + far, min(job.at, self.now + lease))
+                elif job.place == "retrying":
+                    job.at += far
+            for key, (local, until) in self.locks.items():
+                if until is not None:
+                    self.locks[key] = local, until + far
+            self.latest = self.now
+        elif expected is not None and self.seen is not None:
+            ahead = self.now - expected
+            if ahead > min(STEP, lease / 3) and \
+                    self.now - self.seen >= ahead - 1000:
+                for job in self.leased():
+                    job.at = max(job.at + (ahead if job.at < self.now else 0),
+                                 self.now + lease)
 
     def lock_seen(self, key, there, holder):
         """The queue has something @there for @key, and by that @holder has it: is
@@ -374,19 +406,34 @@ class Model:
                    not self.must_start(job), job.id, "of a higher priority was "
                    "passed over")
 
+    def kept(self):
+        return sum(job.place == "done" for job in self.jobs.values())
+
     def forgotten(self, ids):
+        over = self.done_max is not None and self.kept() > self.done_max
         for local in ids:
             job = self.jobs[local]
-            expect(job.place == "done" and job.until <= self.now, local,
-                   "was forgotten:", job)
+            expect(job.place == "done" and (job.until <= self.now or over),
+                   local, "was forgotten:", job)
             self.forget(job)
+        expect(self.done_max is None or self.kept() <= self.done_max,
+               self.kept(), "are kept, and not", self.done_max)
+
+    def letter(self, local):
+        """What the script look says of it."""
+        job = self.jobs.get(local)
+        if not job:
+            return "G" if local in self.gone else "-"
+        return {"due": "d", "retrying": "w", "blocked": "B",
+                "ready": job.code or "N"}.get(job.place, job.code)
 
     def renew(self, local, token, lease):
         """"", "!" for one that is to stop, or None when it is lost."""
         job = self.jobs.get(local)
         if not job or job.place != "leased" or job.token != token:
             return None
-        job.at = max(job.at, self.now + lease)
+        job.at = self.now + lease if self.was_set_back() else \
+            max(job.at, self.now + lease)
         return "!" if job.cancelled else ""
 
     # --- what an operator does -------------------------------------------

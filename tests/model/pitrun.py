@@ -17,6 +17,7 @@ from pitmodel import CRASHES, KEEP_STANDARD, LOST, Model, Spec, Wrong, expect
 from pitscripts import KEYS, Job, Queue, done, ended
 
 START = 1700000000000
+EARLIEST = START - 100 * 3600000
 PRIORITIES = (1, 5, 8)
 UNIQUE_KEYS = ("U", "V")
 LIMITS = {"K": (1, "K", ""), "L": (2, "L", ""), "R": (0, "R", "2,100")}
@@ -28,7 +29,11 @@ NAMED = [f"n{number}" for number in range(6)]
 WORKERS = ("w0", "w1", "w2")
 LENGTH = 60           # steps of one history
 SCRIPTS = ("enqueue", "work", "renew", "control", "deliver", "attach", "get",
-           "purge")
+           "purge", "look", "list", "counts", "progress", "wait", "settings")
+SETTINGS = ("paused", "closed", "len_max", "concurrency", "done_max")
+LISTED = {"ready": "ready", "scheduled": "due", "retrying": "retrying",
+          "blocked": "blocked", "running": "leased", "dead": "dead",
+          "quarantined": "quarantined", "ended": "done"}
 
 
 def scripts_of(client, broken=None):
@@ -117,10 +122,14 @@ class Generator:
             lambda: ("get", any_job),
             lambda: ("purge", rng.choice(list(PLACES)), rng.choice([1, 3, 50])),
             lambda: ("attach", any_job, rng.choice(NAMED)),
-            lambda: ("settings", rng.choice(["paused", "closed", "len_max",
-                                             "concurrency"]),
+            lambda: ("settings", rng.choice(SETTINGS),
                      rng.choice([None, None, 1, 3])),
-        ], [22, 34, 5, 12, 14, 4, 2, 8, 4, 2, 3, 3])[0]()
+            lambda: ("set", rng.choice([-7000, 7000, -3600000, 3600000])),
+            lambda: ("look",),
+            lambda: ("list", rng.choice(list(LISTED)), rng.choice([1, 3, 50])),
+            lambda: ("progress", rng.randrange(3), rng.randrange(100)),
+            lambda: ("wait", any_job),
+        ], [22, 34, 5, 12, 14, 4, 2, 8, 4, 2, 3, 3, 2, 2, 2, 2, 2])[0]()
 
     def history(self):
         return [self.step() for _ in range(LENGTH)]
@@ -162,6 +171,10 @@ class Run:
         self.model = Model(START)
         self.held = {worker: [] for worker in WORKERS}
         self.tokens = 0
+        self.real = 0     # ms that passed, by a clock that nobody sets
+        self.heard = {}   # worker -> (what the clock showed, self.real)
+        self.waits = set()
+        self.progress = set()
         self.set_clock()
 
     def set_clock(self):
@@ -176,7 +189,13 @@ class Run:
         self.compare()
 
     def do_clock(self, ms):
-        self.model.set_clock(max(self.model.now + ms, START))
+        """Time passes, or a clock that runs fast is slewed a little."""
+        self.real += max(ms, 0)
+        self.do_set(ms)
+
+    def do_set(self, ms):
+        """The clock is set: no time passes."""
+        self.model.set_clock(max(self.model.now + ms, EARLIEST))
         self.set_clock()
 
     def do_crash(self, worker):
@@ -188,14 +207,11 @@ class Run:
             setattr(self.model, name, bool(value))
         else:
             setattr(self.model, name, value)
-        key = self.queue.key("meta")
-        if value is None:
-            self.client.hdel(key, name)
-        else:
-            self.client.hset(key, name, value)
-        # As scripts/settings.lua does: what held jobs back may be over.
-        if not self.client.llen(self.queue.key("wake")):
-            self.client.rpush(self.queue.key("wake"), "1")
+        reply = self.queue._call("settings", ["meta", "wake"],
+                                 [name, "" if value is None else value])
+        found = dict(zip(reply[::2], reply[1::2]))
+        expect(found.get(name) == (None if value is None else str(value)),
+               name, "is", found.get(name), "not", value)
 
     def do_enqueue(self, mode, jobs):
         if mode == "fresh":  # ids that are new, whatever was removed
@@ -253,11 +269,17 @@ class Run:
         for claimed, _, _ in hows:
             if claimed in held:
                 held.remove(claimed)
+        expected = None
+        if name in self.heard:
+            shown, real = self.heard[name]
+            expected = shown + self.real - real
         work = self.queue.work(claim=want, lease=lease, worker=name,
                                first=self.tokens, crashes=CRASHES, lost=LOST,
-                               finishes=finishes)
+                               finishes=finishes, expected=expected)
         self.tokens += want
+        self.heard[name] = work.now, self.real
         model = self.model
+        model.work_clock(expected, lease)
         stale = [claimed.token for claimed, how, delay in hows
                  if not model.finish(claimed.id, claimed.token, how, delay)]
         expect(sorted(work.stale) == sorted(stale), "stale:", work.stale,
@@ -270,7 +292,7 @@ class Run:
         model.claim(want, lease, [(one.id, one.token, one.again)
                                   for one in work.claimed], expired, name)
         model.forgotten([local for local, job in list(model.jobs.items())
-                         if job.place == "done" and job.until <= model.now and
+                         if job.place == "done" and
                          not self.client.hexists(self.queue.key("jobs"),
                                                  local)])
         held += work.claimed
@@ -380,6 +402,54 @@ class Run:
                bool(blocked) == (job.place == "blocked") and
                bool(cancel) == job.cancelled, "get", view, "not", job)
 
+    def do_look(self):
+        ids = sorted(self.model.jobs) + sorted(self.model.gone)[:3] + ["none"]
+        reply = self.queue._call("look", ["jobs", "state", "due", "retrying",
+                                          "blocked", "gone"], ids)
+        expected = [self.model.letter(local) for local in ids]
+        expect(reply == expected, "look:", dict(zip(ids, zip(reply, expected))))
+
+    def do_list(self, state, limit):
+        """All pages of it, and what counts says of how many there are."""
+        found, cursor = [], ""
+        while True:
+            cursor, page = self.queue.list(state, limit, cursor)
+            found += [local for local, _, _ in page]
+            if cursor == "":
+                break
+        place = LISTED[state]
+        expected = [job.id for job in self.model.jobs.values()
+                    if job.place == place]
+        expect(sorted(found) == sorted(expected), "list", state, found, "not",
+               expected)
+        counts = self.queue.counts()._asdict()
+        name = {"due": "due", "done": None}.get(place, place)
+        if name in counts:
+            expect(counts[name] == len(expected), "counts:", name,
+                   counts[name], "not", len(expected))
+
+    def do_progress(self, number, which):
+        held = self.held[WORKERS[number]]
+        if not held:
+            return
+        claimed = held[which % len(held)]
+        job = self.model.jobs.get(claimed.id)
+        mine = bool(job) and job.place == "leased" and \
+            job.token == claimed.token
+        reply = self.queue.progress(claimed, "1")
+        expect(reply == mine, "progress", claimed.id, reply, "not", mine)
+        if mine:
+            self.progress.add(claimed.id)
+
+    def do_wait(self, number):
+        local = self.any_job(number)
+        job = self.model.jobs.get(local)
+        ended = not job or job.place in ("done", "dead", "quarantined")
+        reply = self.queue.wait(local, "channel")
+        expect(reply == ended, "wait", local, reply, "not", ended)
+        if not ended:
+            self.waits.add(local)
+
     def do_attach(self, number, child):
         local = self.any_job(number)
         reply = self.queue._call(
@@ -398,7 +468,7 @@ class Run:
         key = self.queue.key
         pipe = self.client.pipeline(transaction=True)
         hashes = ("jobs", "state", "stats", "unique", "running", "turns",
-                  "children", "cancels", "stale")
+                  "children", "cancels", "stale", "meta", "waits", "progress")
         sets = ("due", "retrying", "leased", "dead", "done", "quarantined",
                 "blocked", "gone", "unlocks")
         lines = [f"ready:{n}" for n in PRIORITIES]
@@ -420,6 +490,17 @@ class Run:
                "too few")
         expect({local for local, _ in data["gone"]} == model.gone, "gone:",
                sorted({local for local, _ in data["gone"]} ^ model.gone))
+        seen = data["meta"].get("seen")
+        model.seen = seen and int(seen)
+        expect("step" not in data["meta"], "there is something left to move")
+        self.waits = {local for local in self.waits if local in model.jobs and
+                      model.jobs[local].place not in ("done", "dead",
+                                                      "quarantined")}
+        expect(set(data["waits"]) == self.waits, "waits:", data["waits"],
+               "not", self.waits)
+        self.progress &= set(model.jobs)
+        expect(set(data["progress"]) <= self.progress, "progress:",
+               data["progress"], "of others than", self.progress)
         self.compare_places(data)
         self.compare_states(data)
         self.compare_locks(data)
@@ -533,7 +614,7 @@ class Run:
         for key in UNIQUE_KEYS:
             holder = data["unique"].get(key)
             if key in unlocks:
-                holder = holder if unlocks[key] > self.model.now else None
+                holder = holder if self.model.lasts(unlocks[key]) else None
             elif holder not in data["jobs"]:
                 holder = None
             expect(self.model.lock_seen(key, key in data["unique"], holder), key, "is held by",
@@ -544,12 +625,15 @@ class Run:
     def drain(self):
         """Everything that can run comes to an end, and nothing is left behind
         it."""
-        for name in ("paused", "closed", "len_max", "concurrency"):
+        for name in SETTINGS:
             self.do_settings(name, None)
         for worker in range(3):
             self.do_crash(worker)
         for _ in range(40):
-            self.step(("clock", 200))
+            late = [job.at for job in self.model.jobs.values()
+                    if job.place in ("due", "retrying", "leased")]
+            self.step(("clock", max([200] + [at - self.model.now
+                                             for at in late])))
             for worker in range(3):
                 self.step(("work", worker, 5, 1000, tuple((n, "s", 0) for n in range(5))))
             self.step(("deliver", 64))

@@ -37,9 +37,26 @@ BROKEN = {
          "\n    elseif"),
     "a deadline moves back":
         ("renew", "'XX', 'GT', deadline", "'XX', deadline"),
+    "a retry waits for the old clock":
+        ("work", "if set ~= leased then\n        return at + far",
+         "if set ~= leased then\n        return at"),
+    "a renewed lease is made longer":
+        ("work", "at < now and at + far or at, now + lease)",
+         "at + far, now + lease)"),
+    "leases lapse when the clock is set forward":
+        ("work", "gap >= ahead - SEEN_EVERY", "false"),
+    "a waiter is not told":
+        ("work", "call('HDEL', waits, id)", ""),
+    "an old token may say its progress":
+        ("progress", "string.sub(text, 2, #mark + 1) ~= mark", "false"),
+    "one too many is kept":
+        ("work", "done_len + kept_change > done_max",
+         "done_len + kept_change > done_max + 1"),
+    "a retry is listed as scheduled":
+        ("look", "w = KEYS[4]", "w = KEYS[3]"),
     "a child waits for one parent too many":
-        ("deliver", "call('HLEN', inputs) >= tonumber(count or 0)",
-         "call('HLEN', inputs) > tonumber(count or 0)"),
+        ("deliver", "call('HLEN', inputs) >= tonumber(parents or 0)",
+         "call('HLEN', inputs) > tonumber(parents or 0)"),
     "a child that was attached to a running job never hears":
         ("attach", "if code == 'R' then", "if false then"),
     "some are stored where it is all or nothing":
