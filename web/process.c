@@ -397,6 +397,7 @@ stop(struct process *process)
         queues_free(process->queues);
     }
     rds_free(process->rds);
+    loop_turn(process->loop, 0); /* calls that it gave up end and are freed */
     route_table_free(process->routes);
     views_free(process->views);
     loop_free(process->loop); /* its threads may be in the application */

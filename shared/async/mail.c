@@ -101,11 +101,17 @@ done(void *arg, CURLcode code)
     op_settle(&t->op, ST_OK);
 }
 
+/* libcurl takes the removal of an upload to a mail server for its end: it would
+ * close the text, so that half a mail is sent, and then block until the server
+ * has answered (smtp_done() of libcurl). Of a transfer that uploads nothing it
+ * does not. */
 static void
 cancel(struct op *op)
 {
     struct transfer *t = LIST_ENTRY(op, struct transfer, op);
 
+    libcurl()->easy_setopt(t->easy, CURLOPT_UPLOAD, 0L);
+    libcurl()->easy_setopt(t->easy, CURLOPT_MAIL_RCPT, NULL);
     fetch_pool_give(t->pool, t->easy);
     t->easy = NULL;
 }

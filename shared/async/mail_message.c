@@ -171,7 +171,7 @@ is_plain(struct str s)
     for (size_t i = 0; i < s.n; i++)
         if (s.p[i] < 0x20 || s.p[i] > 0x7e)
             return false;
-    return s.n <= PLAIN_HEADER_MAX && !memmem(s.p, s.n, "=?", 2);
+    return s.n <= PLAIN_HEADER_MAX && (s.n == 0 || !memmem(s.p, s.n, "=?", 2));
 }
 
 /* Any line of text as a header's value. */

@@ -111,7 +111,18 @@ def children_of(pid):
                 found += [int(word) for word in listing.read().split()]
         except FileNotFoundError:
             continue
-    return sorted(found)
+    # Not by their ids: those begin again at /proc/sys/kernel/pid_max.
+    return sorted(found, key=started_at)
+
+
+def started_at(pid):
+    """When a process began, in ticks since the machine did; 0 without it."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii",
+                  errors="replace") as stat:
+            return int(stat.read().rpartition(")")[2].split()[19])
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
 
 
 def descendants_of(pid):

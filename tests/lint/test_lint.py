@@ -84,6 +84,21 @@ class Lua(Tree):
                     a="-- a: b.\n", _in_b="-- b: c\n")
 
 
+class Awaits(Tree):
+    def test_a_kind_without_a_row(self):
+        self.write("tests/integration/test_awaits.c",
+                   '    {"sleep", "pit_sleep", run},\n')
+        self.write("shared/async/a.c",
+                   'static const struct op_class a = {"sleep", NULL};\n')
+        self.assertEqual(run("check-awaits", self.folder.name)[0], 0)
+        self.write("web/b.c", 'static const struct op_class b = {"new", c};\n')
+        self.write("shared/app/c.c", 'st = co_thread(co, "file copy", f, a, 0);\n')
+        code, out = run("check-awaits", self.folder.name)
+        self.assertEqual(code, 1, out)
+        self.assertIn('web/b.c:1: the await "new" has no row', out)
+        self.assertIn('shared/app/c.c:1: the await "file copy"', out)
+
+
 class Layout(Tree):
     def expect(self, path, include, wrong):
         self.write(path, f'#include "{include}"\n')
