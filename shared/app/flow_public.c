@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "app/co_public.h"
+#include "app/outside.h"
 #include "app/queue_public.h"
 #include "queue/flow.h"
 #include "queue/outbox.h"
@@ -130,6 +131,9 @@ hand_over(struct build *build)
     char id[ID_JOB_MAX + 1];
     struct job_id parts;
 
+    if (outside_script(build->co))
+        return outside_script(build->co)->accept(build->co, &build->flow,
+                                                 &build->err);
     enum status st = flow_accept(build->co, build->catalog->queues,
                                  &build->flow, &existed, &build->err);
     if (st == ST_TIMEOUT && co_cancelled(build->co) == ST_TIMEOUT)
@@ -172,7 +176,7 @@ start(struct pit_co *public, const struct pit_flow_job *jobs, size_t n,
     enum status st;
 
     flow_init(&build.flow, NULL);
-    if (!build.catalog)
+    if (!queue_public_possible(co))
         st = error_set(&build.err, ST_UNAVAILABLE,
                        "this process has no queues to enqueue into");
     else

@@ -2,8 +2,8 @@
  * script of a test.
  *
  * A process attaches what it has: its Redis connection, its mail server. A test
- * attaches functions that stand in for fetch, mail and Redis; nothing leaves
- * the process then. Loop thread only; everything is borrowed. */
+ * attaches functions that stand in for fetch, mail, Redis and the queue;
+ * nothing leaves the process then. Loop thread only; everything is borrowed. */
 #ifndef APP_OUTSIDE_H
 #define APP_OUTSIDE_H
 
@@ -13,9 +13,15 @@
 #include "pit/queue.h"
 #include "pit/redis.h"
 
+struct app_task;
+struct enqueue;
 struct fetch;
 struct fetch_options;
+struct flow;
+struct job_id;
+struct job_view;
 struct mail_server;
+struct task_entry;
 
 struct outside {
     struct rds *rds;                     /* NULL: none */
@@ -39,8 +45,21 @@ struct outside_script {
                                            const size_t *lens,
                                            enum pit_status *ret_status,
                                            struct error *err);
-    enum pit_status (*enqueue)(struct co *co, const char *task, json_t *args,
-                               const struct pit_enqueue *options);
+    /* As task_catalog_find(). */
+    enum status (*find_task)(struct co *co, struct str name,
+                             struct task_entry *room,
+                             const struct app_task **ret, struct error *err);
+    /* As queue_after_enqueue(). */
+    enum status (*enqueue)(struct co *co, struct enqueue *e,
+                           const struct job_id *after, size_t after_len);
+    /* As flow_accept(). */
+    enum status (*accept)(struct co *co, const struct flow *flow,
+                          struct error *err);
+    /* As queue_get() and queue_wait(). */
+    enum status (*look)(struct co *co, struct job_id id, struct job_view *ret,
+                        struct error *err);
+    enum status (*wait)(struct co *co, struct job_id id, int64_t timeout_ms,
+                        struct error *err);
 };
 
 /* NULL takes it away. */

@@ -236,8 +236,10 @@ queue_public_spec(struct co *co, struct task_catalog *catalog, const char *task,
     if (!id_task_valid(str_c(task)))
         return error_set_at(err, "/task",
                             "must be 1 to 64 of A-Z a-z 0-9 _ . : -");
+    const struct outside_script *script = outside_script(co);
     enum status st =
-        task_catalog_find(co, catalog, str_c(task), room, &found, err);
+        script ? script->find_task(co, str_c(task), room, &found, err)
+               : task_catalog_find(co, catalog, str_c(task), room, &found, err);
     if (st != ST_OK)
         return st;
     task_entry_spec(found, ret);
@@ -245,7 +247,15 @@ queue_public_spec(struct co *co, struct task_catalog *catalog, const char *task,
     if (options)
         take_options(options, ret);
     st = job_spec_check(ret, err);
-    return st == ST_OK ? queue_retry_fill(co, catalog->queues, ret, err) : st;
+    return st == ST_OK && !script
+               ? queue_retry_fill(co, catalog->queues, ret, err)
+               : st;
+}
+
+bool
+queue_public_possible(const struct co *co)
+{
+    return outside_script(co) || queue_public_catalog(co_loop(co));
 }
 
 /* ---- enqueue ---- */
@@ -255,8 +265,7 @@ fill_ticket(struct pit_ticket *ticket, const struct enqueue *e,
             enum status status, const struct error *err)
 {
     bool chosen = e->local[0] != '\0';
-    bool held = e->op.settled && e->op.status == ST_OK &&
-                e->outcome == ENQUEUE_DUPLICATE;
+    bool held = e->outcome == ENQUEUE_DUPLICATE;
 
     snprintf(ticket->id, sizeof ticket->id, "%.*s%s%s",
              chosen ? (int)e->spec.queue.n : 0, e->spec.queue.p,
@@ -287,9 +296,10 @@ status_of_outcome(const struct enqueue *e, struct error *err)
 
 /* Sends it. Once it is on its way a deadline leaves its fate open. */
 static enum status
-send(struct co *co, struct queues *queues, struct enqueue *e,
+send(struct co *co, struct task_catalog *catalog, struct enqueue *e,
      const struct job_id *after, size_t after_len, struct error *err)
 {
+    const struct outside_script *script = outside_script(co);
     enum status st = co_cancelled(co);
 
     if (st != ST_OK)
@@ -298,8 +308,10 @@ send(struct co *co, struct queues *queues, struct enqueue *e,
         e->named = true;
         str_copy_to(e->spec.local, e->local, sizeof e->local);
     }
-    st = after_len > 0 ? queue_after_enqueue(co, queues, e, after, after_len)
-                       : queue_enqueue_await(co, queues, e);
+    st = script ? script->enqueue(co, e, after, after_len)
+         : after_len > 0
+             ? queue_after_enqueue(co, catalog->queues, e, after, after_len)
+             : queue_enqueue_await(co, catalog->queues, e);
     if (st == ST_OK)
         return status_of_outcome(e, err);
     if (st == ST_TIMEOUT && co_cancelled(co) == ST_TIMEOUT)
@@ -325,11 +337,9 @@ pit_enqueue(struct pit_co *public, const char *task, json_t *args,
     struct error err = {.msg = ""};
     struct buf text;
 
-    if (outside_script(co))
-        return outside_script(co)->enqueue(co, task, args, options);
     buf_init(&text, JOB_ARGS_MAX);
     enum status st = queue_public_args(args, &text, &err);
-    if (st == ST_OK && !catalog)
+    if (st == ST_OK && !queue_public_possible(co))
         st = error_set(&err, ST_UNAVAILABLE,
                        "this process has no queues to enqueue into");
     if (st == ST_OK)
@@ -340,7 +350,7 @@ pit_enqueue(struct pit_co *public, const char *task, json_t *args,
     if (st == ST_OK) {
         e.spec.args = buf_str(&text);
         e.spec.origin = queue_public_origin(co);
-        st = send(co, catalog->queues, &e, after, after_len, &err);
+        st = send(co, catalog, &e, after, after_len, &err);
     }
     if (options && options->ticket)
         fill_ticket(options->ticket, &e, st, &err);

@@ -14,6 +14,9 @@ void queue_public_attach(struct loop *loop, struct task_catalog *catalog);
 /* NULL when the process has none. */
 struct task_catalog *queue_public_catalog(const struct loop *loop);
 
+/* Can jobs be enqueued? A process without queues cannot; a test can. */
+bool queue_public_possible(const struct co *co);
+
 /* What every verb of the public headers begins with. Errors: the coroutine's
  * cancellation; ST_UNAVAILABLE: the process has no queues. */
 CHECK enum status queue_public_begin(struct co *co, struct queues **ret,

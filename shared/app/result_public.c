@@ -2,6 +2,7 @@
  * the heap, since what it lends outlives the call. */
 #include "app/co_public.h"
 #include "app/job_info.h"
+#include "app/outside.h"
 #include "app/queue_public.h"
 
 void
@@ -30,7 +31,9 @@ look(struct co *co, struct queues *queues, struct job_id id,
     struct job_view view;
 
     pit_result_clear(public);
-    enum status st = queue_get(co, queues, id, &view, err);
+    enum status st = outside_script(co)
+                         ? outside_script(co)->look(co, id, &view, err)
+                         : queue_get(co, queues, id, &view, err);
     if (st == ST_OK) {
         struct job_infos *infos = job_info_new(1);
         public->private_ = infos;
@@ -49,7 +52,9 @@ begin(struct co *co, const char *text, struct pit_result *ret,
       struct queues **ret_queues, struct job_id *ret_id, struct error *err)
 {
     pit_result_clear(ret);
-    enum status st = queue_public_begin(co, ret_queues, err);
+    enum status st = outside_script(co)
+                         ? co_cancelled(co)
+                         : queue_public_begin(co, ret_queues, err);
     return st == ST_OK ? id_split(str_c(text), ret_id, err) : st;
 }
 
@@ -58,7 +63,7 @@ pit_result_get(struct pit_co *public, const char *text, struct pit_result *ret)
 {
     struct co *co = co_public_core(public);
     struct error err = {.msg = ""};
-    struct queues *queues;
+    struct queues *queues = NULL;
     struct job_id id;
 
     enum status st = begin(co, text, ret, &queues, &id, &err);
@@ -67,22 +72,31 @@ pit_result_get(struct pit_co *public, const char *text, struct pit_result *ret)
     return queue_public_end(co, st, false, &err, ret->error);
 }
 
+static enum status
+wait_end(struct co *co, struct queues *queues, struct job_id id,
+         int64_t timeout_ms, struct error *err)
+{
+    if (outside_script(co))
+        return outside_script(co)->wait(co, id, timeout_ms, err);
+    if (!queues_listening(queues))
+        return error_set(err, ST_UNAVAILABLE,
+                         "this process cannot wait for jobs: it does not "
+                         "listen for their ends");
+    return queue_wait(co, queues, id, timeout_ms, err);
+}
+
 enum pit_status
 pit_result_wait(struct pit_co *public, const char *text, int64_t timeout_ms,
                 struct pit_result *ret)
 {
     struct co *co = co_public_core(public);
     struct error err = {.msg = ""};
-    struct queues *queues;
+    struct queues *queues = NULL;
     struct job_id id;
 
     enum status st = begin(co, text, ret, &queues, &id, &err);
-    if (st == ST_OK && !queues_listening(queues))
-        st = error_set(&err, ST_UNAVAILABLE,
-                       "this process cannot wait for jobs: it does not listen "
-                       "for their ends");
     if (st == ST_OK)
-        st = queue_wait(co, queues, id, timeout_ms > 0 ? timeout_ms : 0, &err);
+        st = wait_end(co, queues, id, timeout_ms > 0 ? timeout_ms : 0, &err);
     if (st == ST_OK || (st == ST_TIMEOUT && co_cancelled(co) == ST_OK)) {
         enum status looked = look(co, queues, id, ret, &err);
         if (looked != ST_OK)

@@ -547,7 +547,11 @@ pit_test_new(const struct pit_app *table)
         .fetch_blocking = scripts_fetch_blocking,
         .mail = scripts_mail,
         .redis = scripts_redis,
+        .find_task = jobs_find_task,
         .enqueue = jobs_enqueue,
+        .accept = jobs_accept,
+        .look = jobs_look,
+        .wait = jobs_wait_end,
     };
     const struct site_defaults defaults = {VIEW_TIMEOUT_MS, BODY_MAX};
     struct pit_test *test = xcalloc(1, sizeof *test);
@@ -585,6 +589,7 @@ pit_test_free(struct pit_test *test)
     LIST_FOREACH (link, &test->sends)
         pit_test_hang_up(test,
                          &LIST_ENTRY(link, struct client_send, link)->answer);
+    jobs_stop(test);
     co_detached_cancel(test->loop);
     while (co_count(test->loop) > 0)
         if (!step(test, INT64_MAX) && co_count(test->loop) > 0)

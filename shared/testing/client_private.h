@@ -2,7 +2,7 @@
  *
  *   client.c    requests, the clock, life
  *   scripts.c   upstreams, mail, Redis
- *   jobs.c      what was enqueued, and running it */
+ *   jobs.c      what was enqueued; jobs_run.c runs it */
 #ifndef TESTING_CLIENT_PRIVATE_H
 #define TESTING_CLIENT_PRIVATE_H
 
@@ -38,8 +38,10 @@ struct pit_test {
     struct list replies; /* of Redis */
     enum pit_status redis_status;
 
-    struct list jobs;
+    struct list jobs;         /* struct job, jobs_private.h */
+    struct list queue_maxima; /* jobs.c's */
     uint64_t jobs_len;
+    bool works; /* a worker takes what falls due */
     enum pit_status enqueue_status;
 };
 
@@ -72,8 +74,20 @@ const struct pit_redis_value *scripts_redis(struct co *co, size_t n,
                                             enum pit_status *ret_status,
                                             struct error *err);
 void jobs_init(struct pit_test *test);
-enum pit_status jobs_enqueue(struct co *co, const char *task, json_t *args,
-                             const struct pit_enqueue *options);
+/* No worker any more, and what it runs is cancelled. */
+void jobs_stop(struct pit_test *test);
 void jobs_clear(struct pit_test *test);
+/* As app/outside.h has them. */
+enum status jobs_find_task(struct co *co, struct str name,
+                           struct task_entry *room, const struct app_task **ret,
+                           struct error *err);
+enum status jobs_enqueue(struct co *co, struct enqueue *e,
+                         const struct job_id *after, size_t after_len);
+enum status jobs_accept(struct co *co, const struct flow *flow,
+                        struct error *err);
+enum status jobs_look(struct co *co, struct job_id id, struct job_view *ret,
+                      struct error *err);
+enum status jobs_wait_end(struct co *co, struct job_id id, int64_t timeout_ms,
+                          struct error *err);
 
 #endif

@@ -159,6 +159,57 @@ test_burn_blocks(void **state)
     assert_int_equal(slept, 5);
 }
 
+/* --- tasks in a flow ----------------------------------------------------- */
+
+static const char status_file[] =
+    "Package: oven\nStatus: install ok installed\nSection: kitchen\n"
+    "Maintainer: Ada <ada@example.org>\nInstalled-Size: 10\n\n"
+    "Package: pan\nStatus: install ok installed\nSection: kitchen\n"
+    "Maintainer: Ada <ada@example.org>\nInstalled-Size: 20\n\n"
+    "Package: axe\nStatus: install ok installed\nSection: yard\n"
+    "Maintainer: Bob <bob@example.org>\nInstalled-Size: 5\n";
+
+static void
+test_nightly_is_a_flow(void **state)
+{
+    char path[200], args[256];
+
+    snprintf(path, sizeof path, "%s/status", folder);
+    snprintf(args, sizeof args, "{\"status_file\": \"%s\"}", path);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(status_file, file);
+    assert_int_equal(fclose(file), 0);
+    const struct pit_test_job *nightly =
+        pit_test_run(*state, "reports.nightly", args);
+    assert_int_equal(nightly->status, PIT_OK);
+    assert_non_null(strstr(nightly->result, "\"sections\":2"));
+    const struct pit_test_job *join = pit_test_enqueued(*state, 3);
+    assert_string_equal(join->task, "reports.join");
+    assert_int_equal(join->state, PIT_BLOCKED);
+    assert_int_equal(pit_test_run_jobs(*state), 3);
+    assert_int_equal(join->state, PIT_SUCCEEDED);
+    assert_non_null(strstr(join->result, "\"packages\":3"));
+    assert_non_null(strstr(join->result, "\"installed_kib\":35"));
+}
+
+static void
+test_receipt_waits_for_the_mail_server(void **state)
+{
+    pit_test_mail_status(*state, PIT_UNAVAILABLE);
+    assert_int_equal(
+        pit_test_post(*state, "/orders/", "application/json", ORDER)->status,
+        201);
+    const struct pit_test_job *receipt = pit_test_enqueued(*state, 0);
+    pit_test_worker(*state, true);
+    pit_test_advance(*state, 10000);
+    assert_int_equal(receipt->state, PIT_RETRYING);
+    pit_test_mail_status(*state, PIT_OK);
+    pit_test_advance(*state, 60000);
+    assert_int_equal(receipt->state, PIT_SUCCEEDED);
+    assert_true(receipt->attempt >= 3);
+}
+
 /* --- smoking ------------------------------------------------------------- */
 
 static void
@@ -454,6 +505,8 @@ main(void)
         TEST(test_hang_up_stops_the_smoking),
         TEST(test_smoke_in_the_other_lane),
         TEST(test_order_in_full),
+        TEST(test_receipt_waits_for_the_mail_server),
+        TEST(test_nightly_is_a_flow),
         TEST(test_receipt_is_tried_again),
         TEST(test_receipt_of_no_order_is_dead),
         TEST(test_no_receipt_no_order),

@@ -144,28 +144,49 @@ void pit_test_redis_status(struct pit_test *test, enum pit_status status);
 
 struct pit_test_job {
     const char *id, *task, *queue;
+    const char *flow; /* the id of the flow that it belongs to; "" */
     const char *args; /* JSON; "null" for none */
     const json_t *args_json;
-    int64_t delay_ms;       /* as it was enqueued */
+    int64_t delay_ms; /* as it was enqueued */
+    enum pit_state state;
     int attempt;            /* how often it ran */
     bool ended;             /* it will not run again */
     enum pit_status status; /* of the last attempt */
     const char *result;     /* JSON; "" for none */
-    const char *error;      /* why it failed; "" */
+    const char *progress;   /* of the last attempt, JSON; "" for none */
+    const char *error;      /* why it failed, or was cancelled; "" */
     const char *log;        /* what pit_job_log() said, a line each; "" */
 };
-/* The @n-th that the application enqueued, from 0; NULL when there were fewer.
- * Tasks of other applications are taken too. */
+/* The @n-th that the application enqueued, from 0, those of flows included, in
+ * the order of their jobs; NULL when there were fewer. Tasks of other
+ * applications are taken too, with the usual policy. */
 const struct pit_test_job *pit_test_enqueued(const struct pit_test *test,
                                              size_t n);
-/* From now on pit_enqueue() ends so; PIT_OK: no more. */
+/* The job of that id; NULL: there is none. */
+const struct pit_test_job *pit_test_find_job(const struct pit_test *test,
+                                             const char *id);
+/* From now on pit_enqueue() and the flows end so; PIT_OK: no more. */
 void pit_test_enqueue_status(struct pit_test *test, enum pit_status status);
-/* Runs one attempt of each job that has not ended, in order, those that they
- * enqueue meanwhile included; returns how many ran. A C task runs on a thread.
- * Delays and back-off are not waited for. */
+/* No more than @max jobs may wait in the queue: PIT_QUEUE_FULL above. */
+void pit_test_queue_max(struct pit_test *test, const char *queue, size_t max);
+
+/* Runs one attempt of each job that has not ended and waits for no other, in
+ * order, those that they enqueue or set free meanwhile included; returns how
+ * many ran. A C task runs on a thread. Delays, back-off and limits are passed
+ * over; what is past its expires_at_ms ends as PIT_EXPIRED. */
 size_t pit_test_run_jobs(struct pit_test *test);
 /* Enqueues one and runs it once. @args is JSON; NULL: none. */
 const struct pit_test_job *pit_test_run(struct pit_test *test, const char *task,
                                         const char *args);
+/* From now on a worker takes what falls due, by the test's clock, whenever time
+ * may pass (while a request is waited for, in pit_test_advance(), ...): with
+ * delays, back-off, expiry and limits, as many at once as may be. False: no
+ * more; what runs goes on. */
+void pit_test_worker(struct pit_test *test, bool works);
+/* Ends a job that waits, as if a worker had run it: PIT_OK with @text as its
+ * result (JSON; NULL: none), anything else dead with @text as the reason. For
+ * other applications' tasks, and for what is not to be run. */
+void pit_test_end_job(struct pit_test *test, const char *id,
+                      enum pit_status status, const char *text);
 
 #endif
