@@ -27,6 +27,7 @@ static const struct command *const commands[] = {
     &cmd_purge,
     &cmd_schedules,
     &cmd_flows,
+    &cmd_routes,
     &cmd_tasks,
     &cmd_workers,
     &cmd_watch,

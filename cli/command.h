@@ -44,6 +44,7 @@ extern const struct command cmd_purge;
 extern const struct command cmd_logs;
 extern const struct command cmd_schedules;
 extern const struct command cmd_flows;
+extern const struct command cmd_routes;
 extern const struct command cmd_tasks;
 extern const struct command cmd_workers;
 extern const struct command cmd_watch;

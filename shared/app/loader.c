@@ -78,8 +78,12 @@ loader_open(const char *path, struct loader *ret, struct error *err)
     }
     loader.handle = dlopen(absolute, RTLD_NOW | RTLD_LOCAL);
     if (!loader.handle) {
+        const char *said = dlerror();
         st =
-            error_set(err, ST_INVALID, "--app cannot be loaded: %s", dlerror());
+            error_set(err, ST_INVALID, "--app cannot be loaded: %.180s%s", said,
+                      strstr(said, "undefined symbol: pit_")
+                          ? "; it was made for a newer Pitmaster"
+                          : "");
         goto out;
     }
     const struct pit_app *table = dlsym(loader.handle, "pit_app");

@@ -237,12 +237,10 @@ jobs_add(struct pit_test *test, const struct app_task *task, struct str args)
     task_entry_spec(task, &spec);
     spec.task = str_c(task->name);
     spec.args = args;
-    spec.retries = 0;
     snprintf(local, sizeof local, "test-%llu",
              (unsigned long long)++test->jobs_len);
     struct job *job = job_new(test, &spec, local);
-    job->state = JOB_READY;
-    jobs_publish(job);
+    jobs_wait(job);
     return job;
 }
 

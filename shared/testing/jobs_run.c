@@ -198,14 +198,29 @@ pit_test_run_jobs(struct pit_test *test)
     return ran;
 }
 
-const struct pit_test_job *
-pit_test_run(struct pit_test *test, const char *task, const char *args)
+static struct job *
+add(struct pit_test *test, const char *task, const char *args)
 {
     const struct app_task *found = app_task_find(&test->app, str_c(task));
 
     if (!found)
         client_give_up("the application has no task %s", task);
-    struct job *job = jobs_add(test, found, str_c(args));
+    return jobs_add(test, found, str_c(args));
+}
+
+const struct pit_test_job *
+pit_test_enqueue(struct pit_test *test, const char *task, const char *args)
+{
+    return &add(test, task, args)->public;
+}
+
+const struct pit_test_job *
+pit_test_run(struct pit_test *test, const char *task, const char *args)
+{
+    struct job *job = add(test, task, args);
+
+    loop_timer_stop(&job->timer);
+    job->spec.retries = 0;
     run_once(job);
     return &job->public;
 }

@@ -11,6 +11,19 @@ import sys
 import tempfile
 import unittest
 
+BAD_APP = """#include <pit/app.h>
+static enum pit_status
+view(struct pit_co *co, struct pit_request *req, struct pit_response *res)
+{
+    return pit_reply_text(res, 200, "here");
+}
+static enum pit_status
+task(struct pit_job *job)
+{
+    return PIT_OK;
+}
+PIT_EXPORT const struct pit_app pit_app = {PIT_APP("bad"), %s};
+"""
 HERE = os.path.dirname(os.path.abspath(__file__))
 FOLDER = None  # all of it, made in main()
 PREFIX = None  # the installation in it
@@ -100,6 +113,56 @@ class New(unittest.TestCase):
         self.assertTrue(os.path.exists(os.path.join(root,
                                                     "build/pit_stop2.so")))
         self.assertIn("all passed", run("make", "-C", root, "test", env=env))
+
+    def refused(self, table, *words):
+        """What pit-web says of an application with that table: one line."""
+        source = os.path.join(self.dir, "bad.c")
+        app = os.path.join(self.dir, "bad.so")
+        with open(source, "w", encoding="utf-8") as file:
+            file.write(BAD_APP % table)
+        env = {"PKG_CONFIG_PATH": pkg_config_path()}
+        flags = run("pkg-config", "--cflags", "pitmaster", env=env).split()
+        run("cc", "-shared", "-fPIC", "-w", source, "-o", app, *flags)
+        for program in ("pit-web", "pit"):
+            argv = ([program, "routes"] if program == "pit" else
+                    [program, "--redis", "unix:///nowhere.sock",
+                     "--listen", f"unix:{self.dir}/socket"])
+            if program == "pit" and "Pitmaster's own" in words:
+                continue  # what pit-web itself answers is known there
+            argv[0] = os.path.join(PREFIX, "bin", program)
+            done = subprocess.run(argv + ["--app", app], check=False,
+                                  capture_output=True, text=True, timeout=20)
+            self.assertNotEqual(done.returncode, 0, table)
+            said = [line for line in done.stderr.splitlines()
+                    if " warn " not in line]
+            self.assertEqual(len(said), 1, done.stderr)
+            for word in words:
+                self.assertIn(word, said[0])
+
+    def test_a_mistake_in_the_table_is_one_line(self):
+        views = ".views = (const struct pit_view[]){%s, {0}}"
+        tasks = ('.tasks = (const struct pit_task[]){{"t", task}, %s{0}}, '
+                 ".schedules = (const struct pit_schedule[]){%s {0}}")
+        self.refused(views % '{PIT_GET, "/a", view}, {PIT_GET, "/a", view}',
+                     "/a", "twice")
+        self.refused(views % '{PIT_GET, "/v1/jobs", view}', "/v1/jobs",
+                     "Pitmaster's own")
+        self.refused(views % '{PIT_GET, "/{id:integer}", view}',
+                     "/{id:integer}", "must look like")
+        self.refused(views % '{PIT_GET, "/a"}', "/a", "has no function")
+        self.refused(tasks % ('{"t", task},', ""), "task t", "twice")
+        self.refused(tasks % ('{"u", task, .queue = "a b"},', ""), "u: ",
+                     "queue", "a b")
+        self.refused(tasks % ("", '{"n", "0 25 * * *", "UTC", "t"},'),
+                     "schedule n", "25 is not within 0-23")
+        self.refused(tasks % ("", '{"n", "0 3 * * *", "Berlin", "t"},'),
+                     "schedule n", "Berlin")
+        self.refused(tasks % ("", '{"n", "0 3 * * *", "UTC", "u"},'),
+                     "schedule n", 'no task "u"')
+        self.refused(".abi = 1", "built for ABI 1", "compile")
+        self.refused("}; enum pit_status pit_new(void); PIT_EXPORT enum "
+                     "pit_status (*const later)(void) = pit_new; "
+                     "const struct pit_app more = {0", "pit_new", "newer")
 
     def test_refusals(self):
         root = self.new("grill")

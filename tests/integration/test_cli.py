@@ -51,6 +51,23 @@ class Words(CliTestCase):
             self.assertEqual(about, self.pit("help", command).stdout)
             self.assertIn("PIT_", about)
 
+    def test_routes_are_listed_without_redis(self):
+        app = ["--app", program_path("examples/smokehouse.so")]
+        lines = self.pit("routes", *app).stdout.splitlines()
+        self.assertEqual(lines[0].split(), ["METHOD", "ROUTE", "KIND",
+                                            "TIMEOUT", "BODY", "MIDDLEWARE"])
+        rows = {tuple(line.split()[:2]): line.split()[2:] for line in lines}
+        self.assertEqual(rows["GET", "/sync/"], ["sync", "-", "-", "1"])
+        self.assertEqual(rows["GET", "/smoke_some_meats/"],
+                         ["async", "10s", "-", "1"])
+        self.assertEqual(rows["PUT", "/notes/{name}"][2], "65536")
+        shown = json.loads(self.pit("routes", *app, "--json").stdout)
+        self.assertEqual(shown["app"], "smokehouse")
+        self.assertEqual(len(shown["views"]), len(lines) - 1)
+        self.assert_refused(["routes"], 2, "pit routes --app")
+        self.assert_refused(["routes", "--app", "/nowhere.so"], 1,
+                            "/nowhere.so")
+
     def test_version(self):
         self.assertRegex(self.pit("--version").stdout, r"^pit \d+\.\d+")
 

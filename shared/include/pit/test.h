@@ -170,12 +170,15 @@ void pit_test_enqueue_status(struct pit_test *test, enum pit_status status);
 /* No more than @max jobs may wait in the queue: PIT_QUEUE_FULL above. */
 void pit_test_queue_max(struct pit_test *test, const char *queue, size_t max);
 
+/* Enqueues one, with the task's own policy. @args is JSON; NULL: none. */
+const struct pit_test_job *pit_test_enqueue(struct pit_test *test,
+                                            const char *task, const char *args);
 /* Runs one attempt of each job that has not ended and waits for no other, in
  * order, those that they enqueue or set free meanwhile included; returns how
  * many ran. A C task runs on a thread. Delays, back-off and limits are passed
  * over; what is past its expires_at_ms ends as PIT_EXPIRED. */
 size_t pit_test_run_jobs(struct pit_test *test);
-/* Enqueues one and runs it once. @args is JSON; NULL: none. */
+/* Enqueues one without retries, and runs it once. */
 const struct pit_test_job *pit_test_run(struct pit_test *test, const char *task,
                                         const char *args);
 /* From now on a worker takes what falls due, by the test's clock, whenever time
