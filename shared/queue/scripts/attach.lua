@@ -26,9 +26,14 @@ local text = call('HGET', KEYS[2], id)
 local code = text and string.sub(text, 1, 1)
 call('HLEN', KEYS[3])
 call('XLEN', KEYS[6])
+local wake = string.sub(KEYS[1], 1, -5) .. 'wake'
+local token = call('LLEN', wake)
 if code and string.find('SCXD', code, 1, true) then
     call('XADD', KEYS[6], '*', 'kind', 'end', 'to', child, 'from', ARGV[2],
          'code', code, 'result', call('HGET', KEYS[3], id) or '')
+    if token == 0 then -- the caller carries it on, unless it dies
+        call('RPUSH', wake, '1')
+    end
     return 2
 end
 local list = call('HGET', KEYS[5], id) or ''
