@@ -66,13 +66,33 @@ register_queue(struct co *co, struct queues *queues, struct str queue,
     char key[KEYS_MAX_LEN];
 
     keys_global(queues->prefix, "queues", key);
-    enum status st =
-        rds_await(co, queues->rds, &call, "SADD %s %b", key, queue.p, queue.n);
+    /* Asked first: a server that is full takes no SADD. */
+    enum status st = rds_await(co, queues->rds, &call, "SISMEMBER %s %b", key,
+                               queue.p, queue.n);
+    if (st == ST_OK && call.reply->integer == 0) {
+        rds_call_clear(&call);
+        st = rds_await(co, queues->rds, &call, "SADD %s %b", key, queue.p,
+                       queue.n);
+        if (st == ST_OK)
+            call.reply->integer = call.reply->integer == 0;
+    }
     if (st == ST_OK)
-        *ret_known = call.reply->integer == 0;
+        *ret_known = call.reply->integer == 1;
     else if (err)
         *err = call.err;
     rds_call_clear(&call);
+    return st;
+}
+
+static enum status
+read_all(struct co *co, struct queues *queues, const struct keys *keys,
+         struct rds_call *call, struct error *err)
+{
+    enum status st = rds_await(co, queues->rds, call, "HGETALL %b",
+                               keys->p[KEY_META], keys->n[KEY_META]);
+
+    if (st != ST_OK && err)
+        *err = call->err;
     return st;
 }
 
@@ -98,7 +118,12 @@ queue_settings_apply(struct co *co, struct queues *queues, struct str queue,
         st = register_queue(co, queues, queue, &known, err);
     if (st != ST_OK)
         return st;
-    st = script_call_await(co, &words, queues, &script_settings, &call, err);
+    /* What is only read is read when nothing can be written, too. */
+    if (n > 0)
+        st =
+            script_call_await(co, &words, queues, &script_settings, &call, err);
+    else
+        st = read_all(co, queues, &words.keys, &call, err);
     if (n > 0)
         queue_retry_forget(queues, queue);
     if (st == ST_OK && call.reply->type != REDIS_REPLY_ARRAY)

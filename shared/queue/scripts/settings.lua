@@ -1,9 +1,11 @@
-#!lua
+#!lua flags=allow-oom
 -- settings: change settings of a queue, and answer all of them.
 --
 -- KEYS[1] meta  HASH  setting -> value
 -- KEYS[2] wake  LIST  at most one token: "there may be ready jobs"
 -- ARGV    setting, value, setting, value, ...; an empty value removes it
+--
+-- allow-oom: who stops a queue of a full server must be able to.
 --
 -- Returns meta as name, value, name, value, ... as it is afterwards. A change
 -- puts a token into wake: what held jobs back may be gone, and whoever takes
