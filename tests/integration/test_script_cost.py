@@ -95,6 +95,38 @@ class Cost(ScriptCase):
         self.assertGreater(self.client.zcard(self.queue.key("gone")), 1000)
         self.assert_short()
 
+    def keys_in_a_row(self, first, n, limit):
+        jobs = [job(f"{limit[1]}{first + i}-{self.queue.stats().get('keyed')}",
+                    flag="+", options=f" {limit},k{first + i}")
+                for i in range(n)]
+        for at in range(0, n, 128):
+            self.queue.enqueue(*jobs[at:at + 128])
+        return {one.id for one in jobs}
+
+    def test_ten_free_keys_behind_990_held_up(self):
+        for limit, how in (("l0,1,3600000", "due"), ("l1,0,0", "b")):
+            self.client.flushall()
+            self.keys_in_a_row(0, 990, limit)
+            started = 0
+            while started < 990:
+                started += len(self.queue.work(claim=64).claimed)
+            self.keys_in_a_row(0, 990, limit)
+            ten = self.keys_in_a_row(2000, 10, "l0,0,0")
+            # Once for each key it is found out that it is held up.
+            found, calls = set(), 0
+            while found != ten:
+                work = self.timed(lambda: self.queue.work(claim=64))
+                found |= {one.id for one in work.claimed}
+                calls += 1
+                self.assertLessEqual(calls, 32, how)
+                self.assertEqual(work.more, found != ten, how)
+            # From then on they are in nobody's way.
+            again = self.keys_in_a_row(2000, 10, "l0,0,0")
+            work = self.timed(lambda: self.queue.work(claim=64))
+            self.assertEqual({one.id for one in work.claimed}, again)
+            self.assertEqual(self.queue.counts().ready, 990)
+        self.assert_short()
+
     def test_purge(self):
         for where, place in ((None, "ready"), ("+60000", "scheduled")):
             self.fill(2000, where=where, options=OPTIONS + " oq.a cD,http://a/",

@@ -151,6 +151,51 @@ class Types(ScriptCase):
                 ended("f", e, -1), ended("c", f), ended("x", g)])
         self.trial(before, call, *KEYS)
 
+    def test_work_goes_on_around_one_limit_key(self):
+        # It is come across too late to refuse all: its jobs wait a minute.
+        limit = " l1,0,0,K"
+        def spoil():
+            self.client.delete(self.queue.key("key:5K"))
+            self.client.set(self.queue.key("key:5K"), "of another type")
+        self.queue.enqueue(asks("a", limit), asks("b", limit))
+        held = self.queue.work(claim=1).claimed
+        self.queue.enqueue(asks("c", " l0,9,1000,L"), job("x"),
+                           asks("late", limit, where="@1"))
+        spoil()
+        work = self.queue.work(claim=9, finishes=[ended("r", held[0])])
+        self.assertEqual({one.id for one in work.claimed}, {"c", "x"})
+        now = self.queue.now()
+        for place, entry in (("due", "5=K"), ("due", "5late"),
+                             ("retrying", "5a")):
+            at = self.client.zscore(self.queue.key(place), entry)
+            self.assertAlmostEqual(at, now + 60000, delta=5000, msg=entry)
+        # All right again: they run as if nothing had been, but for b, which was
+        # in the list.
+        self.client.delete(self.queue.key("key:5K"))
+        for place in ("due", "retrying"):
+            for entry in self.client.zrange(self.queue.key(place), 0, -1):
+                self.client.zadd(self.queue.key(place), {entry: 1})
+        found = []
+        while (work := self.queue.work(claim=9, finishes=[
+                done(one) for one in work.claimed])).claimed:
+            found += [one.id for one in work.claimed]
+        self.assertEqual(sorted(found), ["a", "late"])
+        self.assertFalse(self.client.exists(self.queue.key("turns")))
+
+    def test_work_goes_on_around_the_inputs_of_a_child(self):
+        for options in ("", LIMIT):
+            self.client.flushall()
+            self.is_blocked("g", options)
+            self.deliver()
+            self.client.delete(self.queue.key("in:c"))
+            self.client.set(self.queue.key("in:c"), "of another type")
+            self.queue.enqueue(job("x"))
+            work = self.queue.work(claim=9)
+            self.assertEqual([one.id for one in work.claimed], ["x"])
+            self.assertFalse(self.client.exists(self.queue.key("running")))
+            self.assertEqual(self.client.zrange(self.queue.key("due"), 0, -1),
+                             ["5c"])
+
     def test_work_of_an_idle_worker(self):
         self.trial(lambda: None, self.queue.work)
         self.trial(self.runs, self.queue.work)

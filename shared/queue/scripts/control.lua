@@ -42,6 +42,7 @@ if not record then
     return call('ZSCORE', base .. 'gone', id) and 'gone' or false
 end
 -- include: states
+-- include: options
 -- include: ends
 -- include: forget
 -- include: cancel_waiting
@@ -250,7 +251,7 @@ if expires and expires <= now then
 end
 local ended = code == 'D' or code == 'C' or code == 'X' or code == 'Q'
 if ended then
-    local key = match(options.u or '', '^%a,%d+,(.*)$')
+    local _, _, key = unique_of(options)
     local holder = key and holder_of(key)
     if holder and holder ~= id then
         return {'held', holder}

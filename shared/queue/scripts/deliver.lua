@@ -25,6 +25,7 @@ local base = sub(KEYS[1], 1, -5)
 local jobs, state = KEYS[1], base .. 'state'
 local blocked, gone = base .. 'blocked', base .. 'gone'
 local wake, due = base .. 'wake', base .. 'due'
+-- include: options
 -- include: ends
 -- include: states
 -- include: forget

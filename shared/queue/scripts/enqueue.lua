@@ -121,44 +121,48 @@ local state = base .. 'state'
 local match = string.match
 local UNLOCKS_MAX = 10 -- locks that ended by time, taken off a call
 
+-- include: options
+
 -- What only options need is read before the first write as well: all that it
 -- may take to end a job, where one may be replaced or has parents that have
 -- ended.
 need('HLEN', stats)
-local head = tonumber(need('ZRANGE', due, '0', '0', 'WITHSCORES')[2])
 if mode ~= 'fresh' then
     need('ZCARD', gone)
 end
-local asks, ends, checked = false, false, {}
+local asked_of = {} -- number of the job's first word -> its options
+local ends, timed, checked = false, false, {}
 local function check_once(command, name)
-    if not checked[name] then
-        checked[name] = true
-        need(command, base .. name)
-    end
+    checked[name] = checked[name] or need(command, base .. name)
 end
 for a = 2, #ARGV, 4 do
-    local id, record = ARGV[a], ARGV[a + 2]
+    local id, record, where = ARGV[a], ARGV[a + 2], ARGV[a + 3]
+    local how = byte(where)
     if byte(record, 3) == 43 then -- '+'
-        local head_line = match(record, '^[^\n]*')
-        local key = match(head_line, ' l%d+,%d+,%d+,(%S+)')
-        asks = true
-        ends = ends or byte(ARGV[a + 3]) == 112 -- 'p'
+        local asked = options_of(record)
+        local key = limit_key_of(asked)
+        asked_of[a] = asked
         if key then
             check_once('LLEN', 'key:' .. sub(record, 2, 2) .. key)
             check_once('HLEN', 'turns')
         end
-        if match(head_line, ' u%a,') then
+        if asked.u then
+            ends = ends or how == 112 -- 'p'
+            how = byte(where, 2)
             check_once('HLEN', 'unique')
             check_once('ZCARD', 'unlocks')
         end
-        if match(head_line, ' n%d+,') then
-            ends = ends or match(head_line, ' n%d+,s')
+        if asked.n then
+            ends = ends or match(asked.n, ',s') ~= nil
             check_once('ZCARD', 'blocked')
             need('HLEN', base .. 'in:' .. id)
             need('GET', base .. 'stop:' .. id)
         end
     end
+    timed = timed or how == 43 or how == 64 -- '+' or '@'
 end
+local head = timed and
+    tonumber(need('ZRANGE', due, '0', '0', 'WITHSCORES')[2])
 if ends then
 -- include: check_keys
     check_keys()
@@ -168,11 +172,34 @@ if watched then
 end
 
 local stored, stored_bytes, keyed = 0, 0, 0
-local records, records_len, due_words, ready = {}, 0, {}, {}
+local records, records_len, due_words = {}, 0, {}
+local ready, queued, turns = {}, {}, {} -- list -> entries; turns: HSET's words
 local soonest, notes, waiting = nil, {}, false
 
--- The writes of plain jobs, and what follows from all of them: the script's
--- reply.
+-- Into a list, by its key.
+local function push(lists, list, entry)
+    local entries = lists[list]
+    if not entries then
+        entries = {}
+        lists[list] = entries
+    end
+    entries[#entries + 1] = entry
+end
+
+-- Behind the others of its limit key, which have a turn if there are any.
+local function queue_up(entry, key)
+    local digit = sub(entry, 1, 1)
+    local name = digit .. key
+    if checked['key:' .. name] == 0 and not queued[base .. 'key:' .. name] then
+        push(ready, base .. 'ready:' .. digit, digit .. '=' .. key)
+        turns[#turns + 1], turns[#turns + 2] = name, 'r'
+    end
+    push(queued, base .. 'key:' .. name, entry)
+    waiting = true
+end
+
+-- The writes that can wait for each other, and what follows from all of them:
+-- the script's reply.
 local function write(outcomes)
     if records_len > 0 then
         call('HSET', jobs, unpack(records, 1, records_len))
@@ -180,8 +207,14 @@ local function write(outcomes)
     if #due_words > 0 then
         call('ZADD', due, unpack(due_words))
     end
+    for list, entries in pairs(queued) do
+        call('RPUSH', list, unpack(entries))
+    end
+    if #turns > 0 then
+        call('HSET', base .. 'turns', unpack(turns))
+    end
     for list, entries in pairs(ready) do
-        call('RPUSH', KEYS[list], unpack(entries))
+        call('RPUSH', list, unpack(entries))
         waiting = true
     end
     if keyed > 0 then
@@ -204,7 +237,7 @@ local function write(outcomes)
     return {total == stored and 1 or 0, unpack(outcomes)}
 end
 
--- Only jobs with options need any of this.
+-- Only unique jobs and children need any of this.
 local made
 local function options()
     if made then
@@ -215,8 +248,7 @@ local function options()
 -- include: states
 -- include: forget
 -- include: cancel_waiting
-    made = {of = options_of, holder = holder_of, lock = lock,
-            forget_locks = forget_locks, make_ready = make_ready,
+    made = {holder = holder_of, lock = lock, forget_locks = forget_locks,
             withdraw = withdraw, cancel = cancel_waiting,
             stops_waiting = stops_waiting}
     return made
@@ -278,42 +310,29 @@ local function begin_child(id, entry, record, asked)
     end
 end
 
--- A job with options is written at once: the next one may have to do with it.
-local function store_asked(id, record, where, asked)
-    local entry = sub(record, 2, 2) .. id
-    call('HSET', jobs, id, record)
-    options().lock(id, asked)
-    if asked.l then
-        keyed = keyed + 1
+local function store(id, record, where, digit, asked)
+    local entry = digit .. id
+    -- The next job may have to do with one that is unique or a child: those are
+    -- written at once.
+    if asked and (asked.u or asked.n) then
+        call('HSET', jobs, id, record)
+        options().lock(id, asked)
+    else
+        records[records_len + 1] = id
+        records[records_len + 2] = record
+        records_len = records_len + 2
     end
-    if asked.n and begin_child(id, entry, record, asked) then
+    local key = asked and limit_key_of(asked)
+    keyed = keyed + (key and 1 or 0)
+    if asked and asked.n and begin_child(id, entry, record, asked) then
         return
     elseif is_time(where) then
-        schedule(entry, where)
-        call('ZADD', due, unpack(due_words))
-        due_words = {}
-    else
-        options().make_ready(entry, asked)
-        waiting = true
-        note(id, 'N')
-    end
-end
-
-local function store(id, record, where, digit)
-    local entry = digit .. id
-    records[records_len + 1] = id
-    records[records_len + 2] = record
-    records_len = records_len + 2
-    if is_time(where) then
         return schedule(entry, where)
+    elseif key then
+        queue_up(entry, key)
+    else
+        push(ready, KEYS[tonumber(where) + 6], entry)
     end
-    local list = tonumber(where) + 6
-    local entries = ready[list]
-    if not entries then
-        entries = {}
-        ready[list] = entries
-    end
-    entries[#entries + 1] = entry
     if watched then
         note(id, 'N')
     end
@@ -328,9 +347,13 @@ end
 
 local function replace(holder)
     local record = call('HGET', jobs, holder)
+    if #due_words > 0 then -- it may be one of them
+        call('ZADD', due, unpack(due_words))
+        due_words = {}
+    end
     options().withdraw(sub(record, 2, 2) .. holder)
     options().stops_waiting(record, call('HGET', state, holder))
-    options().cancel(holder, record, options().of(record), '"replaced"')
+    options().cancel(holder, record, options_of(record), '"replaced"')
     note(holder, 'C')
     len_left, bytes_left = len_left + 1, bytes_left + #record
 end
@@ -344,7 +367,7 @@ local function obstacle(id, record, where, asked, keys)
     if known then
         return known
     end
-    local key = asked and match(asked.u or '', '^%a,%d+,(.*)$')
+    local key = asked and asked.u and match(asked.u, '^%a,%d+,(.*)$')
     local holder = key and (keys[key] or options().holder(key))
     if holder then
         local replaces = byte(where) == 112 -- 'p'
@@ -367,7 +390,7 @@ local outcomes, plain_reply = {}, mode == 'fresh'
 local full, refused = false, false
 local function look_at(a)
     local id, record, where = ARGV[a], ARGV[a + 2], ARGV[a + 3]
-    local asked = byte(record, 3) == 43 and options().of(record) -- '+'
+    local asked = asked_of[a]
     if asked and asked.u then
         where = sub(where, 2)
     end
@@ -417,13 +440,9 @@ if not full then
             if replaced then
                 replace(replaced)
             end
-            if asked then
-                store_asked(id, record, where, asked)
-            else
-                store(id, record, where, ARGV[a + 1])
-                if not plain_reply then
-                    here[id] = record
-                end
+            store(id, record, where, ARGV[a + 1], asked)
+            if not plain_reply then
+                here[id] = record
             end
             outcome = replaced and '~' .. replaced or 1
         elseif outcome == -1 or outcome == -2 then
@@ -456,7 +475,7 @@ if stored == 0 then
     return {0, unpack(outcomes)}
 end
 
-if checked.unlocks then
-    made.forget_locks(UNLOCKS_MAX)
+if (checked.unlocks or 0) > 0 then
+    options().forget_locks(UNLOCKS_MAX)
 end
 return write(outcomes)

@@ -17,6 +17,7 @@ local base = sub(KEYS[1], 1, -5)
 local jobs = KEYS[1]
 local place, most = ARGV[1], math.min(tonumber(ARGV[2]), 200)
 -- include: clock
+-- include: options
 -- include: ends
 -- include: forget
 -- include: check_keys

@@ -93,15 +93,20 @@ local want = tonumber(ARGV[1])
 -- Functions that a call with plain jobs alone never needs are made when one is:
 -- to make them for nothing costs as much as ten jobs.
 local made = {}
+local lengths = {} -- number of the key -> its length, see work_keys
 local function options()
     if made.options then
         return made.options
     end
+-- include: options
 -- include: ends
 -- include: rate
+    not_there.children, not_there.cancels = not lengths[32], not lengths[34]
+    not_there.turns = not lengths[30]
     made.options = {
         of = options_of, has_end = has_end, limit_of = limit_of,
-        make_ready = make_ready, run_ended = run_ended, unlock = unlock,
+        limit_key_of = limit_key_of, make_ready = make_ready,
+        set_aside = set_aside, run_ended = run_ended, unlock = unlock,
         forget_locks = forget_locks, job_ended = job_ended, rate_of = rate_of,
         rate_wait = rate_wait, rate_start = rate_start, rate_keep = rate_keep,
     }
@@ -285,10 +290,22 @@ if finishes_len > 0 then
     tail = nil
     local produced, succeeded = {}, 0
     local one_keep, one_ids = nil, nil -- the list in kept of the last keep time
+    local marked, records = nil, {} -- those that somebody must look at
+    for n = 1, ended do
+        if byte(texts[good[n]]) == 114 then
+            marked = marked or {}
+            marked[#marked + 1] = ids[good[n]]
+        end
+    end
+    for n, record in ipairs(marked and call('HMGET', jobs, unpack(marked)) or
+                            {}) do
+        records[marked[n]] = record
+    end
     for n = 1, ended do
         local i = good[n]
         local id, text, letter, keep_ms = ids[i], texts[i], letters[i], keeps[i]
-        local job = byte(text) == 114 and failures().look_up(id, text)
+        local job = byte(text) == 114 and
+            failures().look_up(id, text, records[id])
         if not letter or letter == 'S' then
             local token = ARGV[at[i] + 1]
             local own_tail = tails[i]
@@ -369,7 +386,7 @@ if leased_head and leased_head <= now and may_reap then
             parse(text)
         local record = s and call('HGET', jobs, id)
         if record then
-            local job = code == 114 and failures().look_up(id, text)
+            local job = code == 114 and failures().look_up(id, text, record)
             count('lost', 1)
             s.lost = s.lost + 1
             if job and job.cancelled then
@@ -416,6 +433,7 @@ if (due_head and due_head <= now) or
         end
         steps = steps - cost * #fallen
         moved = true
+        call('ZREM', set, unpack(fallen))
         local records = {}
         if keyed then
             local names = {}
@@ -441,7 +459,6 @@ if (due_head and due_head <= now) or
         for list, entries in pairs(by_list) do
             call('RPUSH', list, unpack(entries))
         end
-        call('ZREM', set, unpack(fallen))
     end
     if due_head and due_head <= now then
         promote(due)
@@ -529,13 +546,15 @@ local function number_text(number)
 end
 
 local stale_there = lengths[36]
+local tails = {} -- markers that go to the end of the list
 -- How a job is claimed that is not plain, or did run before.
 local function detour()
     if made.detour then
         return made.detour
     end
 -- include: work_detours
-    made.detour = {claim = claim, drop_doubles = drop_doubles}
+    made.detour = {claim = claim, drop_doubles = drop_doubles,
+                   head_of_key = head_of_key}
     return made.detour
 end
 
@@ -561,6 +580,10 @@ if may > 0 and open then
             elseif claimed == 0 then
                 step = math.min(step, 8)
             end
+            if keyed then -- no marker is popped that cannot have its turn
+                local turns = math.ceil((DROP_MAX - dropped) / TURN_DROPS)
+                step = math.min(step, turns)
+            end
             local popped = call('LPOP', list, step)
             local n = popped and #popped or 0
             if n == 0 then
@@ -571,6 +594,9 @@ if may > 0 and open then
             local names = room(n)
             for i = 1, n do
                 names[i] = sub(popped[i], 2)
+                if byte(popped[i], 2) == 61 then -- '=': who is next of a key
+                    names[i] = detour().head_of_key(popped[i]) or names[i]
+                end
             end
             local records = call('HMGET', jobs, unpack(names, 1, n))
             local texts = call('HMGET', state, unpack(names, 1, n))
@@ -578,7 +604,7 @@ if may > 0 and open then
                 local entry, record = popped[i], records[i]
                 if record and not texts[i] and
                     find(record, plain, 2, true) == 2 and
-                    byte(entry) == digit and
+                    byte(entry) == digit and byte(entry, 2) ~= 61 and
                     not (stale_there or watched or queue_rate or odd) then
                     -- A plain job that never ran, without any detour.
                     local low = token_number % 100
@@ -603,6 +629,10 @@ if may > 0 and open then
                 else
                     detour().claim(entry, names[i], record, texts[i])
                 end
+            end
+            if #tails > 0 then -- keys whose turn it was
+                call('RPUSH', list, unpack(tails))
+                tails = {}
             end
         end
         left = claimed >= may or bytes >= REPLY_MAX or dropped >= DROP_MAX

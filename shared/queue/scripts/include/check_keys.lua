@@ -1,6 +1,6 @@
 -- check_keys: reads of every key of a fixed name that it takes to end a job or
 -- to make it ready, so that a wrong type ends the script before its first
--- write. Needs need and the local base.
+-- write. Needs need, options and the local base.
 --
 -- Most of them are not there. One command says how many of some are; then each
 -- is asked for, until so many were found.
@@ -33,7 +33,7 @@ end
 
 -- The list in which a job with a limit key waits, by its record's options.
 local function check_key_list(digit, options)
-    local key = string.match(options.l or '', '^%d+,%d+,%d+,(.*)$')
+    local key = limit_key_of(options)
     if key then
         need('LLEN', base .. 'key:' .. digit .. key)
     end

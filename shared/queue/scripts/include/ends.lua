@@ -2,22 +2,13 @@
 -- jobs need nothing of this: only a record with the flag '+' has options, and
 -- only a state with the code 'r' says that whoever ends the job must look.
 --
--- Needs need and the locals call, sub, match, base (all keys' names up to the
--- last part), jobs (that key), now and now_text. Sets ends_woke when there is
--- something new for a worker: the caller then sees to the wake token.
+-- Needs need, options and the locals call, sub, match, base (all keys' names up
+-- to the last part), jobs (that key), now and now_text. Sets ends_woke when
+-- there is something new for a worker: the caller then sees to the wake token.
 local ends_woke = false
-
--- The record's options, letter -> value. They stand behind the task's name.
-local function options_of(record)
-    local found = {}
-    local head = match(record, '^[^\n]*')
-    local _, task = string.find(head, '^%S+ %S+ %S+')
-    for letter, value in string.gmatch(sub(head, (task or #head) + 1),
-                                       ' (%a)(%S*)') do
-        found[letter] = value
-    end
-    return found
-end
+-- Keys that are known not to be there, by their last part: a caller that has
+-- asked before saves the questions of each job.
+local not_there = {}
 
 -- Does somebody have to look at it when the job ends?
 local function has_end(options)
@@ -26,47 +17,60 @@ local function has_end(options)
         (unique and string.byte(unique) ~= 119) -- 'w': released by the claim
 end
 
--- concurrency, rate, its period in ms, key; nil without a limit.
-local function limit_of(options)
-    local concurrency, rate, period, key =
-        match(options.l or '', '^(%d+),(%d+),(%d+),(.*)$')
-    return tonumber(concurrency), tonumber(rate), tonumber(period), key
+-- A key that only this job or its limit has, and that work comes across too
+-- late to refuse all, is of a wrong type: it waits, and the others go on.
+local ASIDE_MS = 60000
+local function set_aside(entry)
+    local ran = call('HEXISTS', base .. 'state', sub(entry, 2)) == 1
+    call('ZADD', base .. (ran and 'retrying' or 'due'),
+         string.format('%d', now + ASIDE_MS), entry)
 end
 
 -- Into its ready list; a job with a limit key into the list of its key, whose
 -- marker then has one place in the ready list whatever waits behind it.
 local function make_ready(entry, options, first)
     local digit = sub(entry, 1, 1)
-    local _, _, _, key = limit_of(options)
+    local key = limit_key_of(options)
     local push = first and 'LPUSH' or 'RPUSH'
     ends_woke = true
     if not key then
         return call(push, base .. 'ready:' .. digit, entry)
     end
-    call(push, base .. 'key:' .. digit .. key, entry)
-    if call('HSETNX', base .. 'turns', digit .. key, 'r') == 1 then
+    local len = redis.pcall(push, base .. 'key:' .. digit .. key, entry)
+    if type(len) == 'table' then
+        return set_aside(entry)
+    end
+    -- Others that wait there have seen to the turn of their key.
+    if len == 1 and
+        call('HSETNX', base .. 'turns', digit .. key, 'r') == 1 then
         call('RPUSH', base .. 'ready:' .. digit, digit .. '=' .. key)
     end
 end
 
 -- One of the limit's attempts is over: who was kept waiting by it has a turn.
+-- All of a call's attempts end before the first is started: then nobody waits
+-- any more whose key was looked at once.
+local turns_seen = {}
 local function run_ended(options)
-    local _, _, _, key = limit_of(options)
+    local key = limit_key_of(options)
     if not key then
         return
     end
-    if call('HINCRBY', base .. 'running', key, -1) <= 0 then
+    if call('HINCRBY', base .. 'running', key, '-1') <= 0 then
         call('HDEL', base .. 'running', key)
     end
-    local names = {}
-    for digit = 9, 0, -1 do
-        names[10 - digit] = digit .. key
+    if not_there.turns or turns_seen[key] then
+        return
     end
-    local turns = call('HMGET', base .. 'turns', unpack(names))
-    for i, name in ipairs(names) do
+    turns_seen[key] = true
+    local turns = call('HMGET', base .. 'turns', '9' .. key, '8' .. key,
+                       '7' .. key, '6' .. key, '5' .. key, '4' .. key,
+                       '3' .. key, '2' .. key, '1' .. key, '0' .. key)
+    for i = 1, 10 do
         if turns[i] == 'b' then
-            call('HSET', base .. 'turns', name, 'r')
-            call('RPUSH', base .. 'ready:' .. (10 - i), (10 - i) .. '=' .. key)
+            local digit = sub('9876543210', i, i)
+            call('HSET', base .. 'turns', digit .. key, 'r')
+            call('RPUSH', base .. 'ready:' .. digit, digit .. '=' .. key)
             ends_woke = true
         end
     end
@@ -74,7 +78,7 @@ end
 
 -- It leaves the while of its unique key, if it has one and holds it.
 local function unlock(id, options, ended)
-    local hold, ttl, key = match(options.u or '', '^(%a),(%d+),(.*)$')
+    local hold, ttl, key = unique_of(options)
     if not key or call('HGET', base .. 'unique', key) ~= id then
         return
     end
@@ -82,7 +86,9 @@ local function unlock(id, options, ended)
         call('ZADD', base .. 'unlocks', string.format('%d', now + ttl), key)
     elseif hold ~= 'e' then
         call('HDEL', base .. 'unique', key)
-        call('ZREM', base .. 'unlocks', key)
+        if ttl ~= '0' then
+            call('ZREM', base .. 'unlocks', key)
+        end
     end
 end
 
@@ -105,14 +111,14 @@ local function holder_of(key)
 end
 
 local function lock(id, options)
-    local hold, ttl, key = match(options.u or '', '^(%a),(%d+),(.*)$')
+    local hold, ttl, key = unique_of(options)
     if not key then
         return
     end
-    call('HSET', base .. 'unique', key, id)
+    local free = call('HSET', base .. 'unique', key, id) == 1
     if hold ~= 'e' and ttl ~= '0' then
         call('ZADD', base .. 'unlocks', string.format('%d', now + ttl), key)
-    else
+    elseif not free then -- the time of a lock that had passed
         call('ZREM', base .. 'unlocks', key)
     end
 end
@@ -167,19 +173,22 @@ end
 local function job_ended(id, code, record, options, text, result, message)
     unlock(id, options, true)
     local full
-    local children = string.gsub(options.o or '', ',', ' ') .. ' ' ..
-        (call('HGET', base .. 'children', id) or '')
+    local attached = not not_there.children and
+        call('HGET', base .. 'children', id) or ''
+    local children = string.gsub(options.o or '', ',', ' ') .. ' ' .. attached
     for child in string.gmatch(children, '%S+') do
         full = full or match(base, '{([^{}]*)}:$') .. '.' .. id
         call('XADD', base .. 'outbox', '*', 'kind', 'end', 'to', child, 'from',
              full, 'code', code, 'result', result)
         ends_woke = true
     end
-    if full then
+    if attached ~= '' then
         call('HDEL', base .. 'children', id)
     end
     call_back(id, code, record, options, text, result, message)
-    call('HDEL', base .. 'cancels', id)
+    if not not_there.cancels then
+        call('HDEL', base .. 'cancels', id)
+    end
     if options.n then
         call('DEL', base .. 'in:' .. id)
     end

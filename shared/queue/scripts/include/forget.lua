@@ -4,7 +4,7 @@ local GONE_MAX = 10000
 
 -- Its unique key, whatever its while is. @unique: the value of the option.
 local function release_key(id, unique)
-    local key = match(unique or '', '^%a,%d+,(.*)$')
+    local _, _, key = unique_of({u = unique})
     if key and call('HGET', base .. 'unique', key) == id then
         call('HDEL', base .. 'unique', key)
         call('ZREM', base .. 'unlocks', key)

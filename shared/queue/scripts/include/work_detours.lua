@@ -1,7 +1,12 @@
 -- work_detours: how a job is claimed that is not plain or did run before. A
 -- part of work.lua, whose locals it uses.
+
+-- As a JSON object; nil when they are of a wrong type.
 local function inputs_of(id)
-    local found = call('HGETALL', base .. 'in:' .. id)
+    local found = redis.pcall('HGETALL', base .. 'in:' .. id)
+    if found.err then
+        return nil
+    end
     local parts, size = {}, 0
     for i = 1, #found, 2 do
         local result = sub(found[i + 1], 2)
@@ -14,22 +19,41 @@ local function inputs_of(id)
     return '\n{' .. table.concat(parts, ',') .. '}'
 end
 
--- Gives a job to the caller.
-local function give(entry, id, record, text, asked)
-    local s = text and parse(text) or
-        {attempt = 0, retries = 0, crashes = 0, lost = 0, history = ''}
-    local before = false
-    s.attempt = s.attempt + 1
-    s.token = token_stem .. number_text(token_number)
-    s.worker, s.started = ARGV[3], now_text
-    if text or (asked and asked.n) then
-        before = s.attempt .. ' ' .. s.retries .. ' ' .. s.crashes ..
-            (asked and asked.n and inputs_of(id) or '')
+-- Whether a job's inputs can be had, and they, where it has parents.
+local function has_inputs(entry, id, asked)
+    local inputs = asked and asked.n and inputs_of(id)
+    if asked and asked.n and not inputs then
+        dropped = dropped + 1
+        options().set_aside(entry)
+        return false
     end
+    return true, inputs
+end
+
+-- Gives a job to the caller. @inputs: of its parents, or nil.
+local function give(entry, id, record, text, asked, inputs)
+    local token = token_stem .. number_text(token_number)
     -- A cancel or a child that was attached while it waited is looked at, too.
-    local looked_at = asked and (options().has_end(asked) or
-        call('HEXISTS', base .. 'children', id) == 1)
-    put(id, looked_at and 'r' or 'R', s)
+    local code = asked and (options().has_end(asked) or
+        (lengths[32] and call('HEXISTS', base .. 'children', id) == 1)) and
+        'r' or 'R'
+    local before = false
+    local s = text and parse(text)
+    if s then
+        s.attempt = s.attempt + 1
+        s.token, s.worker, s.started = token, ARGV[3], now_text
+        before = s.attempt .. ' ' .. s.retries .. ' ' .. s.crashes ..
+            (inputs or '')
+        put(id, code, s)
+    else
+        before = inputs and '1 0 0' .. inputs or false
+        states[states_len + 1] = id
+        states[states_len + 2] = code .. ' ' .. token .. first_claim
+        states_len = states_len + 2
+        if watched then
+            note(id, code, 1)
+        end
+    end
     if asked and asked.u and byte(asked.u) == 119 then -- 'w'
         options().unlock(id, asked)
     end
@@ -102,19 +126,75 @@ local function is_stale(entry)
     return true
 end
 
--- The turn of a limit key: its marker was popped. Starts one job at most, and
--- says what becomes of the marker.
-local function turn(marker)
+-- Whether the job @entry, next in the list of @key, may not start while
+-- @running attempts of that key run.
+local function is_held_up(entry, key, running)
+    local record = call('HGET', jobs, sub(entry, 2))
+    local most, _, _, own = options().limit_of(options().of(record or ''))
+    return own == key and most > 0 and running >= most
+end
+
+local WRONG_TYPE_MS = 60000
+
+-- The marker comes back in @wait ms.
+local function hold_up(marker, name, wait)
+    call('HSET', base .. 'turns', name, 'd')
+    call('ZADD', due, string.format('%d', now + wait), marker)
+    due_head = sooner(due_head, now + wait)
+    count('held', 1)
+end
+
+-- Of the markers that were popped together: who is next in their lists, and who
+-- comes behind; or the error that says that it is no list.
+local heads = {}
+
+-- The id of who is next, nil without one.
+local function head_of_key(marker)
+    local list = base .. 'key:' .. sub(marker, 1, 1) .. sub(marker, 3)
+    local entries = redis.pcall('LRANGE', list, '0', '1')
+    heads[marker] = entries
+    return entries[1] and sub(entries[1], 2)
+end
+
+-- The job that is next for @key may start, but for how many run: does it?
+local function start(list, name, entry, id, record, text, asked, most)
+    local key = sub(name, 2)
+    local good, inputs = has_inputs(entry, id, asked)
+    if not good then
+        call('LPOP', list)
+        return 'passed over'
+    end
+    local running = call('HINCRBY', base .. 'running', key, '1')
+    if most > 0 and running > most then
+        call('HINCRBY', base .. 'running', key, '-1')
+        call('HSET', base .. 'turns', name, 'b')
+        return 'held up'
+    end
+    call('LPOP', list)
+    taken[id] = true
+    give(entry, id, record, text, asked, inputs)
+    return 'started', running
+end
+
+-- The turn of a limit key: its marker was popped, @id is next in its list.
+-- Starts one job at most, and says what becomes of the marker.
+local function turn(marker, id, record, text)
     local digit, key = sub(marker, 1, 1), sub(marker, 3)
     local list, name = base .. 'key:' .. digit .. key, digit .. key
+    if dropped >= DROP_MAX then -- it keeps its place
+        call('LPUSH', base .. 'ready:' .. digit, marker)
+        return
+    end
+    local following = true -- of what is next, who comes behind it
     while dropped < DROP_MAX do
-        local entry = call('LINDEX', list, 0)
-        if not entry then
+        local entry = heads[marker][1]
+        following = heads[marker][2]
+        if heads[marker].err then -- the others go on
+            return hold_up(marker, name, WRONG_TYPE_MS)
+        elseif not entry then
             call('HDEL', base .. 'turns', name)
             return
         end
-        local id = sub(entry, 2)
-        local record, text = call('HGET', jobs, id), call('HGET', state, id)
         local asked = record and options().of(record) or {}
         if is_stale(entry) or not waits_here(entry, id, record, text) then
             call('LPOP', list)
@@ -122,39 +202,39 @@ local function turn(marker)
             call('LPOP', list)
             taken[id] = true
             expire(id, record, text, asked)
-        elseif select(4, options().limit_of(asked)) ~= key then -- changed
+        elseif options().limit_key_of(asked) ~= key then -- changed
             call('LPOP', list)
             options().make_ready(entry, asked)
             dropped = dropped + 1
         else
             local most, n, period = options().limit_of(asked)
-            local rate = n and n > 0 and options().rate_of(key, n, period)
+            local rate = n > 0 and options().rate_of(key, n, period)
             local wait = rate and options().rate_wait(rate) or 0
-            if most > 0 and most <= tonumber(
-                call('HGET', base .. 'running', key) or 0) then
-                call('HSET', base .. 'turns', name, 'b')
-                return
-            elseif wait > 0 then
-                call('HSET', base .. 'turns', name, 'd')
-                call('ZADD', due, string.format('%d', now + wait), marker)
-                due_head = sooner(due_head, now + wait)
-                count('held', 1)
-                return
+            dropped = dropped + TURN_DROPS
+            if wait > 0 then
+                return hold_up(marker, name, wait)
             end
-            call('LPOP', list)
-            taken[id] = true
-            call('HINCRBY', base .. 'running', key, 1)
-            if rate then
+            local outcome, running = start(list, name, entry, id, record, text,
+                                           asked, most)
+            if outcome == 'started' and rate then
                 options().rate_start(rate)
                 options().rate_keep(rate)
             end
-            give(entry, id, record, text, asked)
-            dropped = dropped + TURN_DROPS
+            if outcome == 'held up' then
+                return
+            elseif outcome == 'started' and following and most > 0 and
+                running >= most and is_held_up(following, key, running) then
+                call('HSET', base .. 'turns', name, 'b')
+                return
+            end
             break
         end
+        id = head_of_key(marker)
+        record = id and call('HGET', jobs, id)
+        text = id and call('HGET', state, id)
     end
-    if call('EXISTS', list) == 1 then
-        call('RPUSH', base .. 'ready:' .. digit, marker)
+    if following then
+        tails[#tails + 1] = marker
     else
         call('HDEL', base .. 'turns', name)
     end
@@ -163,7 +243,7 @@ end
 -- Everything but a plain job that never ran.
 local function claim(entry, id, record, text)
     if byte(entry, 2) == 61 then
-        return turn(entry)
+        return turn(entry, id, record, text)
     elseif is_stale(entry) or not waits_here(entry, id, record, text) then
         return
     end
@@ -173,11 +253,16 @@ local function claim(entry, id, record, text)
         dropped = dropped + 1
         return
     end
-    taken[id] = true
-    if asked and tonumber(asked.e or now + 1) <= now then
+    local late = asked and tonumber(asked.e or now + 1) <= now
+    local good, inputs = true, nil
+    if not late then
+        good, inputs = has_inputs(entry, id, asked)
+    end
+    taken[id] = good or nil
+    if late then
         expire(id, record, text, asked)
-    else
-        give(entry, id, record, text, asked)
+    elseif good then
+        give(entry, id, record, text, asked, inputs)
     end
 end
 

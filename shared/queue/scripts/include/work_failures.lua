@@ -81,12 +81,12 @@ end
 
 -- A job whose state says 'r': its options, whether it was to be cancelled, and
 -- why (a JSON string, or nil).
-local function look_up(id, text)
-    local record = call('HGET', jobs, id) or ''
+local function look_up(id, text, record)
+    record = record or ''
     local asked = options().of(record)
     options().run_ended(asked)
-    local cancel = call('HGET', cancels, id)
+    local cancel = lengths[34] and call('HGET', cancels, id)
     return {record = record, options = asked, text = text,
-            cancelled = cancel ~= false,
+            cancelled = cancel and true,
             cancel_cause = cancel and match(cancel, '^%d+ %d+ (.*)$')}
 end

@@ -4,7 +4,6 @@
 --
 -- Most queues have few of these keys, so one command says how many there are;
 -- then each is asked for, the likely ones first, until so many were found.
-local lengths = {} -- number of the key -> its length
 local function measure(there, command, first, last)
     for k = first, there > 0 and (last or first) or 0 do
         local length = need(command, KEYS[k])
