@@ -95,6 +95,65 @@ class Cost(ScriptCase):
         self.assertGreater(self.client.zcard(self.queue.key("gone")), 1000)
         self.assert_short()
 
+    def test_list_of_few_among_many_that_ended(self):
+        self.queue.enqueue(job("cancelled"))
+        self.queue.cancel("cancelled")
+        self.fill(12800)
+        held = []
+        for _ in range(201):
+            held = self.queue.work(claim=64, worker=WORKER, finishes=[
+                done_all(held, 7200000)] if held else []).claimed
+        # Pages that hold none, until the last one.
+        cursor, pages = "", []
+        while not pages or cursor:
+            cursor, page = self.timed(lambda at=cursor: self.queue.list(
+                "cancelled", 100, at))
+            pages.append([local for local, _, _ in page])
+        self.assertEqual(pages[-1], ["cancelled"])
+        self.assertTrue(len(pages) > 2 and not any(pages[:-1]), pages)
+        self.assert_short()
+
+    def test_large_records(self):
+        for first in range(0, 64, 8):
+            self.queue.enqueue(*[job(f"id{n}", args='"%s"' % ("x" * 200000))
+                                 for n in range(first, first + 8)])
+        self.drain(12)
+        self.assertGreater(self.queue.stats()["succeeded"], 40)
+        self.assert_short()
+
+    def test_ends_of_a_thousand_parents(self):
+        self.queue._call("enqueue", ["jobs", "gone", "due", "stats", "wake",
+                                     "meta", "ready:5"],
+                         ["fresh", "c", 5, job("c", options=" n1000,s",
+                                               flag="+").record, "1"])
+        for first in range(0, 1000, 128):
+            words = [word for n in range(first, min(first + 128, 1000))
+                     for word in ("c", f"q.p{n}", "S", '"%s"' % ("r" * 100))]
+            self.timed(lambda words=words: self.queue._call(
+                "deliver", ["jobs"], words))
+        self.drain(1)
+        self.assertEqual(self.queue.counts().leased, 1)
+        self.assert_short()
+
+    def test_replace(self):
+        options = " ur,0,key-{n} oq.a cD,http://a/ l1,0,0,tenant-{n}"
+        for where in (None, "+60000"):
+            for n in range(20):
+                jobs = [job(f"{n}-{i}", flag="+", args=ARGS, where=where,
+                            options=options.format(n=i % 100), conflict="p")
+                        for i in range(128)]
+                self.timed(lambda jobs=jobs: self.queue.enqueue(
+                    *jobs, mode="named"))
+        self.assert_short()
+
+    def test_flow_of_a_thousand(self):
+        words = [word for n in range(1000) for word in (
+            f"q.F:{n}", f"15+ 1 noop oq.F: wq.F\n{ARGS}")]
+        self.timed(lambda: self.queue._call(
+            "flow", ["flows", "outbox", "wake", "meta"],
+            ["F", '{"jobs":[]}', 60000, "name", *words]))
+        self.assert_short()
+
     def keys_in_a_row(self, first, n, limit):
         jobs = [job(f"{limit[1]}{first + i}-{self.queue.stats().get('keyed')}",
                     flag="+", options=f" {limit},k{first + i}")

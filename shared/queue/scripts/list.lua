@@ -21,6 +21,7 @@
 -- between two pages moves nothing else; only in a ready list to which more than
 -- WINDOWS windows were added in between may a page repeat jobs.
 local LOOK_MAX = 5000
+local TEXT_LEN = 100 -- bytes of a state that cost as much as to look at one
 local STEP = 200
 local WINDOW, WINDOWS = 1000, 4
 
@@ -106,18 +107,21 @@ local function ended_page()
     local codes = {succeeded = 'S', cancelled = 'C', expired = 'X'}
     local code = codes[wanted]
     local function group(member, here, skip)
-        local n = 0
+        local ids, texts = {}, nil
         for id in string.gmatch(member, '%S+') do
-            n = n + 1
-            if n > (skip or 0) then
-                if found >= limit and not heads then
-                    return false
-                end
-                looked = looked + 1
-                local text = code and call('HGET', base .. 'state', id) or ''
-                if not code or sub(text, 1, 1) == code then
-                    add(id, here .. ',' .. n)
-                end
+            ids[#ids + 1] = id
+        end
+        if code then -- whose states are long counts for more
+            texts = call('HMGET', base .. 'state', unpack(ids))
+        end
+        for n = (skip or 0) + 1, #ids do
+            if found >= limit and not heads then
+                return false
+            end
+            local text = texts and texts[n]
+            looked = looked + 1 + #(text or '') / TEXT_LEN
+            if not code or (text and sub(text, 1, 1) == code) then
+                add(ids[n], here .. ',' .. n)
             end
         end
         return true

@@ -1,52 +1,66 @@
 -- work_detours: how a job is claimed that is not plain or did run before. A
 -- part of work.lua, whose locals it uses.
 
--- As a JSON object; nil when they are of a wrong type.
-local function inputs_of(id)
+-- Behind @words, as a JSON object in a line; nil when they are of a wrong type.
+local function inputs_of(id, words)
     local found = redis.pcall('HGETALL', base .. 'in:' .. id)
     if found.err then
         return nil
     end
-    local parts, size = {}, 0
+    if #found == 0 then
+        return words .. '\n{}'
+    end
+    -- One step for all: Lua hashes each byte of each string that it makes.
+    local parts, size, n = room(2 * #found + 2), 0, 1
+    parts[1] = words .. '\n{"'
     for i = 1, #found, 2 do
         local result = sub(found[i + 1], 2)
         size = size + #result
         if result == '' or size > INPUTS_MAX then
             result = 'null'
         end
-        parts[#parts + 1] = '"' .. found[i] .. '":' .. result
+        parts[n + 1], parts[n + 2] = found[i], '":'
+        parts[n + 3], parts[n + 4] = result, ',"'
+        n = n + 4
     end
-    return '\n{' .. table.concat(parts, ',') .. '}'
+    parts[n] = '}'
+    return table.concat(parts, '', 1, n)
 end
 
--- Whether a job's inputs can be had, and they, where it has parents.
-local function has_inputs(entry, id, asked)
-    local inputs = asked and asked.n and inputs_of(id)
-    if asked and asked.n and not inputs then
+-- What the reply says of an attempt that is not a plain job's first.
+local function again_words(s)
+    return s and (s.attempt + 1) .. ' ' .. s.retries .. ' ' .. s.crashes or
+        '1 0 0'
+end
+
+-- Whether a job's inputs can be had; and where it has parents, they, behind the
+-- other words of the reply.
+local function has_inputs(entry, id, text, asked)
+    if not (asked and asked.n) then
+        return true
+    end
+    local inputs = inputs_of(id, again_words(text and parse(text)))
+    if not inputs then
         dropped = dropped + 1
         options().set_aside(entry)
-        return false
     end
-    return true, inputs
+    return inputs ~= nil, inputs
 end
 
--- Gives a job to the caller. @inputs: of its parents, or nil.
+-- Gives a job to the caller. @inputs: see has_inputs, or nil.
 local function give(entry, id, record, text, asked, inputs)
     local token = token_stem .. number_text(token_number)
     -- A cancel or a child that was attached while it waited is looked at, too.
     local code = asked and (options().has_end(asked) or
         (lengths[32] and call('HEXISTS', base .. 'children', id) == 1)) and
         'r' or 'R'
-    local before = false
     local s = text and parse(text)
+    local before = inputs or (s and again_words(s)) or false
     if s then
         s.attempt = s.attempt + 1
         s.token, s.worker, s.started = token, ARGV[3], now_text
-        before = s.attempt .. ' ' .. s.retries .. ' ' .. s.crashes ..
-            (inputs or '')
         put(id, code, s)
     else
-        before = inputs and '1 0 0' .. inputs or false
         states[states_len + 1] = id
         states[states_len + 2] = code .. ' ' .. token .. first_claim
         states_len = states_len + 2
@@ -159,7 +173,7 @@ end
 -- The job that is next for @key may start, but for how many run: does it?
 local function start(list, name, entry, id, record, text, asked, most)
     local key = sub(name, 2)
-    local good, inputs = has_inputs(entry, id, asked)
+    local good, inputs = has_inputs(entry, id, text, asked)
     if not good then
         call('LPOP', list)
         return 'passed over'
@@ -256,7 +270,7 @@ local function claim(entry, id, record, text)
     local late = asked and tonumber(asked.e or now + 1) <= now
     local good, inputs = true, nil
     if not late then
-        good, inputs = has_inputs(entry, id, asked)
+        good, inputs = has_inputs(entry, id, text, asked)
     end
     taken[id] = good or nil
     if late then
