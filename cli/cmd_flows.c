@@ -4,6 +4,7 @@
 
 #include "app/flow_report.h"
 #include "base/clock.h"
+#include "queue/flow_list.h"
 #include "session.h"
 #include "table.h"
 #include "text.h"
@@ -81,31 +82,20 @@ add_json(json_t *array, const struct flow_view *view)
 }
 
 static enum status
-list_queue(struct co *co, struct session *session, struct str queue,
-           struct listing *listing)
+add_found(struct co *co, struct session *session,
+          const struct flow_found *found, struct listing *listing)
 {
-    const struct flows_options *options = session->arg;
-    struct flow_listed *found = calloc((size_t)options->limit, sizeof *found);
-    size_t n = 0;
+    struct job_id id = {str_c(found->queue), str_c(found->flow.local)};
+    struct flow_view view;
 
-    if (!found)
-        return error_set(&session->err, ST_LIMIT, "out of memory");
-    enum status st =
-        flow_list(co, session->queues, queue, NULL, (size_t)options->limit,
-                  found, &n, &session->err);
-    for (size_t i = 0; i < n && st == ST_OK; i++) {
-        struct job_id id = {queue, str_c(found[i].local)};
-        struct flow_view view;
-        st = flow_get(co, session->queues, id, &view, &session->err);
-        if (st == ST_OK && session->options->json)
-            add_json(listing->array, &view);
-        else if (st == ST_OK)
-            add_row(&listing->table, &view);
-        else if (st == ST_NOT_FOUND) /* past its retention */
-            st = ST_OK;
-        flow_view_clear(&view);
-    }
-    free(found);
+    enum status st = flow_get(co, session->queues, id, &view, &session->err);
+    if (st == ST_OK && session->options->json)
+        add_json(listing->array, &view);
+    else if (st == ST_OK)
+        add_row(&listing->table, &view);
+    else if (st == ST_NOT_FOUND) /* past its retention */
+        st = ST_OK;
+    flow_view_clear(&view);
     return st;
 }
 
@@ -113,26 +103,24 @@ static enum status
 list(struct co *co, struct session *session)
 {
     const struct flows_options *options = session->arg;
-    char(*names)[ID_QUEUE_MAX + 1] = NULL;
+    struct flow_found *found = NULL;
     struct listing listing;
-    enum status st = ST_OK;
     size_t n = 0;
 
     table_init(&listing.table, "lllrrll", heads);
     listing.array = json_array();
-    if (options->queue[0])
-        st = list_queue(co, session, str_c(options->queue), &listing);
-    else
-        st = queue_names(co, session->queues, &names, &n, &session->err);
+    enum status st =
+        flow_list_newest(co, session->queues, str_c(options->queue), NULL,
+                         (size_t)options->limit, &found, &n, &session->err);
     for (size_t i = 0; i < n && st == ST_OK; i++)
-        st = list_queue(co, session, str_c(names[i]), &listing);
+        st = add_found(co, session, &found[i], &listing);
     if (st == ST_OK && session->options->json)
         text_print_json(json_pack("{s:O}", "flows", listing.array));
     else if (st == ST_OK)
         table_print(&listing.table, stdout);
     json_decref(listing.array);
     table_clear(&listing.table);
-    free(names);
+    free(found);
     return st;
 }
 

@@ -8,6 +8,7 @@
 #include "api/idempotency.h"
 #include "api/payload.h"
 #include "app/flow_report.h"
+#include "queue/flow_list.h"
 #include "queue/outbox.h"
 
 #include <stdio.h>
@@ -283,26 +284,9 @@ struct listing {
     size_t limit;
     struct flow_listed after;
     bool has_after;
-    /* the newest so far, sorted */
-    struct found {
-        struct flow_listed flow;
-        char queue[ID_QUEUE_MAX + 1];
-    } * found;
+    struct flow_found *found; /* owned */
     size_t len;
 };
-
-/* "<ms>-<local id>" */
-static bool
-read_cursor(struct str text, struct flow_listed *ret)
-{
-    struct str local;
-    struct str ms = str_cut(text, '-', &local);
-
-    if (!str_to_i64(ms, &ret->created_ms) || !id_local_valid(local))
-        return false;
-    str_copy_to(local, ret->local, sizeof ret->local);
-    return true;
-}
 
 static enum status
 read_listing(const struct pit_request *req, struct listing *ret,
@@ -326,65 +310,11 @@ read_listing(const struct pit_request *req, struct listing *ret,
                          "characters A-Z a-z 0-9 _ . : -",
                          ID_QUEUE_MAX);
     ret->has_after = cursor.n > 0;
-    if (ret->has_after && !read_cursor(cursor, &ret->after))
+    if (ret->has_after && !flow_list_cursor_parse(cursor, &ret->after))
         return error_set(err, ST_INVALID,
                          "the cursor is none of ours: take next_cursor of the "
                          "page before, or begin without one");
     return ST_OK;
-}
-
-static int
-compare_found(const void *a, const void *b)
-{
-    const struct flow_listed *one = &((const struct found *)a)->flow;
-    const struct flow_listed *two = &((const struct found *)b)->flow;
-
-    if (one->created_ms != two->created_ms)
-        return one->created_ms > two->created_ms ? -1 : 1;
-    return -strcmp(one->local, two->local);
-}
-
-/* Adds those of one queue, and keeps the newest. @found has twice the room. */
-static enum status
-list_queue(struct co *co, struct api *api, struct str queue,
-           struct listing *listing, struct error *err)
-{
-    struct flow_listed *some = calloc(listing->limit, sizeof *some);
-    size_t n = 0;
-
-    if (!some)
-        return error_set(err, ST_LIMIT, "out of memory");
-    enum status st = flow_list(co, api->queues, queue,
-                               listing->has_after ? &listing->after : NULL,
-                               listing->limit, some, &n, err);
-    for (size_t i = 0; i < n && st == ST_OK; i++) {
-        struct found *found = &listing->found[listing->len++];
-        found->flow = some[i];
-        str_copy_to(queue, found->queue, sizeof found->queue);
-    }
-    free(some);
-    if (listing->len > 0)
-        qsort(listing->found, listing->len, sizeof *listing->found,
-              compare_found);
-    if (listing->len > listing->limit)
-        listing->len = listing->limit;
-    return st;
-}
-
-static enum status
-list_all(struct co *co, struct api *api, struct listing *listing,
-         struct error *err)
-{
-    char(*names)[ID_QUEUE_MAX + 1] = NULL;
-    size_t n = 0;
-
-    if (listing->queue.n > 0)
-        return list_queue(co, api, listing->queue, listing, err);
-    enum status st = queue_names(co, api->queues, &names, &n, err);
-    for (size_t i = 0; i < n && st == ST_OK; i++)
-        st = list_queue(co, api, str_c(names[i]), listing, err);
-    free(names);
-    return st;
 }
 
 static enum status
@@ -396,7 +326,7 @@ write_listing(struct co *co, struct api *api, const struct listing *listing,
 
     buf_add_c(body, "{\"flows\":[");
     for (size_t i = 0; i < listing->len && st == ST_OK; i++) {
-        const struct found *found = &listing->found[i];
+        const struct flow_found *found = &listing->found[i];
         struct job_id id = {str_c(found->queue), str_c(found->flow.local)};
         struct flow_view view;
 
@@ -411,12 +341,13 @@ write_listing(struct co *co, struct api *api, const struct listing *listing,
         flow_view_clear(&view);
     }
     buf_add_c(body, "],\"next_cursor\":");
-    if (listing->len == listing->limit)
-        buf_addf(body, "\"%lld-%s\"}",
-                 (long long)listing->found[listing->len - 1].flow.created_ms,
-                 listing->found[listing->len - 1].flow.local);
-    else
+    if (listing->len == listing->limit) {
+        char cursor[FLOW_LIST_CURSOR_SIZE];
+        flow_list_cursor(&listing->found[listing->len - 1].flow, cursor);
+        buf_addf(body, "\"%s\"}", cursor);
+    } else {
         buf_add_c(body, "null}");
+    }
     return st;
 }
 
@@ -429,14 +360,11 @@ flows_list(struct co *co, struct http_exchange *exchange, void *arg)
 
     buf_init(&body, RESPONSE_BODY_MAX);
     enum status st = read_listing(&exchange->req, &listing, &exchange->err);
-    if (st == ST_OK) {
-        listing.found = calloc(2 * listing.limit, sizeof *listing.found);
-        st = listing.found
-                 ? ST_OK
-                 : error_set(&exchange->err, ST_LIMIT, "out of memory");
-    }
     if (st == ST_OK)
-        st = list_all(co, api, &listing, &exchange->err);
+        st = flow_list_newest(co, api->queues, listing.queue,
+                              listing.has_after ? &listing.after : NULL,
+                              listing.limit, &listing.found, &listing.len,
+                              &exchange->err);
     if (st == ST_OK)
         st = write_listing(co, api, &listing, &body, &exchange->err);
     free(listing.found);

@@ -50,4 +50,73 @@ enum pit_status pit_flow(struct pit_co *co, const struct pit_flow_job *jobs,
                          size_t n, const struct pit_flow_options *options,
                          struct pit_ticket *ticket);
 
+/* ---- looking ---- */
+
+enum pit_flow_state {
+    PIT_FLOW_RUNNING = 1,
+    PIT_FLOW_SUCCEEDED, /* from here on all of its jobs have ended */
+    PIT_FLOW_FAILED,
+    PIT_FLOW_CANCELLED,
+};
+
+/* A job of a flow, as it was at one moment. */
+struct pit_flow_step {
+    const char *name;
+    const char *id; /* for pit_jobs_get() */
+    const char *task;
+    enum pit_state state;   /* 0: on its way into its queue, or past its
+                               retention */
+    const char *state_name; /* "ready"; "pending" or "gone" for a 0 */
+    bool go_on;
+    const char *const *after; /* names, ends with NULL */
+};
+
+/* A flow, lent by the struct pit_flows that it is in. Times are milliseconds
+ * since the epoch, 0: none. */
+struct pit_flow_info {
+    const char *id;
+    const char *name; /* "" */
+    const char *queue;
+    enum pit_flow_state state;
+    const char *state_name; /* "running" */
+    int64_t jobs_total;
+    int64_t jobs_left; /* that have not ended */
+    int64_t created_ms;
+    int64_t ended_ms;
+    const struct pit_flow_step *jobs; /* in the order of adding; in a list:
+                                         NULL */
+    size_t jobs_len;
+};
+
+/* Some flows. Zero it, or use PIT_FLOWS; everything lent lives until
+ * pit_flows_clear(), or the next call with the same struct. */
+struct pit_flows {
+    size_t len;
+    const struct pit_flow_info *flows;
+    const char *next; /* what gets the page after this one; NULL: there is none
+                       */
+    char error[PIT_WORDS_SIZE]; /* for people; "" when all is well */
+    void *private_;
+};
+void pit_flows_clear(struct pit_flows *flows);
+#define PIT_FLOWS __attribute__((cleanup(pit_flows_clear)))
+
+/* One flow with its jobs: ret->flows[0]. @id as a ticket has it. Suspends.
+ * Errors: PIT_INVALID no id; PIT_NOT_FOUND, also past its retention;
+ * PIT_UNAVAILABLE, PIT_CANCELLED, PIT_TIMEOUT. */
+enum pit_status pit_flows_get(struct pit_co *co, const char *id,
+                              struct pit_flows *ret);
+/* Those whose home is @queue (NULL: all queues), the newest first, behind
+ * @cursor (pit_flows.next; NULL: from the newest on), at most @limit (1 to
+ * 1,000; 0: 50). Suspends. Errors: PIT_INVALID; as above. */
+enum pit_status pit_flows_list(struct pit_co *co, const char *queue,
+                               const char *cursor, int limit,
+                               struct pit_flows *ret);
+/* Cancels all of its jobs that have not ended, and shows it as it is then; *ret
+ * may be NULL. Those that run are asked to stop: it goes on running until they
+ * have. Suspends. Errors: PIT_CONFLICT it has ended; PIT_NOT_FOUND; Redis':
+ * some may be cancelled, do it again. */
+enum pit_status pit_flows_cancel(struct pit_co *co, const char *id,
+                                 struct pit_flows *ret);
+
 #endif
