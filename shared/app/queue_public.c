@@ -1,7 +1,4 @@
-/* Public queue: pit/queue.h on top of queue/.
- *
- * Everything that an enqueue sends is made before it suspends for the last
- * time, on the caller's stack and in one buffer, and lives until the answer. */
+/* Public queue: what the files on top of the public queue headers share. */
 #include "app/queue_public.h"
 
 #include <stdarg.h>
@@ -12,10 +9,7 @@
 #include "app/outside.h"
 #include "base/jsontext.h"
 #include "base/log.h"
-#include "queue/queue_after.h"
 #include "queue/queue_retry.h"
-
-enum { QUEUE_PUBLIC_AFTER_MAX = 64 };
 
 static const char attached;
 
@@ -208,24 +202,6 @@ take_options(const struct pit_enqueue *options, struct job_spec *spec)
     take_ties(options, spec);
 }
 
-/* @ret has room for QUEUE_PUBLIC_AFTER_MAX. */
-static enum status
-take_after(const struct pit_enqueue *options, struct job_id *ret, size_t *ret_n,
-           struct error *err)
-{
-    *ret_n = 0;
-    for (size_t i = 0; options && options->after && options->after[i]; i++) {
-        if (i == QUEUE_PUBLIC_AFTER_MAX)
-            return error_set_at(err, "/after", "at most %d jobs",
-                                QUEUE_PUBLIC_AFTER_MAX);
-        enum status st = id_split(str_c(options->after[i]), &ret[i], err);
-        if (st != ST_OK)
-            return st;
-        *ret_n = i + 1;
-    }
-    return ST_OK;
-}
-
 enum status
 queue_public_spec(struct co *co, struct task_catalog *catalog, const char *task,
                   const struct pit_enqueue *options, struct task_entry *room,
@@ -256,104 +232,4 @@ bool
 queue_public_possible(const struct co *co)
 {
     return outside_script(co) || queue_public_catalog(co_loop(co));
-}
-
-/* ---- enqueue ---- */
-
-static void
-fill_ticket(struct pit_ticket *ticket, const struct enqueue *e,
-            enum status status, const struct error *err)
-{
-    bool chosen = e->local[0] != '\0';
-    bool held = e->outcome == ENQUEUE_DUPLICATE;
-
-    snprintf(ticket->id, sizeof ticket->id, "%.*s%s%s",
-             chosen ? (int)e->spec.queue.n : 0, e->spec.queue.p,
-             chosen ? "." : "", held ? e->holder : e->local);
-    ticket->existed = status == ST_OK && (held || e->outcome == ENQUEUE_SAME);
-    queue_public_words(status, err, ticket->error);
-}
-
-static enum status
-status_of_outcome(const struct enqueue *e, struct error *err)
-{
-    if (e->outcome == ENQUEUE_OTHER)
-        return error_set(err, ST_CONFLICT,
-                         "the id %s belongs to a job with other content",
-                         e->local);
-    if (e->outcome == ENQUEUE_GONE)
-        return error_set(err, ST_GONE,
-                         "the id %s belongs to a job that has ended and is "
-                         "past its retention",
-                         e->local);
-    if (e->outcome == ENQUEUE_DUPLICATE &&
-        e->spec.unique.on_conflict != UNIQUE_RETURN)
-        return error_set(err, ST_CONFLICT,
-                         "the job %.*s.%s holds the unique key",
-                         STR_ARG(e->spec.queue), e->holder);
-    return ST_OK;
-}
-
-/* Sends it. Once it is on its way a deadline leaves its fate open. */
-static enum status
-send(struct co *co, struct task_catalog *catalog, struct enqueue *e,
-     const struct job_id *after, size_t after_len, struct error *err)
-{
-    const struct outside_script *script = outside_script(co);
-    enum status st = co_cancelled(co);
-
-    if (st != ST_OK)
-        return error_set(err, st, "nothing was sent: %s", status_name(st));
-    if (e->spec.local.n > 0) {
-        e->named = true;
-        str_copy_to(e->spec.local, e->local, sizeof e->local);
-    }
-    st = script ? script->enqueue(co, e, after, after_len)
-         : after_len > 0
-             ? queue_after_enqueue(co, catalog->queues, e, after, after_len)
-             : queue_enqueue_await(co, catalog->queues, e);
-    if (st == ST_OK)
-        return status_of_outcome(e, err);
-    if (st == ST_TIMEOUT && co_cancelled(co) == ST_TIMEOUT)
-        return error_set(err, ST_UNCLEAR,
-                         "the deadline passed before Redis answered: the job "
-                         "may be stored");
-    if (st == ST_CANCELLED)
-        return error_set(err, st, "cancelled: the job may be stored");
-    *err = e->err;
-    return st;
-}
-
-enum pit_status
-pit_enqueue(struct pit_co *public, const char *task, json_t *args,
-            const struct pit_enqueue *options)
-{
-    struct co *co = co_public_core(public);
-    struct task_catalog *catalog = queue_public_catalog(co_loop(co));
-    struct task_entry room;
-    struct enqueue e = {.local = ""};
-    struct job_id after[QUEUE_PUBLIC_AFTER_MAX];
-    size_t after_len = 0;
-    struct error err = {.msg = ""};
-    struct buf text;
-
-    buf_init(&text, JOB_ARGS_MAX);
-    enum status st = queue_public_args(args, &text, &err);
-    if (st == ST_OK && !queue_public_possible(co))
-        st = error_set(&err, ST_UNAVAILABLE,
-                       "this process has no queues to enqueue into");
-    if (st == ST_OK)
-        st =
-            queue_public_spec(co, catalog, task, options, &room, &e.spec, &err);
-    if (st == ST_OK)
-        st = take_after(options, after, &after_len, &err);
-    if (st == ST_OK) {
-        e.spec.args = buf_str(&text);
-        e.spec.origin = queue_public_origin(co);
-        st = send(co, catalog, &e, after, after_len, &err);
-    }
-    if (options && options->ticket)
-        fill_ticket(options->ticket, &e, st, &err);
-    buf_clear(&text);
-    return (enum pit_status)st;
 }

@@ -446,11 +446,151 @@ test_ties_to_other_jobs(void **state)
     run(ties_in_coroutine, &scene);
 }
 
+/* ---- many ---- */
+
+enum { MANY = 1300 };
+
+static enum status
+many_fn(struct co *co, void *arg)
+{
+    struct scene *s = arg;
+    struct pit_co *public = co_public_of(co);
+    struct pit_enqueue_job *jobs = calloc(MANY, sizeof *jobs);
+    struct pit_ticket *tickets = calloc(MANY, sizeof *tickets);
+    struct pit_enqueue *options = calloc(MANY, sizeof *options);
+    struct pit_result result PIT_RESULT = {0};
+    enum status st = ST_OK;
+
+    if (!jobs || !tickets || !options)
+        abort();
+    for (int i = 0; i < MANY; i++) {
+        options[i].ticket = &tickets[i];
+        options[i].queue = i % 2 ? "mail" : "aside";
+        jobs[i] = (struct pit_enqueue_job){"mail.send", pit_args("[i]", i),
+                                           &options[i], PIT_BUG};
+    }
+    options[7].priority = PIT_PRIORITY(10);
+    jobs[1200].task = "no.such";
+    const char *const nobody[] = {"mail.nobody", NULL};
+    options[700].after = nobody;
+    options[1].id = "one";
+    options[3].id = "one"; /* with other args */
+    enum pit_status all = PIT_BUG;
+    if (scene_up(co, s) == ST_OK)
+        all = pit_enqueue_many(public, jobs, MANY);
+    for (int i = 0; i < MANY && st == ST_OK; i++) {
+        enum pit_status wanted = i == 7      ? PIT_INVALID
+                                 : i == 700  ? PIT_INVALID
+                                 : i == 1200 ? PIT_UNKNOWN_TASK
+                                 : i == 3    ? PIT_CONFLICT
+                                             : PIT_OK;
+        if (jobs[i].status != wanted ||
+            (wanted == PIT_OK) != !tickets[i].error[0])
+            st = error_set(&s->err, ST_BUG, "job %d: %d %s", i, jobs[i].status,
+                           tickets[i].error);
+    }
+    if (st == ST_OK && all != PIT_CONFLICT) /* the first, by its place */
+        st = error_set(&s->err, ST_BUG, "all: %d", all);
+    if (st == ST_OK && (pit_result_get(public, tickets[MANY - 1].id, &result) ||
+                        result.state != PIT_READY))
+        st = error_set(&s->err, ST_BUG, "the last is not there");
+    free(jobs);
+    free(tickets);
+    free(options);
+    return st;
+}
+
+static void
+test_many_have_a_status_each(void **state)
+{
+    struct scene scene = {0};
+
+    (void)state;
+    run(many_fn, &scene);
+}
+
+static enum status
+all_fn(struct co *co, void *arg)
+{
+    struct scene *s = arg;
+    struct pit_co *public = co_public_of(co);
+    struct pit_ticket tickets[3];
+    struct pit_enqueue options[3] = {{.id = "a", .ticket = &tickets[0]},
+                                     {.id = "b", .ticket = &tickets[1]},
+                                     {.id = "c", .ticket = &tickets[2]}};
+    struct pit_enqueue_job jobs[3];
+    struct pit_result result PIT_RESULT = {0};
+
+#define FILL()                                                          \
+    for (int i = 0; i < 3; i++)                                         \
+    jobs[i] = (struct pit_enqueue_job){"mail.send", pit_args("[i]", i), \
+                                       &options[i], PIT_BUG}
+    STEP(s, scene_up(co, s) == ST_OK);
+    STEP(s, pit_enqueue(public, "mail.send", NULL,
+                        &(struct pit_enqueue){.id = "b"}) == PIT_OK);
+    FILL();
+    STEP(s, pit_enqueue_all(public, jobs, 3) == PIT_CONFLICT);
+    STEP(s, jobs[0].status == PIT_CONFLICT && jobs[2].status == PIT_CONFLICT);
+    STEP(s, strstr(tickets[0].error, "because of the job 2 of 3"));
+    STEP(s, strstr(tickets[1].error, "other content") && !tickets[0].id[0]);
+    STEP(s, pit_result_get(public, "mail.a", &result) == PIT_NOT_FOUND);
+    options[1].id = "d";
+    FILL();
+    STEP(s, pit_enqueue_all(public, jobs, 3) == PIT_OK);
+    STEP(s, jobs[1].status == PIT_OK && !strcmp(tickets[1].id, "mail.d"));
+    STEP(s, pit_result_get(public, "mail.a", &result) == PIT_OK);
+    FILL();
+    STEP(s, pit_enqueue_all(public, jobs, 3) == PIT_OK); /* the same again */
+    STEP(s, tickets[2].existed);
+    options[0].id = options[1].id = NULL;
+    options[2] = (struct pit_enqueue){.queue = "aside", .ticket = &tickets[2]};
+    FILL();
+    STEP(s, pit_enqueue_all(public, jobs, 3) == PIT_INVALID);
+    STEP(s, strstr(tickets[2].error, "queue") && tickets[0].error[0]);
+    const char *const after[] = {"mail.a", NULL};
+    options[2] = (struct pit_enqueue){.after = after, .ticket = &tickets[2]};
+    FILL();
+    STEP(s, pit_enqueue_all(public, jobs, 3) == PIT_INVALID);
+    STEP(s, strstr(tickets[2].error, "flow"));
+    STEP(s, pit_enqueue_all(public, jobs, 0) == PIT_INVALID);
+    struct pit_enqueue_job *many = calloc(129, sizeof *many);
+    STEP(s, many);
+    for (int i = 0; i < 129; i++)
+        many[i].args = pit_args("[]");
+    enum pit_status st = pit_enqueue_all(public, many, 129);
+    free(many);
+    STEP(s, st == PIT_TOO_LARGE);
+    redis_server_stop(server);
+    co_deadline_ms(co, 50);
+    options[2] = (struct pit_enqueue){.ticket = &tickets[2]};
+    FILL();
+    st = pit_enqueue_all(public, jobs, 3);
+    redis_server_continue(server);
+    STEP(s, st == PIT_UNCLEAR && jobs[2].status == PIT_UNCLEAR);
+    STEP(s, tickets[2].id[0] && strstr(tickets[2].error, "may be stored"));
+    FILL();
+    STEP(s, pit_enqueue_many(public, jobs, 3) == PIT_TIMEOUT);
+    STEP(s, strstr(tickets[0].error, "nothing was sent"));
+#undef FILL
+    return ST_OK;
+}
+
+static void
+test_all_or_nothing(void **state)
+{
+    struct scene scene = {0};
+
+    (void)state;
+    run(all_fn, &scene);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ties_to_other_jobs),
+        cmocka_unit_test(test_many_have_a_status_each),
+        cmocka_unit_test(test_all_or_nothing),
         cmocka_unit_test(test_enqueue_stores_args_options_and_trace),
         cmocka_unit_test(test_a_queue_says_what_job_and_task_do_not),
         cmocka_unit_test(test_an_own_id_makes_one_job),

@@ -122,6 +122,29 @@ enum { PIT_NO_KEEP = -1, PIT_NO_JITTER = -1 };
 enum pit_status pit_enqueue(struct pit_co *co, const char *task, json_t *args,
                             const struct pit_enqueue *options);
 
+/* One of many. */
+struct pit_enqueue_job {
+    const char *task;
+    json_t *args;                      /* as pit_args() makes them */
+    const struct pit_enqueue *options; /* NULL: none; its ticket has the id */
+    enum pit_status status;            /* out: as pit_enqueue() returns it */
+};
+/* Enqueues @n jobs, each for itself, in few round trips: of the jobs of one
+ * queue 128 go in one step. Suspends. Takes the references to all args. Each
+ * job has its own status and ticket; PIT_OK when all are PIT_OK, else the first
+ * that is not. Once the coroutine is cancelled, or its deadline has passed, the
+ * rest is not sent, and says so. */
+enum pit_status pit_enqueue_many(struct pit_co *co,
+                                 struct pit_enqueue_job *jobs, size_t n);
+/* All or nothing: 1 to 128 jobs of one queue, at most 2 MiB of args, in one
+ * step. Otherwise as above: with one that is refused nothing is stored, each
+ * job has a status that says so, and the tickets say which one was at fault.
+ * Errors besides: PIT_INVALID jobs of several queues, or with `after` (make a
+ * flow of them); PIT_TOO_LARGE. When all of them stand there already, under ids
+ * of one's own and with the same content, that is PIT_OK. */
+enum pit_status pit_enqueue_all(struct pit_co *co, struct pit_enqueue_job *jobs,
+                                size_t n);
+
 /* ---- looking ---- */
 
 enum pit_state {
