@@ -183,6 +183,8 @@ take_options(const struct pit_enqueue *options, struct job_spec *spec)
         spec->retry_open &= ~(unsigned)JOB_RETRY_BASE;
     if (options->backoff_cap_ms)
         spec->retry_open &= ~(unsigned)JOB_RETRY_CAP;
+    if (options->backoff_jitter != 0)
+        spec->retry_open &= ~(unsigned)JOB_RETRY_JITTER;
     if (options->retries)
         spec->retries = options->retries == PIT_NO_RETRY ? 0 : options->retries;
     if (options->backoff)
@@ -203,9 +205,10 @@ take_options(const struct pit_enqueue *options, struct job_spec *spec)
 }
 
 enum status
-queue_public_spec(struct co *co, struct task_catalog *catalog, const char *task,
-                  const struct pit_enqueue *options, struct task_entry *room,
-                  struct job_spec *ret, struct error *err)
+queue_public_policy(struct co *co, struct task_catalog *catalog,
+                    const char *task, const struct pit_enqueue *options,
+                    struct task_entry *room, struct job_spec *ret,
+                    struct error *err)
 {
     const struct app_task *found = NULL;
 
@@ -222,8 +225,18 @@ queue_public_spec(struct co *co, struct task_catalog *catalog, const char *task,
     ret->task = str_c(task);
     if (options)
         take_options(options, ret);
-    st = job_spec_check(ret, err);
-    return st == ST_OK && !script
+    return job_spec_check(ret, err);
+}
+
+enum status
+queue_public_spec(struct co *co, struct task_catalog *catalog, const char *task,
+                  const struct pit_enqueue *options, struct task_entry *room,
+                  struct job_spec *ret, struct error *err)
+{
+    enum status st =
+        queue_public_policy(co, catalog, task, options, room, ret, err);
+
+    return st == ST_OK && !outside_script(co)
                ? queue_retry_fill(co, catalog->queues, ret, err)
                : st;
 }

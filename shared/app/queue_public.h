@@ -42,6 +42,14 @@ CHECK enum status queue_public_spec(struct co *co, struct task_catalog *catalog,
                                     const struct pit_enqueue *options,
                                     struct task_entry *room,
                                     struct job_spec *ret, struct error *err);
+/* The same, but what neither says of retries is left open: for a schedule,
+ * whose jobs go by their queue's policy when they fire. */
+CHECK enum status queue_public_policy(struct co *co,
+                                      struct task_catalog *catalog,
+                                      const char *task,
+                                      const struct pit_enqueue *options,
+                                      struct task_entry *room,
+                                      struct job_spec *ret, struct error *err);
 
 /* The args as text for the coroutine's use, at @ret; frees the reference. NULL
  * gives the empty text. Errors: ST_INVALID for what pit_args() could not make,

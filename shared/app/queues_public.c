@@ -59,6 +59,25 @@ or_standard(int64_t value, int64_t standard)
 }
 
 static void
+fill_retry(const struct queue_retry *from, struct pit_queue_settings *ret)
+{
+    const struct backoff *backoff = &from->backoff;
+
+    if (from->set & JOB_RETRY_MAX)
+        ret->retries = from->retries ? from->retries : PIT_NO_RETRY;
+    if (from->set & JOB_RETRY_BACKOFF)
+        ret->backoff = backoff->kind == BACKOFF_FIXED ? PIT_BACKOFF_FIXED
+                                                      : PIT_BACKOFF_EXPONENTIAL;
+    if (from->set & JOB_RETRY_BASE)
+        ret->backoff_ms = backoff->base_ms;
+    if (from->set & JOB_RETRY_CAP)
+        ret->backoff_cap_ms = backoff->cap_ms;
+    if (from->set & JOB_RETRY_JITTER)
+        ret->backoff_jitter =
+            backoff->jitter > 0 ? backoff->jitter : PIT_NO_JITTER;
+}
+
+static void
 fill(const struct queue_overview *from, struct shown *shown,
      struct pit_queue_info *ret)
 {
@@ -102,6 +121,7 @@ fill(const struct queue_overview *from, struct shown *shown,
                                            QUEUE_QUARANTINED_STANDARD_MS),
              .note = shown->note},
     };
+    fill_retry(&settings->retry, &ret->settings);
     for (int i = 0; i < JOB_STATES; i++)
         if (!job_state_ended((enum job_state)i) || i == JOB_DEAD ||
             i == JOB_QUARANTINED)
@@ -225,14 +245,15 @@ tell_number(struct telling *t, const char *name, const char *field,
 {
     if (value == 0 || t->st != ST_OK)
         return;
-    if (value != PIT_NO_LIMIT && (value < min || value > max)) {
+    bool back = value == PIT_NO_LIMIT || value == PIT_STANDARD;
+    if (!back && (value < min || value > max)) {
         t->st = error_set_at(
             t->err, field,
-            "must be %" PRId64 " to %" PRId64 ", or PIT_NO_LIMIT", min, max);
+            "must be %" PRId64 " to %" PRId64 ", or PIT_STANDARD", min, max);
         return;
     }
     struct queue_setting *setting = add(t, name);
-    if (value != PIT_NO_LIMIT)
+    if (!back)
         snprintf(setting->value, sizeof setting->value, "%" PRId64, value);
 }
 
@@ -241,9 +262,9 @@ tell_rate(struct telling *t, int64_t rate, int64_t period_ms)
 {
     if (rate == 0 || t->st != ST_OK)
         return;
-    if (rate != PIT_NO_LIMIT &&
-        (rate < 1 || rate > JOB_RATE_MAX || period_ms < 1 ||
-         period_ms > JOB_RATE_PERIOD_MAX_MS)) {
+    bool back = rate == PIT_NO_LIMIT || rate == PIT_STANDARD;
+    if (!back && (rate < 1 || rate > JOB_RATE_MAX || period_ms < 1 ||
+                  period_ms > JOB_RATE_PERIOD_MAX_MS)) {
         t->st = error_set_at(t->err, "/rate",
                              "must be 1 to %d in a rate_period_ms of 1 ms to a "
                              "day, or PIT_NO_LIMIT",
@@ -251,9 +272,62 @@ tell_rate(struct telling *t, int64_t rate, int64_t period_ms)
         return;
     }
     struct queue_setting *setting = add(t, "rate");
-    if (rate != PIT_NO_LIMIT)
+    if (!back)
         snprintf(setting->value, sizeof setting->value, "%" PRId64 "/%" PRId64,
                  rate, period_ms);
+}
+
+/* Its own -1 says that there is to be none: a zero of the store. */
+static void
+tell_or_none(struct telling *t, enum job_retry which, const char *field,
+             int64_t value, int64_t max)
+{
+    const char *name = queue_retry_name(which);
+
+    if (value == -1 && t->st == ST_OK)
+        str_copy_to(STR("0"), add(t, name)->value, 2);
+    else
+        tell_number(t, name, field, value, 1, max);
+}
+
+static void
+tell_backoff(struct telling *t, int backoff)
+{
+    if (backoff == 0 || t->st != ST_OK)
+        return;
+    if (backoff != PIT_STANDARD && backoff != PIT_BACKOFF_FIXED &&
+        backoff != PIT_BACKOFF_EXPONENTIAL) {
+        t->st = error_set_at(t->err, "/backoff",
+                             "not one of enum pit_backoff, or PIT_STANDARD");
+        return;
+    }
+    struct queue_setting *setting = add(t, queue_retry_name(JOB_RETRY_BACKOFF));
+    if (backoff != PIT_STANDARD)
+        setting->value[0] = backoff == PIT_BACKOFF_FIXED ? 'f' : 'e';
+}
+
+static void
+tell_retry(struct telling *t, const struct pit_queue_settings *s)
+{
+    double jitter = s->backoff_jitter;
+
+    tell_or_none(t, JOB_RETRY_MAX, "/retries", s->retries, JOB_RETRIES_MAX);
+    tell_backoff(t, (int)s->backoff);
+    tell_number(t, queue_retry_name(JOB_RETRY_BASE), "/backoff_ms",
+                s->backoff_ms, 1, JOB_DELAY_MAX_MS);
+    tell_number(t, queue_retry_name(JOB_RETRY_CAP), "/backoff_cap_ms",
+                s->backoff_cap_ms, 1, JOB_DELAY_MAX_MS);
+    if (t->st == ST_OK && s->backoff_cap_ms > 0 &&
+        s->backoff_cap_ms < s->backoff_ms)
+        t->st = error_set_at(t->err, "/backoff_cap_ms",
+                             "must not be below backoff_ms");
+    if (t->st == ST_OK && jitter > 0 && !(jitter >= 0.01 && jitter <= 1))
+        t->st = error_set_at(t->err, "/backoff_jitter",
+                             "must be 0.01 to 1, or PIT_NO_JITTER");
+    else
+        tell_or_none(
+            t, JOB_RETRY_JITTER, "/backoff_jitter",
+            jitter > 0 ? (int64_t)(jitter * 100 + 0.5) : (int64_t)jitter, 100);
 }
 
 static void
@@ -303,10 +377,12 @@ pit_queues_set(struct pit_co *co, const char *name,
     tell_number(&t, "quarantined_ms", "/quarantined_ms", s->quarantined_ms,
                 1000, JOB_KEEP_MAX_MS);
     tell_rate(&t, s->rate, s->rate_period_ms);
+    tell_retry(&t, s);
     tell_note(&t, s->note);
     if (t.st == ST_OK && t.n == 0)
         t.st = error_set(&err, ST_INVALID,
-                         "nothing to change: set a limit, retention or note");
+                         "nothing to change: set a limit, retention, retries "
+                         "or note");
     return apply(co_public_core(co), name, t.list, t.n, t.st, &err, ret);
 }
 

@@ -124,6 +124,27 @@ fires(struct schedule_infos *infos, const struct schedule_view *view)
     return ret;
 }
 
+/* What is left to the queue stays so. */
+static void
+take_retry(const struct job_spec *spec, struct pit_enqueue *ret)
+{
+    const struct backoff *backoff = &spec->backoff;
+    unsigned said = ~spec->retry_open;
+
+    if (said & JOB_RETRY_MAX)
+        ret->retries = spec->retries ? spec->retries : PIT_NO_RETRY;
+    if (said & JOB_RETRY_BACKOFF)
+        ret->backoff = backoff->kind == BACKOFF_FIXED ? PIT_BACKOFF_FIXED
+                                                      : PIT_BACKOFF_EXPONENTIAL;
+    if (said & JOB_RETRY_BASE)
+        ret->backoff_ms = backoff->base_ms;
+    if (said & JOB_RETRY_CAP)
+        ret->backoff_cap_ms = backoff->cap_ms;
+    if (said & JOB_RETRY_JITTER)
+        ret->backoff_jitter =
+            backoff->jitter > 0 ? backoff->jitter : PIT_NO_JITTER;
+}
+
 /* The options that make this spec of any task's policy. */
 static const struct pit_enqueue *
 job_options(struct schedule_infos *infos, const struct job_spec *spec)
@@ -143,20 +164,13 @@ job_options(struct schedule_infos *infos, const struct job_spec *spec)
         .timeout_ms = spec->timeout_ms,
         .keep_ms = spec->keep_ms ? spec->keep_ms : PIT_NO_KEEP,
         .priority = PIT_PRIORITY(spec->priority),
-        .retries = spec->retries ? spec->retries : PIT_NO_RETRY,
-        .backoff = spec->backoff.kind == BACKOFF_FIXED
-                       ? PIT_BACKOFF_FIXED
-                       : PIT_BACKOFF_EXPONENTIAL,
-        .backoff_ms = spec->backoff.base_ms,
-        .backoff_cap_ms = spec->backoff.cap_ms,
-        .backoff_jitter =
-            spec->backoff.jitter > 0 ? spec->backoff.jitter : PIT_NO_JITTER,
         .tags = text(infos, spec->tags),
         .callback = text(infos, spec->callback.url),
         .callback_on = !spec->callback.on_dead        ? PIT_CALLBACK_SUCCEEDED
                        : !spec->callback.on_succeeded ? PIT_CALLBACK_DEAD
                                                       : PIT_CALLBACK_BOTH,
     };
+    take_retry(spec, ret);
     if (spec->unique.hold != UNIQUE_NEVER)
         ret->unique = (struct pit_unique){.key = text(infos, spec->unique.key),
                                           .until = whiles[spec->unique.hold],
@@ -399,8 +413,8 @@ take_job(struct putting *p, const char *task, struct error *err)
         return error_set(err, ST_INVALID,
                          "a schedule's job cannot have an id, a ticket or "
                          "jobs that it comes after");
-    enum status st = queue_public_spec(p->co, p->catalog, task, job, &p->room,
-                                       &p->spec, err);
+    enum status st = queue_public_policy(p->co, p->catalog, task, job, &p->room,
+                                         &p->spec, err);
     p->spec.args = buf_str(&p->args);
     return st;
 }

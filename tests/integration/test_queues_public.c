@@ -273,6 +273,31 @@ tell_fn(struct co *co, void *arg)
     has = &queues.queues[0].settings;
     STEP(s, has->len_max == PIT_NO_LIMIT && has->rate == 100 && !has->note[0]);
 
+    STEP(s, has->retries == 0 && has->backoff == 0);
+    STEP(s, pit_queues_set(
+                public, "mail",
+                &(struct pit_queue_settings){.retries = PIT_NO_RETRY,
+                                             .backoff = PIT_BACKOFF_FIXED,
+                                             .backoff_ms = 100,
+                                             .backoff_cap_ms = 500,
+                                             .backoff_jitter = 0.25},
+                &queues) == PIT_OK);
+    has = &queues.queues[0].settings;
+    STEP(s, has->retries == PIT_NO_RETRY && has->backoff == PIT_BACKOFF_FIXED &&
+                has->backoff_ms == 100 && has->backoff_cap_ms == 500 &&
+                has->backoff_jitter == 0.25 && has->rate == 100);
+    STEP(s, pit_queues_set(public, "mail",
+                           &(struct pit_queue_settings){
+                               .retries = PIT_STANDARD,
+                               .backoff = (enum pit_backoff)PIT_STANDARD,
+                               .backoff_ms = PIT_STANDARD,
+                               .backoff_jitter = PIT_NO_JITTER},
+                           &queues) == PIT_OK);
+    has = &queues.queues[0].settings;
+    STEP(s, has->retries == 0 && has->backoff == 0 && has->backoff_ms == 0 &&
+                has->backoff_cap_ms == 500 &&
+                has->backoff_jitter == PIT_NO_JITTER);
+
     memset(words, 'x', sizeof words - 1);
     words[sizeof words - 1] = '\0';
     const struct {
@@ -280,11 +305,15 @@ tell_fn(struct co *co, void *arg)
         const char *says;
     } refused[] = {
         {{0}, "nothing to change"},
-        {{.len_max = -2}, "len_max"},
+        {{.len_max = -3}, "len_max"},
         {{.concurrency = 100001}, "concurrency"},
         {{.rate = 5}, "rate_period_ms"},
         {{.dead_ms = 999}, "dead_ms"},
         {{.quarantined_ms = 999}, "quarantined_ms"},
+        {{.retries = 1001}, "retries"},
+        {{.backoff = (enum pit_backoff)3}, "backoff"},
+        {{.backoff_ms = 500, .backoff_cap_ms = 400}, "backoff_cap_ms"},
+        {{.backoff_jitter = 1.5}, "backoff_jitter"},
         {{.note = words}, "note"},
         {{.note = "a\nb"}, "control"},
     };

@@ -15,11 +15,12 @@
 
 #include "pit/jobs.h"
 
-enum { PIT_NO_LIMIT = -1 };
+enum { PIT_NO_LIMIT = -1, PIT_STANDARD = -2 };
 
-/* What a queue is told. When it is set: zero leaves a field as it is, and
- * PIT_NO_LIMIT goes back to what holds where nothing is set. When it is shown:
- * what holds, and PIT_NO_LIMIT where there is no limit. */
+/* What a queue is told. When it is set: zero leaves a field as it is,
+ * PIT_NO_LIMIT takes a limit away, and PIT_STANDARD goes back to what holds
+ * where nothing is set. When it is shown: what holds, PIT_NO_LIMIT where there
+ * is no limit, and zero for what the queue says nothing of. */
 struct pit_queue_settings {
     int64_t len_max;   /* jobs that may wait, at most 10^9; more are refused */
     int64_t bytes_max; /* of their records, at most 2^50 */
@@ -31,6 +32,12 @@ struct pit_queue_settings {
     int64_t dead_ms; /* how long one is kept, 1 s to a year; else 30 days */
     int64_t quarantined_max; /* the same of quarantined ones */
     int64_t quarantined_ms;
+    /* For jobs whose task and options say nothing of it (docs/control.md). */
+    int32_t retries;          /* 1..1000, or PIT_NO_RETRY */
+    enum pit_backoff backoff; /* or PIT_STANDARD */
+    int64_t backoff_ms;       /* of the first retry, at most ten years */
+    int64_t backoff_cap_ms;   /* of any; not below backoff_ms */
+    double backoff_jitter;    /* in hundredths up to 1, or PIT_NO_JITTER */
     const char *note; /* for people, at most 500 bytes; "": none; NULL leaves
                          it */
 };
