@@ -1,36 +1,20 @@
-/* Notes: a file each, read and written without blocking the loop. */
-#include <string.h>
-
+/* Notes: a file each, read and written without blocking the loop.
+ *
+ * pit_file_read() and its kin never leave the folder, whatever the name. The
+ * route's type, {name:slug}, also keeps clients from making hidden files up. */
 #include <pit/file.h>
 
 #include "place.h"
 #include "smokehouse.h"
 
-enum { NOTE_MAX = 64 * 1024, NAME_MAX_LEN = 64 };
+enum { NOTE_MAX = 64 * 1024 };
 
 static enum pit_status
-no_such_note(struct pit_request *req)
+find_folder(struct pit_request *req, char ret[PLACE_MAX])
 {
-    return pit_request_fail(req, PIT_NOT_FOUND, NULL, "there is no such note");
-}
-
-/* pit_file_read() and its kin never leave the folder, whatever the name. This
- * one also keeps clients from making hidden files and folders' names up. */
-static enum pit_status
-find_note(struct pit_request *req, char folder[PLACE_MAX], const char **ret)
-{
-    static const char allowed[] = "abcdefghijklmnopqrstuvwxyz"
-                                  "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
-    const char *name = pit_request_param(req, "name");
-    size_t n = strlen(name);
-
-    if (name[0] == '.' || n > NAME_MAX_LEN || strspn(name, allowed) != n)
-        return no_such_note(req);
-    if (!place_folder("notes", folder))
-        return pit_request_fail(req, PIT_UNAVAILABLE, NULL,
-                                "no place for notes");
-    *ret = name;
-    return PIT_OK;
+    if (place_folder("notes", ret))
+        return PIT_OK;
+    return pit_request_fail(req, PIT_UNAVAILABLE, NULL, "no place for notes");
 }
 
 enum pit_status
@@ -38,27 +22,29 @@ view_note_get(struct pit_co *co, struct pit_request *req,
               struct pit_response *res)
 {
     struct pit_bytes note PIT_BYTES = {0};
+    const char *name = pit_request_param(req, "name");
     char folder[PLACE_MAX];
-    const char *name;
-    enum pit_status st = find_note(req, folder, &name);
+    enum pit_status st = find_folder(req, folder);
 
     if (st == PIT_OK)
         st = pit_file_read(co, folder, name, NOTE_MAX, &note);
     if (st == PIT_NOT_FOUND)
-        return no_such_note(req);
-    return st == PIT_OK ? pit_reply_bytes(res, 200, "text/plain; charset=utf-8",
-                                          note.data, note.len)
-                        : st;
+        return pit_request_fail(req, st, NULL, "there is no such note");
+    if (st != PIT_OK)
+        return st;
+    return pit_reply_bytes(res, 200, "text/plain; charset=utf-8", note.data,
+                           note.len);
 }
 
 enum pit_status
 view_note_put(struct pit_co *co, struct pit_request *req,
               struct pit_response *res)
 {
+    const char *name = pit_request_param(req, "name");
     char folder[PLACE_MAX];
     size_t len;
-    const char *name, *text = pit_request_body(req, &len);
-    enum pit_status st = find_note(req, folder, &name);
+    const char *text = pit_request_body(req, &len);
+    enum pit_status st = find_folder(req, folder);
 
     if (st == PIT_OK)
         st = pit_file_write(co, folder, name, text, len);

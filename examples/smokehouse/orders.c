@@ -59,9 +59,7 @@ order_read(struct pit_request *req, struct order *order)
 
     if (st != PIT_OK)
         return st;
-    const char *at = strchr(email, '@');
-    if (!at || at == email || !at[1] || strlen(email) > ORDER_EMAIL_MAX ||
-        strpbrk(email, " \t\r\n<>,;"))
+    if (!pit_mail_address(email))
         return pit_request_fail(req, PIT_INVALID, "/email",
                                 "this is no mail address");
     if (!*meat || strlen(meat) > ORDER_MEAT_MAX || strpbrk(meat, "\r\n"))

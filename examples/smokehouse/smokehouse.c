@@ -40,8 +40,8 @@ static const struct pit_view views[] = {
     {PIT_POST, "/orders/", view_order_post, .body_max = 16384},
     {PIT_GET, "/orders/{id:int}", view_order_get},
 #endif
-    {PIT_GET, "/notes/{name}", view_note_get},
-    {PIT_PUT, "/notes/{name}", view_note_put, .body_max = 65536},
+    {PIT_GET, "/notes/{name:slug}", view_note_get},
+    {PIT_PUT, "/notes/{name:slug}", view_note_put, .body_max = 65536},
     {0},
 };
 

@@ -14,6 +14,7 @@
 
 #include "app/app_schedules.h"
 #include "app/request.h"
+#include "app/route.h"
 #include "base/log.h"
 
 /* The table ended here when PIT_ABI became 3; later members may be missing. */
@@ -239,7 +240,7 @@ segment_valid(struct str segment, bool last, int *params)
     if (!verb.p || !identifier_valid(name))
         return false;
     bool path = type.p && str_eq_c(type, "path");
-    if (type.p && !path && !str_eq_c(type, "int") && !str_eq_c(type, "uuid"))
+    if (type.p && !route_type_known(type))
         return false;
     if (path && (!last || verb.n > 0))
         return false;
@@ -366,7 +367,8 @@ check_view(const struct pit_view *view, const char *app, struct error *err)
     if (!route_valid(route))
         return error_set(err, ST_INVALID,
                          "%s: the route \"%.80s\" must look like "
-                         "/orders/{id:int}, with at most %d parameters",
+                         "/orders/{id:int}, with at most %d parameters; the "
+                         "types are int, uuid, slug and path, which comes last",
                          app, route, REQUEST_PARAMS_MAX);
     if (!view->view == !view->blocking)
         return error_set(err, ST_INVALID,

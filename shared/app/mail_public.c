@@ -50,3 +50,11 @@ pit_mail(struct pit_co *co, struct pit_mail *mail)
         str_copy_to(str_c(err.msg), mail->error, sizeof mail->error);
     return (enum pit_status)st;
 }
+
+bool
+pit_mail_address(const char *address)
+{
+    struct error err;
+
+    return address && mail_message_check_address(address, "it", &err) == ST_OK;
+}

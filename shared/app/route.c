@@ -28,6 +28,7 @@ enum edge_kind {
     EDGE_ACTION,
     EDGE_INT,
     EDGE_UUID,
+    EDGE_SLUG,
     EDGE_ANY,
     EDGE_PATH
 };
@@ -185,11 +186,21 @@ kind_of_type(struct str type, enum edge_kind *ret)
         *ret = EDGE_INT;
     else if (str_eq(type, STR("uuid")))
         *ret = EDGE_UUID;
+    else if (str_eq(type, STR("slug")))
+        *ret = EDGE_SLUG;
     else if (str_eq(type, STR("path")))
         *ret = EDGE_PATH;
     else
         return false;
     return true;
+}
+
+bool
+route_type_known(struct str type)
+{
+    enum edge_kind kind;
+
+    return type.p && kind_of_type(type, &kind);
 }
 
 /* False for what is neither a literal nor one of the forms of route.h. */
@@ -262,8 +273,8 @@ place(struct route_table *table, struct route *route, struct node **ret,
         if (!parse_segment(str_cut(rest, '/', &rest), &segment))
             return bad_pattern(err, route->pattern,
                                "a segment is text, {name}, {name:int}, "
-                               "{name:uuid}, {name:path} or {name}:verb, with "
-                               "names of a-z, 0-9 and _");
+                               "{name:uuid}, {name:slug}, {name:path} or "
+                               "{name}:verb, with names of a-z, 0-9 and _");
         if (segment.kind == EDGE_PATH && rest.p)
             return bad_pattern(err, route->pattern,
                                "{name:path} takes all that is left, so nothing "
@@ -350,6 +361,19 @@ is_uuid(struct str s)
     return true;
 }
 
+/* What may become a file's name: no dot comes first. */
+static bool
+is_slug(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        char c = s.p[i], lower = (char)(c | 0x20);
+        if (!((lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9') ||
+              c == '-' || c == '_' || (c == '.' && i > 0)))
+            return false;
+    }
+    return s.n > 0 && s.n <= 64;
+}
+
 /* Whether @segment fits; *ret_param is its value, if the edge has one. */
 static bool
 fits(const struct node *node, struct str segment, struct str *ret_param)
@@ -370,6 +394,8 @@ fits(const struct node *node, struct str segment, struct str *ret_param)
         return is_int(segment);
     case EDGE_UUID:
         return is_uuid(segment);
+    case EDGE_SLUG:
+        return is_slug(segment);
     case EDGE_PATH: /* its value is put together in the end */
     case EDGE_ANY:
         return segment.n > 0;

@@ -3,10 +3,11 @@
  * A table is built once, at start, and then only read. Patterns are segments
  * between slashes: a literal ("jobs", "jobs:batch"), "{name}" for any segment
  * that is not empty, "{name:int}" for 1..18 digits, "{name:uuid}" for the 36
- * characters of RFC 9562 section 4, "{name}:verb" for the API's actions, and as
- * the last one "{name:path}" for all that is left, slashes included. A final
- * slash counts. Where several patterns fit, each segment decides for the more
- * exact one: literal, then action, int, uuid, any, path; only a pattern that
+ * characters of RFC 9562 section 4, "{name:slug}" for 1..64 of A-Z a-z 0-9 - _
+ * . without a dot in front, "{name}:verb" for the API's actions, and as the
+ * last one "{name:path}" for all that is left, slashes included. A final slash
+ * counts. Where several patterns fit, each segment decides for the more exact
+ * one: literal, then action, int, uuid, slug, any, path; only a pattern that
  * has the request's method is taken. Segments are compared after
  * percent-decoding, so an escaped slash never splits one.
  *
@@ -15,6 +16,7 @@
 #ifndef APP_ROUTE_H
 #define APP_ROUTE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "app/request.h"
@@ -27,6 +29,9 @@ struct route_table;
 struct route_table *route_table_new(void);
 /* NULL is fine. */
 void route_table_free(struct route_table *table);
+
+/* "int", "uuid", "slug" or "path": what a parameter may be of. */
+bool route_type_known(struct str type);
 
 /* Adds a route; @pattern and @target are borrowed for the table's life. HEAD
  * and OPTIONS come by themselves, unless a route has them.

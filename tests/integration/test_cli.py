@@ -60,7 +60,7 @@ class Words(CliTestCase):
         self.assertEqual(rows["GET", "/sync/"], ["sync", "-", "-", "1"])
         self.assertEqual(rows["GET", "/smoke_some_meats/"],
                          ["async", "10s", "-", "1"])
-        self.assertEqual(rows["PUT", "/notes/{name}"][2], "65536")
+        self.assertEqual(rows["PUT", "/notes/{name:slug}"][2], "65536")
         shown = json.loads(self.pit("routes", *app, "--json").stdout)
         self.assertEqual(shown["app"], "smokehouse")
         self.assertEqual(len(shown["views"]), len(lines) - 1)

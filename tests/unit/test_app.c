@@ -208,10 +208,15 @@ test_refuses_duplicates(void **state)
 static void
 test_knows_good_routes_from_bad_ones(void **state)
 {
-    static const char *const good[] = {
-        "/",           "/async/",         "/orders/{id:int}",
-        "/a/b/c",      "/notes/{name}",   "/jobs/{id}:cancel",
-        "/jobs:batch", "/{a}/{b}/{c}/{d}"};
+    static const char *const good[] = {"/",
+                                       "/async/",
+                                       "/orders/{id:int}",
+                                       "/a/b/c",
+                                       "/n/{a:slug}",
+                                       "/notes/{name}",
+                                       "/jobs/{id}:cancel",
+                                       "/jobs:batch",
+                                       "/{a}/{b}/{c}/{d}"};
     static const char *const bad[] = {
         "",          "orders",     "//",
         "/a//b",     "/a b",       "/a?b=1",

@@ -20,6 +20,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "harness/slowness.h"
+#include "pit/mail.h"
 
 /* ---- a server ---- */
 
@@ -405,6 +406,18 @@ test_refusals(void **state)
 }
 
 static void
+test_the_public_check(void **state)
+{
+    (void)state;
+    assert_true(pit_mail_address("ada@example.org"));
+    assert_false(pit_mail_address("ada"));
+    assert_false(pit_mail_address("Ada <ada@example.org>"));
+    assert_false(pit_mail_address("a@b\r\nBcc: c@d"));
+    assert_false(pit_mail_address(""));
+    assert_false(pit_mail_address(NULL));
+}
+
+static void
 test_servers(void **state)
 {
     static const char *const good[] = {"smtp://mail.example.org",
@@ -440,6 +453,7 @@ main(void)
         cmocka_unit_test(test_long_lines_are_encoded),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_servers),
+        cmocka_unit_test(test_the_public_check),
         cmocka_unit_test(test_a_mail_for_the_log),
     };
 

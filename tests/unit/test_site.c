@@ -408,6 +408,7 @@ static const struct pit_app app = {
             {PIT_GET, "/layered/late", sleeps},
             {PIT_GET, "/orders/{id:int}", params},
             {PIT_GET, "/uuid/{id:uuid}", params},
+            {PIT_GET, "/slug/{id:slug}", params},
             {PIT_GET, "/tree/{rest:path}", params},
             {PIT_GET, "/query", query},
             {PIT_POST, "/json", json, .body_max = 4096},
@@ -677,6 +678,23 @@ test_path_parameters(void **state)
             ->status,
         200);
     expect_problem(pit_test_get(*state, "/uuid/0196c2d1"), 404, "nothing");
+    static const char *const slugs[] = {"a", "Rub-7_b.txt", "a..b", "%61"};
+    static const char *const others[] = {".a",  "a%20b", "%2e%2e",
+                                         "a:b", "",      "%C3%BC"};
+    char target[200];
+    for (size_t i = 0; i < sizeof slugs / sizeof *slugs; i++) {
+        snprintf(target, sizeof target, "/slug/%s", slugs[i]);
+        assert_int_equal(pit_test_get(*state, target)->status, 200);
+    }
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        snprintf(target, sizeof target, "/slug/%s", others[i]);
+        expect_problem(pit_test_get(*state, target), 404, "nothing");
+    }
+    for (int n = 64; n <= 65; n++) {
+        snprintf(target, sizeof target, "/slug/%0*d", n, 7);
+        assert_int_equal(pit_test_get(*state, target)->status,
+                         n == 64 ? 200 : 404);
+    }
     expect_problem(pit_test_get(*state, "/tree/a%"), 400, "percent-encoding");
 }
 

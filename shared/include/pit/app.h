@@ -61,7 +61,9 @@ struct pit_view {
     enum pit_method method; /* 0 ends the table */
     const char *route;      /* "/orders/{id:int}"; a final slash counts. Types:
                                {name} one segment, {name:int} 1..18 digits,
-                               {name:uuid}, {name:path} all the rest */
+                               {name:uuid}, {name:slug} 1 to 64 of A-Z a-z 0-9
+                               - _ . without a dot in front, {name:path} all the
+                               rest */
     pit_view_fn *view;      /* or */
     pit_sync_view_fn *blocking;
     int64_t timeout_ms; /* for the view and its middleware, without the time

@@ -14,6 +14,7 @@
 #ifndef PIT_MAIL_H
 #define PIT_MAIL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,6 +28,10 @@ enum {
     PIT_MAIL_TEXT_MAX = 1024 * 1024, /* bytes of text, and of html */
     PIT_MAIL_ERROR_SIZE = 240,
 };
+
+/* Can mail be sent to @address: is it local@domain as below? Whether somebody
+ * reads it there only a mail can tell. Never suspends. */
+bool pit_mail_address(const char *address);
 
 /* Zero what is not set; everything is borrowed for the call. Addresses are
  * local@domain alone, in ASCII, with no name and no < or > around. */
