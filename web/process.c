@@ -25,6 +25,7 @@
 #include "base/log.h"
 #include "base/process.h"
 #include "base/random.h"
+#include "dump.h"
 #include "endpoint.h"
 #include "figures.h"
 #include "http/forwarded.h"
@@ -420,7 +421,7 @@ on_usr1(int signo, void *arg)
     struct process *process = arg;
 
     (void)signo;
-    co_dump(process->loop, stderr);
+    dump_log(process->loop, process->front);
 }
 
 /* The supervisor has it blocked (children.h, term_blocked). */

@@ -8,7 +8,7 @@
  *                   second one ends it at once
  *   SIGHUP          reload; what is wrong is logged, and the old ones go on
  *   SIGTTIN SIGTTOU one process more, one less (until the next reload)
- *   SIGUSR1         every process prints its coroutines */
+ *   SIGUSR1         every process logs its coroutines (dump.h) */
 #ifndef WEB_SERVER_H
 #define WEB_SERVER_H
 

@@ -151,8 +151,8 @@ resume(struct co *co)
     running = co;
     co->state = CO_RUNNING;
     enter(co);
-    running = parent;
     blame_for_stall(co, loop_read_clock(loop) - began_us);
+    running = parent; /* the line above carries the tag */
     loop->stall_named |= named;
     if (co->state != CO_ENDED)
         return;

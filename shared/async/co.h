@@ -185,8 +185,8 @@ CHECK enum status co_run(struct loop *loop, const char *name, co_fn *fn,
 
 /* Coroutines alive in the loop. */
 uint32_t co_count(const struct loop *loop);
-/* One line each, oldest first: name, state, what it awaits, for how long, bytes
- * of stack in use, and the most that its stack ever had in use. */
+/* One line each, oldest first: name, whose, state, what it awaits, for how
+ * long, bytes of stack in use, and the most that its stack ever had in use. */
 void co_dump(const struct loop *loop, FILE *out);
 
 #endif

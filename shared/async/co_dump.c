@@ -20,7 +20,12 @@ dump_one(const struct co *co, FILE *out)
     const char *depth =
         co->state == CO_RUNNING ? NULL : switch_depth(&co->self);
 
-    fprintf(out, "%s: %s", co->name, state_name(co));
+    fputs(co->name, out);
+    if (co->job[0])
+        fprintf(out, " (%s)", co->job);
+    else if (co->request[0])
+        fprintf(out, " (%s)", co->request);
+    fprintf(out, ": %s", state_name(co));
     for (size_t i = 0; i < co->ops_len; i++)
         fprintf(out, "%s %s%s", i == 0 ? " for" : ",", co->ops[i]->class->name,
                 co->ops[i]->settled ? " (settled)" : "");

@@ -2,12 +2,13 @@
 
 import http.client
 import os
+import signal
 import socket
 import time
 import unittest
 from concurrent.futures import ThreadPoolExecutor
 
-from pitharness import PitTestCase, wait_until
+from pitharness import PitTestCase, children_of, wait_until
 
 APP = "tests/fixtures/site_app.so"
 LARGE = 20 * 1024 * 1024  # above what is read at once
@@ -102,7 +103,7 @@ class Views(Base):
     def test_the_watchdog_names_view_and_cure(self):
         self.assertIn(b"stalled", self.get("/stall"))
         self.web_.wait_for_line(
-            "GET /stall blocked the loop for [0-9]+ ms: "
+            "[0-9a-f]+: view/coroutine GET /stall blocked the loop for [0-9]+ ms: "
             "use a sync view, a thread or a job")
 
     def test_large_files(self):
@@ -162,6 +163,27 @@ class Views(Base):
                        {"Content-Type": "multipart/form-data; boundary=b"},
                        encode_chunked=True)
         self.assertEqual(client.getresponse().read(), b"x.bin 500000")
+
+    def test_a_dump_says_who_waits_for_what(self):
+        with ThreadPoolExecutor(2) as pool:
+            held = pool.submit(self.get, "/held", "X-Request-Id: one\r\n")
+            hour = pool.submit(self.get, "/hour", "X-Request-Id: two\r\n")
+            for name in ("one", "two"):
+                self.web_.wait_for_line(f"{name}: in$", from_start=True)
+            wait_until(lambda: self.threads("sync") == (1, 0, 0), 10)
+            self.web_.signal(signal.SIGUSR1)
+            pid = children_of(self.web_.pid)[0]
+            for words in (r"2 requests under way, 0 detached; threads: 0 at "
+                          r"work, 0 calls wait; of sync views: 1 at work, 0 ",
+                          r"GET /held \(one\): waiting for sync view, \d+ ms, "
+                          r"\d+ ms left",
+                          r"GET /hour \(two\): waiting for sleep, \d+ ms, "):
+                self.web_.wait_for_line(rf" pit-web\[{pid}\] dump: .*{words}",
+                                        from_start=True)
+            self.put("go", b"")
+            self.assertIn(b"released", held.result(20))
+            os.kill(pid, signal.SIGKILL)  # nobody waits for an hour
+            hour.exception(20)
 
     def test_sync_views_keep_no_file_waiting(self):
         """Nor another view: as many as there are threads, and one more."""
