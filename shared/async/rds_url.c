@@ -33,20 +33,18 @@ decode(struct str in, const char *name, char *dst, size_t size,
             int low = high >= 0 ? hex_digit(in.p[i + 2]) : -1;
             if (low < 0)
                 return error_set(err, ST_INVALID,
-                                 "Redis URL: a %% in the %s is not followed "
+                                 "a %% in the %s is not followed "
                                  "by two hex digits; write %%25 for a %%",
                                  name);
             c = high * 16 + low;
             i += 2;
         }
         if (c == 0)
-            return error_set(err, ST_INVALID,
-                             "Redis URL: the %s must not hold a NUL byte",
+            return error_set(err, ST_INVALID, "the %s must not hold a NUL byte",
                              name);
         if (n + 1 >= size)
-            return error_set(err, ST_INVALID,
-                             "Redis URL: the %s is longer than %zu bytes", name,
-                             size - 1);
+            return error_set(err, ST_INVALID, "the %s is longer than %zu bytes",
+                             name, size - 1);
         dst[n++] = (char)c;
     }
     dst[n] = '\0';
@@ -62,15 +60,14 @@ parse_secrets(struct str text, struct rds_url *url, struct error *err)
 
     if (!password.p)
         return error_set(err, ST_INVALID,
-                         "Redis URL: what stands before the @ must be "
+                         "what stands before the @ must be "
                          "user:password or :password");
     st = decode(user, "user name", url->user, sizeof url->user, err);
     if (st == ST_OK)
         st = decode(password, "password", url->password, sizeof url->password,
                     err);
     if (st == ST_OK && url->user[0] && !url->password[0])
-        st = error_set(err, ST_INVALID,
-                       "Redis URL: a user name needs a password");
+        st = error_set(err, ST_INVALID, "a user name needs a password");
     return st;
 }
 
@@ -81,7 +78,7 @@ parse_db(struct str text, struct rds_url *url, struct error *err)
 
     if (!str_to_i64(text, &db) || db > RDS_URL_DB_MAX)
         return error_set(err, ST_INVALID,
-                         "Redis URL: the database \"%.*s\" is not a number "
+                         "the database \"%.*s\" is not a number "
                          "within 0..%d",
                          (int)(text.n > 32 ? 32 : text.n), text.p,
                          RDS_URL_DB_MAX);
@@ -96,7 +93,7 @@ parse_port(struct str text, struct rds_url *url, struct error *err)
 
     if (!str_to_i64(text, &port) || port < 1 || port > 65535)
         return error_set(err, ST_INVALID,
-                         "Redis URL: the port \"%.*s\" is not a number within "
+                         "the port \"%.*s\" is not a number within "
                          "1..65535",
                          (int)(text.n > 32 ? 32 : text.n), text.p);
     url->port = (uint16_t)port;
@@ -114,7 +111,7 @@ parse_host(struct str text, struct rds_url *url, struct error *err)
         host = str_cut(str_skip(text, 1), ']', &rest);
         if (!rest.p || (rest.n > 0 && rest.p[0] != ':'))
             return error_set(err, ST_INVALID,
-                             "Redis URL: an IPv6 address is written [::1] or "
+                             "an IPv6 address is written [::1] or "
                              "[::1]:6379");
         if (rest.n > 0)
             port = str_skip(rest, 1);
@@ -124,21 +121,20 @@ parse_host(struct str text, struct rds_url *url, struct error *err)
         host = str_cut(text, ':', &port);
         if (port.p && memchr(port.p, ':', port.n))
             return error_set(err, ST_INVALID,
-                             "Redis URL: put brackets around an IPv6 address: "
+                             "put brackets around an IPv6 address: "
                              "redis://[::1]:6379");
     }
     if (host.n == 0)
         return error_set(err, ST_INVALID,
-                         "Redis URL: the host is missing; write "
+                         "the host is missing; write "
                          "redis://127.0.0.1:6379");
     if (host.n >= sizeof url->host)
-        return error_set(err, ST_INVALID,
-                         "Redis URL: the host is longer than %zu bytes",
+        return error_set(err, ST_INVALID, "the host is longer than %zu bytes",
                          sizeof url->host - 1);
     for (size_t i = 0; i < host.n; i++)
         if ((unsigned char)host.p[i] <= ' ' || host.p[i] == 0x7f)
             return error_set(err, ST_INVALID,
-                             "Redis URL: the host holds a space or a control "
+                             "the host holds a space or a control "
                              "character");
     str_copy_to(host, url->host, sizeof url->host);
     return port.p ? parse_port(port, url, err) : ST_OK;
@@ -152,22 +148,21 @@ parse_unix(struct str text, struct rds_url *url, struct error *err)
 
     if (path.n == 0 || path.p[0] != '/')
         return error_set(err, ST_INVALID,
-                         "Redis URL: a socket is written with its full path, "
+                         "a socket is written with its full path, "
                          "unix:///run/redis/redis.sock");
     if (path.n >= sizeof url->path)
         return error_set(err, ST_INVALID,
-                         "Redis URL: the socket's path is longer than the %zu "
+                         "the socket's path is longer than the %zu "
                          "bytes that unix(7) allows",
                          sizeof url->path - 1);
     if (memchr(path.p, '\0', path.n))
-        return error_set(err, ST_INVALID,
-                         "Redis URL: the path must not hold a NUL byte");
+        return error_set(err, ST_INVALID, "the path must not hold a NUL byte");
     str_copy_to(path, url->path, sizeof url->path);
     if (!query.p)
         return ST_OK;
     if (!str_starts(query, STR("db=")))
         return error_set(err, ST_INVALID,
-                         "Redis URL: only ?db=N may follow the socket's path");
+                         "only ?db=N may follow the socket's path");
     return parse_db(str_skip(query, 3), url, err);
 }
 
@@ -212,26 +207,24 @@ take_scheme(struct str *rest, const char *scheme)
     return true;
 }
 
-enum status
-rds_url_parse(struct str text, struct rds_url *ret, struct error *err)
+static enum status
+parse(struct str rest, struct rds_url *ret, struct error *err)
 {
     struct rds_url url = {.port = RDS_URL_PORT};
-    struct str rest = text;
     struct str secrets;
     enum status st = ST_OK;
 
     if (take_scheme(&rest, "rediss://"))
         return error_set(err, ST_INVALID,
-                         "Redis URL: TLS (rediss://) is not supported; use "
-                         "redis:// to a TLS proxy on this host");
+                         "TLS (rediss://) is not supported; use redis:// to a "
+                         "TLS proxy on this host");
     if (take_scheme(&rest, "unix://"))
         url.is_unix = true;
     else if (!take_scheme(&rest, "redis://"))
         return error_set(err, ST_INVALID,
-                         "Redis URL: must begin with redis:// or unix://");
+                         "it must begin with redis:// or unix://");
     if (rest.n > 0 && memchr(rest.p, '#', rest.n))
-        return error_set(err, ST_INVALID,
-                         "Redis URL: a # must be written as %%23");
+        return error_set(err, ST_INVALID, "a # must be written as %%23");
     secrets = cut_secrets(&rest);
     if (secrets.p)
         st = parse_secrets(secrets, &url, err);
@@ -241,4 +234,17 @@ rds_url_parse(struct str text, struct rds_url *ret, struct error *err)
     if (st == ST_OK)
         *ret = url;
     return st;
+}
+
+/* What is said names the settings that it may have come from. */
+enum status
+rds_url_parse(struct str text, struct rds_url *ret, struct error *err)
+{
+    struct error why;
+
+    enum status st = parse(text, ret, &why);
+    return st == ST_OK
+               ? ST_OK
+               : error_set(err, st, "Redis URL (--redis, PIT_REDIS): %s",
+                           why.msg);
 }
