@@ -58,8 +58,8 @@ class Children(FaultCase):
         self.wait_start(local)
         (busy,) = [pid for pid in self.named(worker, "pit-slot")
                    if self.title(pid).endswith("deaf")]
-        os.kill(busy, signal.SIGKILL)
         killed = time.monotonic()
+        os.kill(busy, signal.SIGKILL)
         self.wait_start(local, 2)
         return local, time.monotonic() - killed
 
