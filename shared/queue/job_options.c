@@ -8,6 +8,7 @@
 #include "queue/job_options.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "queue/id.h"
 #include "queue/job.h"
@@ -68,6 +69,22 @@ check_limit(const struct job_limit *limit, struct error *err)
     return ST_OK;
 }
 
+/* http or https, with a host and without a user, whose password would be kept
+ * and shown with the job. */
+static bool
+is_target(struct str url)
+{
+    if (!str_starts(url, STR("http://")) && !str_starts(url, STR("https://")))
+        return false;
+    struct str host;
+    (void)str_cut(url, '/', &host);
+    host = str_skip(host, 1);
+    size_t n = 0;
+    while (n < host.n && !strchr("/?#", host.p[n]))
+        n++;
+    return n > 0 && host.p[0] != ':' && !memchr(host.p, '@', n);
+}
+
 static enum status
 check_callback(const struct job_callback *callback, struct error *err)
 {
@@ -75,11 +92,11 @@ check_callback(const struct job_callback *callback, struct error *err)
 
     if (url.n == 0)
         return ST_OK;
-    if (url.n > JOB_URL_MAX || !is_visible(url) ||
-        !(str_starts(url, STR("http://")) || str_starts(url, STR("https://"))))
+    if (url.n > JOB_URL_MAX || !is_visible(url) || !is_target(url))
         return error_set_at(err, "/callback/url",
-                            "must be an http or https URL of at most %d "
-                            "visible ASCII characters: percent-encode others",
+                            "must be an http or https URL with a host, without "
+                            "a user, of at most %d visible ASCII characters: "
+                            "percent-encode others",
                             JOB_URL_MAX);
     if (!callback->on_succeeded && !callback->on_dead)
         return error_set_at(err, "/callback/on",

@@ -33,6 +33,13 @@ def _(_c):
     return post("/v1/flows", {"chain": [{"task": "nobody"}]})
 
 
+@answers("startFlow", "queue-full")
+def _(c):
+    queue = c.ready().rpartition(".")[0]
+    c.http.post(f"/v1/queues/{queue}:pause", {"intake": True})
+    return post("/v1/flows", {**FLOW, "queue": queue})
+
+
 @answers("listFlows", 200)
 def _(c):
     start(c)

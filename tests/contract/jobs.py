@@ -77,6 +77,20 @@ def _(c):
     return one
 
 
+@answers("enqueueBatch", "queue-full")
+def _(c):
+    return post("/v1/jobs:batch?atomic=true",
+                [{"task": "noop", "queue": closed(c)}])
+
+
+@answers("enqueueBatch", "duplicate-job")
+def _(c):
+    unique = {"task": "noop", "queue": c.fresh(), "unique": {"key": "k"}}
+    c.send(post("/v1/jobs", unique))
+    return post("/v1/jobs:batch?atomic=true",
+                [{"task": "noop", "queue": unique["queue"]}, unique])
+
+
 @answers("enqueueBatch", "idempotency-key-reuse")
 def _(c):
     key = c.fresh()

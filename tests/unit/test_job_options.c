@@ -143,6 +143,10 @@ test_ranges_name_their_field(void **state)
             bad.limit.concurrency = -1);
     REFUSED("/limit/rate", bad.limit.key = STR("k"), bad.limit.rate = 1);
     REFUSED("/callback/url", bad.callback.url = STR("mailto:a@b"));
+    REFUSED("/callback/url", bad.callback.url = STR("http://"));
+    REFUSED("/callback/url", bad.callback.url = STR("http:///hook"));
+    REFUSED("/callback/url", bad.callback.url = STR("https://:80/"));
+    REFUSED("/callback/url", bad.callback.url = STR("https://u:p@a/"));
     REFUSED("/callback/on", bad.callback.url = STR("http://a/"));
     REFUSED("/after", bad.kin.parents = JOB_PARENTS_MAX + 1);
 #undef REFUSED

@@ -19,6 +19,39 @@ refuse_item(struct batch *batch, size_t index, const struct error *err)
     return api_refuse(batch->exchange, &problem);
 }
 
+/* The first job whose unique key belongs to another; NULL: none. */
+static const struct enqueue *
+first_held(struct enqueue *const *jobs, size_t n, size_t *ret_index)
+{
+    for (size_t i = 0; i < n; i++)
+        if (jobs[i]->outcome == ENQUEUE_DUPLICATE &&
+            jobs[i]->spec.unique.on_conflict != UNIQUE_RETURN) {
+            *ret_index = i;
+            return jobs[i];
+        }
+    return NULL;
+}
+
+static enum status
+refuse_held(struct batch *batch, size_t index, const struct enqueue *job)
+{
+    char pointer[48], existing[ID_JOB_MAX + 1];
+
+    snprintf(pointer, sizeof pointer, "/%zu/unique/key", index);
+    snprintf(existing, sizeof existing, "%.*s.%s", STR_ARG(job->spec.queue),
+             job->holder);
+    json_t *extra = json_pack("{s:s}", "existing", existing);
+    struct problem problem = {
+        .kind = PROBLEM_DUPLICATE_JOB,
+        .detail = "another job holds this unique key: nothing was stored",
+        .pointer = pointer,
+        .extra = extra,
+    };
+    enum status st = api_refuse(batch->exchange, &problem);
+    json_decref(extra);
+    return st;
+}
+
 /* A repeat finds its jobs in place: that is as good as new. */
 static bool
 all_there(struct enqueue *const *jobs, size_t n)
@@ -63,8 +96,13 @@ enqueue_atomic(struct batch *batch, struct window *window)
         if (st == ST_CONFLICT && batch->key && all_there(jobs, window->len))
             st = ST_OK;
         if (st != ST_OK) {
+            size_t index = 0;
+            const struct enqueue *held =
+                st == ST_CONFLICT ? first_held(jobs, window->len, &index)
+                                  : NULL;
             batch->failed++;
-            return api_fail(exchange, st, err, true);
+            return held ? refuse_held(batch, index, held)
+                        : api_fail(exchange, st, err, true);
         }
     }
     for (size_t i = 0; i < window->len; i++) {

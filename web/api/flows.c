@@ -172,6 +172,10 @@ accept_flow(struct co *co, struct acceptance *a)
     st = flow_accept(co, queues, &a->flow, &a->existed, &a->exchange->err);
     if (st == ST_UNCLEAR)
         return refuse_unclear(a);
+    if (st == ST_QUEUE_FULL)
+        return api_refuse_with(a->exchange, PROBLEM_QUEUE_FULL,
+                               "the flow's home, its queue, takes no jobs at "
+                               "the moment: it is closed");
     if (st != ST_OK)
         return api_fail(a->exchange, st, &a->exchange->err, true);
     a->stored = true;
