@@ -397,7 +397,7 @@ RULES = {name.removeprefix("test_").replace("_", "-")
 # Steps that make room, and so go on when memory is full.
 DRAINS = {"cancelJob", "retryJob", "promoteJob", "releaseJob", "editJob",
           "deleteJob", "claimJobs", "cancelJobs", "deleteJobs", "retryJobs",
-          "purgeQueue"}
+          "purgeQueue", "resumeQueue"}
 
 
 if __name__ == "__main__":
