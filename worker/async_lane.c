@@ -150,16 +150,7 @@ put_back(struct async_lane *lane, uint32_t place)
 static bool
 push(struct async_lane *lane, struct held *held)
 {
-    const struct ring_job job = {
-        .id = held->id,
-        .task = held->task,
-        .args = held->args,
-        .inputs = held->inputs,
-        .traceparent = held->traceparent,
-        .request_id = held->request_id,
-        .attempt = held->attempt,
-        .crashes = held->crashes,
-    };
+    const struct ring_job job = held_job(held);
     uint32_t place;
 
     if (!board_fits(&job)) {

@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "lines.h"
+#include "packed_job.h"
 
 enum place_state { FREE, QUEUED, RUNNING, DONE };
 enum {
@@ -37,17 +38,8 @@ struct place {
     _Alignas(CACHE_LINE) _Atomic uint32_t state;
     _Atomic uint32_t cancel; /* enum ring_cancel */
     _Atomic int64_t started_us;
-    /* the job: id NUL task NUL args NUL inputs NUL traceparent NUL
-     * request id NUL */
     uint32_t generation;
-    uint32_t id_len;
-    uint32_t task_len;
-    uint32_t args_len;
-    uint32_t inputs_len;
-    uint32_t traceparent_len;
-    uint32_t request_id_len;
-    int32_t attempt;
-    int32_t crashes;
+    struct packed_job job;
     /* the end: result message */
     uint32_t status;
     uint32_t result_len;
@@ -203,28 +195,10 @@ inbox_put(struct board_sender *sender, uint64_t word)
     atomic_store(&board->inbox_sent, sender->sent);
 }
 
-static char *
-copy_text(char *dst, struct str text, uint32_t *ret_len)
-{
-    if (text.n > 0)
-        memcpy(dst, text.p, text.n);
-    dst[text.n] = '\0';
-    *ret_len = (uint32_t)text.n;
-    return dst + text.n + 1;
-}
-
-/* With a NUL behind each. */
-static size_t
-text_size(const struct ring_job *job)
-{
-    return job->id.n + job->task.n + job->args.n + job->inputs.n +
-           job->traceparent.n + job->request_id.n + 6;
-}
-
 bool
 board_fits(const struct ring_job *job)
 {
-    return text_size(job) <= JOB_SPAN;
+    return packed_job_size(job) <= JOB_SPAN;
 }
 
 bool
@@ -232,22 +206,14 @@ board_push(struct board_sender *sender, const struct ring_job *job,
            uint32_t *ret_place)
 {
     struct memory *board = sender->board->memory;
-    size_t need = text_size(job);
+    size_t need = packed_job_size(job);
 
     assert(need <= JOB_SPAN);
     if (sender->free_len == 0 || inbox_len(sender) >= INBOX)
         return false;
     uint32_t at = sender->free[--sender->free_len];
     struct place *place = &board->places[at];
-    char *p = job_area(board, at);
-    p = copy_text(p, job->id, &place->id_len);
-    p = copy_text(p, job->task, &place->task_len);
-    p = copy_text(p, job->args, &place->args_len);
-    p = copy_text(p, job->inputs, &place->inputs_len);
-    p = copy_text(p, job->traceparent, &place->traceparent_len);
-    (void)copy_text(p, job->request_id, &place->request_id_len);
-    place->attempt = job->attempt;
-    place->crashes = job->crashes;
+    packed_job_write(job, job_area(board, at), &place->job);
     place->generation = ++sender->generation[at];
     atomic_store(&place->version, 0);
     atomic_store(&place->cancel, RING_RUN_ON);
@@ -432,7 +398,6 @@ begin(struct board_runner *runner, uint32_t at, uint32_t generation,
       struct ring_job *ret)
 {
     struct place *place = &runner->board->memory->places[at];
-    const char *p = job_area(runner->board->memory, at);
     uint32_t expected = QUEUED;
 
     if ((place->generation & 0xffff) != (generation & 0xffff))
@@ -443,19 +408,7 @@ begin(struct board_runner *runner, uint32_t at, uint32_t generation,
     if (!atomic_compare_exchange_strong(&place->state, &expected, RUNNING))
         return false; /* taken back */
     place->retry_ms = 0;
-    ret->id = str_from(p, place->id_len);
-    p += place->id_len + 1;
-    ret->task = str_from(p, place->task_len);
-    p += place->task_len + 1;
-    ret->args = str_from(p, place->args_len);
-    p += place->args_len + 1;
-    ret->inputs = str_from(p, place->inputs_len);
-    p += place->inputs_len + 1;
-    ret->traceparent = str_from(p, place->traceparent_len);
-    p += place->traceparent_len + 1;
-    ret->request_id = str_from(p, place->request_id_len);
-    ret->attempt = place->attempt;
-    ret->crashes = place->crashes;
+    packed_job_read(&place->job, job_area(runner->board->memory, at), ret);
     return true;
 }
 

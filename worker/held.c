@@ -67,6 +67,21 @@ held_new(struct source *source, struct str queue, const struct claimed *claimed,
     return ST_OK;
 }
 
+struct ring_job
+held_job(const struct held *held)
+{
+    return (struct ring_job){
+        .id = held->id,
+        .task = held->task,
+        .args = held->args,
+        .inputs = held->inputs,
+        .traceparent = held->traceparent,
+        .request_id = held->request_id,
+        .attempt = held->attempt,
+        .crashes = held->crashes,
+    };
+}
+
 void
 held_free(struct held *held)
 {

@@ -18,6 +18,7 @@
 #include "base/buf.h"
 #include "base/list.h"
 #include "queue/queue.h"
+#include "ring.h"
 
 struct source;
 struct lane;
@@ -71,6 +72,8 @@ struct held {
 CHECK enum status held_new(struct source *source, struct str queue,
                            const struct claimed *claimed, struct held **ret,
                            struct error *err);
+/* As it is handed to a child; lent from it. */
+struct ring_job held_job(const struct held *held);
 /* Unlinks it from both lists. NULL is fine. */
 void held_free(struct held *held);
 /* @text: for people, made a JSON string. */

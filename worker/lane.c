@@ -100,16 +100,7 @@ lane_any_promising(const struct dispatcher *d)
 bool
 lane_push(struct lane *lane, struct held *held)
 {
-    const struct ring_job job = {
-        .id = held->id,
-        .task = held->task,
-        .args = held->args,
-        .inputs = held->inputs,
-        .traceparent = held->traceparent,
-        .request_id = held->request_id,
-        .attempt = held->attempt,
-        .crashes = held->crashes,
-    };
+    const struct ring_job job = held_job(held);
     uint32_t position = lane->sender.pushed;
 
     if (!ring_push(&lane->sender, &job))

@@ -34,23 +34,15 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "lines.h"
+#include "packed_job.h"
 
 enum entry_state { FREE, QUEUED, RUNNING, DONE };
 enum { CACHE_LINE = 64 };
 
 struct entry {
     _Alignas(CACHE_LINE) _Atomic uint32_t state;
-    /* the job, in the job area: id NUL task NUL args NUL inputs NUL
-     * traceparent NUL request id NUL */
-    uint32_t job_at;
-    uint32_t id_len;
-    uint32_t task_len;
-    uint32_t args_len;
-    uint32_t inputs_len;
-    uint16_t traceparent_len;
-    uint16_t request_id_len;
-    int32_t attempt;
-    int32_t crashes;
+    uint32_t job_at; /* its texts, in the job area */
+    struct packed_job job;
     /* the end, in the result area: result message */
     uint32_t status;
     uint32_t result_at;
@@ -216,15 +208,6 @@ ring_sender_init(struct ring_sender *sender, struct ring *ring)
     atomic_store(&ring->version, 0);
 }
 
-static char *
-copy_text(char *dst, struct str text)
-{
-    if (text.n)
-        memcpy(dst, text.p, text.n);
-    dst[text.n] = '\0';
-    return dst + text.n + 1;
-}
-
 bool
 ring_push(struct ring_sender *sender, const struct ring_job *job)
 {
@@ -232,8 +215,7 @@ ring_push(struct ring_sender *sender, const struct ring_job *job)
     struct entry *entry = entry_at(ring, sender->pushed);
     struct ring_span *span = &sender->spans[sender->pushed % RING_JOBS];
     uint32_t live = ring_length(sender);
-    size_t need = job->id.n + job->task.n + job->args.n + job->inputs.n +
-                  job->traceparent.n + job->request_id.n + 6;
+    size_t need = packed_job_size(job);
 
     if (live == RING_JOBS || need > RING_AREA / 2)
         return false;
@@ -241,23 +223,10 @@ ring_push(struct ring_sender *sender, const struct ring_job *job)
                &sender->spans[(sender->pushed - 1) % RING_JOBS], (uint32_t)need,
                span))
         return false;
-    char *p = copy_text(ring->jobs + span->begin, job->id);
-    p = copy_text(p, job->task);
-    p = copy_text(p, job->args);
-    p = copy_text(p, job->inputs);
-    p = copy_text(p, job->traceparent);
-    (void)copy_text(p, job->request_id);
+    packed_job_write(job, ring->jobs + span->begin, &entry->job);
     if (sender->touched < span->end)
         sender->touched = span->end;
     entry->job_at = span->begin;
-    entry->id_len = (uint32_t)job->id.n;
-    entry->task_len = (uint32_t)job->task.n;
-    entry->args_len = (uint32_t)job->args.n;
-    entry->inputs_len = (uint32_t)job->inputs.n;
-    entry->traceparent_len = (uint16_t)job->traceparent.n;
-    entry->request_id_len = (uint16_t)job->request_id.n;
-    entry->attempt = job->attempt;
-    entry->crashes = job->crashes;
     sender->pushed++;
     atomic_store(&entry->state, QUEUED);
     return true;
@@ -487,20 +456,7 @@ ring_next(struct ring_runner *runner, const volatile sig_atomic_t *quit,
         }
     }
     entry->retry_ms = 0;
-    const char *p = ring->jobs + entry->job_at;
-    ret->id = str_from(p, entry->id_len);
-    p += entry->id_len + 1;
-    ret->task = str_from(p, entry->task_len);
-    p += entry->task_len + 1;
-    ret->args = str_from(p, entry->args_len);
-    p += entry->args_len + 1;
-    ret->inputs = str_from(p, entry->inputs_len);
-    p += entry->inputs_len + 1;
-    ret->traceparent = str_from(p, entry->traceparent_len);
-    p += entry->traceparent_len + 1;
-    ret->request_id = str_from(p, entry->request_id_len);
-    ret->attempt = entry->attempt;
-    ret->crashes = entry->crashes;
+    packed_job_read(&entry->job, ring->jobs + entry->job_at, ret);
     return true;
 }
 
