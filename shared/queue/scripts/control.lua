@@ -29,7 +29,7 @@
 -- leaves the middle of a ready list stays there and is counted in `stale`, so
 -- no step looks through a list. allow-oom: cancelling makes room.
 -- include: need
-local call, sub, byte, match = need, string.sub, string.byte, string.match
+local call, sub, match = need, string.sub, string.match
 local find = string.find
 local base = sub(KEYS[1], 1, -5)
 local prefix, queue = match(base, '^(.*):{(.*)}:$')
@@ -45,7 +45,9 @@ end
 -- include: options
 -- include: ends
 -- include: forget
+-- include: place
 -- include: cancel_waiting
+-- include: events
 
 -- ---- what it is ----
 local digit = sub(record, 2, 2)
@@ -53,21 +55,14 @@ local entry = digit .. id
 local options = options_of(record)
 local text = call('HGET', state, id)
 local code = text and sub(text, 1, 1) or 'N'
-local due_in, due -- the set that it is due in, and when
-local blocked
+local place, since -- where it waits; when it is due, or since when blocked
 if code == 'N' or code == 'W' then
-    for _, set in ipairs({'due', 'retrying'}) do
-        local at = call('ZSCORE', base .. set, entry)
-        if at then
-            due_in, due, code = set, at, code .. '+'
-        end
-    end
-    blocked = not due and call('ZSCORE', base .. 'blocked', entry)
-    code = blocked and 'B' or code
+    place, since = place_of(entry)
+    code = place == 'blocked' and 'B' or since and code .. '+' or code
 end
+local due = code ~= 'B' and since
 local runs = code == 'R' or code == 'r'
 local known_as = runs and 'R' or code
-local waits = not runs and (code == 'B' or byte(code) == 78 or byte(code) == 87)
 
 if ARGV[3] == '1' and
     (ARGV[4] ~= digit .. (text or '') or ARGV[5] ~= (due or '') or
@@ -75,14 +70,11 @@ if ARGV[3] == '1' and
     return {'changed', known_as}
 end
 
-local s = {token = '-', attempt = 0, retries = 0, crashes = 0, lost = 0,
-           worker = '-', started = 0, history = ''}
-if text then
-    s = parse(text)
-    if not s then
-        return redis.error_reply('ERR the state of ' .. id .. ' is damaged')
-    end
+local s = text and parse(text)
+if text and not s then
+    return redis.error_reply('ERR the state of ' .. id .. ' is damaged')
 end
+s = s or never_ran()
 
 -- include: check_keys
 check_keys()
@@ -113,12 +105,8 @@ end
 
 -- ---- steps ----
 local function leave()
-    if due_in then
-        call('ZREM', base .. due_in, entry)
-    elseif code == 'B' then
-        call('ZREM', base .. 'blocked', entry)
-    elseif waits then
-        call('HINCRBY', base .. 'stale', entry, 1)
+    if place then
+        withdraw(id, record, place)
     elseif code == 'D' then
         call('ZREM', base .. 'dead', id)
     elseif code == 'Q' then
@@ -138,8 +126,7 @@ end
 local function note(letter)
     local watched = tonumber(call('HGET', base .. 'meta', 'watched') or 0)
     if watched > now then
-        call('XADD', base .. 'events', 'MAXLEN', '~', '1000', '*', 'e',
-             id .. ' ' .. letter .. ' ' .. s.attempt .. '\n')
+        tell_listeners(id .. ' ' .. letter .. ' ' .. s.attempt .. '\n')
     end
 end
 
@@ -168,7 +155,7 @@ if verb == 'cancel' then
              'cancel ' .. queue .. '.' .. id .. ' ' .. s.token .. ' ' ..
                  ARGV[7])
         return {asked and 'same' or 'asked', 'R'}
-    elseif not waits and code ~= 'Q' then
+    elseif not place and code ~= 'Q' then
         return {'state', known_as}
     end
     leave()
@@ -179,7 +166,7 @@ if verb == 'cancel' then
 end
 
 if verb == 'expire' then
-    if not waits or now < tonumber(options.e or math.huge) then
+    if not place or now < tonumber(options.e or math.huge) then
         return {'state', known_as}
     end
     leave()
@@ -194,7 +181,7 @@ if verb == 'delete' then
         return {'state', 'R'}
     end
     leave()
-    if waits or code == 'Q' then -- its children must not wait for ever
+    if place or code == 'Q' then -- its children must not wait for ever
         stops_waiting(record, text)
         job_ended(id, 'C', record, options, text or '', '', '"deleted"')
     end
@@ -206,7 +193,7 @@ if verb == 'delete' then
 end
 
 if verb == 'edit' then
-    if not waits or (code == 'B' and ARGV[7] ~= '') then
+    if not place or (code == 'B' and ARGV[7] ~= '') then
         return {'state', known_as}
     end
     local new = (ARGV[8] ~= '' and ARGV[8] or digit) .. id
@@ -220,7 +207,7 @@ if verb == 'edit' then
         call('HSET', jobs, id, '1' .. sub(new, 1, 1) .. sub(record, 3))
     end
     if code == 'B' then
-        call('ZADD', base .. 'blocked', blocked, new)
+        call('ZADD', base .. 'blocked', since, new)
         note('B')
     elseif ready_now then
         make_ready(new, options)

@@ -29,7 +29,9 @@ local wake, due = base .. 'wake', base .. 'due'
 -- include: ends
 -- include: states
 -- include: forget
+-- include: place
 -- include: cancel_waiting
+-- include: events
 -- include: check_keys
 local changed = 0
 
@@ -88,7 +90,7 @@ end
 -- It never will run: a parent did not succeed.
 local function cancel(id, to, parent)
     changed = changed + 1
-    call('ZREM', blocked, to.entry)
+    withdraw(id, to.record, 'blocked')
     stops_waiting(to.record, call('HGET', state, id))
     cancel_waiting(id, to.record, to.options,
                    '"' .. parent .. ' did not succeed"')
@@ -159,6 +161,6 @@ if ends_woke and token_there == 0 then
     call('RPUSH', wake, '1')
 end
 if notes ~= '' then
-    call('XADD', base .. 'events', 'MAXLEN', '~', 1000, '*', 'e', notes)
+    tell_listeners(notes)
 end
 return changed

@@ -171,6 +171,7 @@ if watched then
     need('XLEN', base .. 'events')
 end
 
+-- include: events
 local stored, stored_bytes, keyed = 0, 0, 0
 local records, records_len, due_words = {}, 0, {}
 local ready, queued, turns = {}, {}, {} -- list -> entries; turns: HSET's words
@@ -224,8 +225,7 @@ local function write(outcomes)
         call('HINCRBY', stats, 'bytes', stored_bytes)
     end
     if #notes > 0 then
-        call('XADD', base .. 'events', 'MAXLEN', '~', '1000', '*', 'e',
-             table.concat(notes))
+        tell_listeners(table.concat(notes))
     end
     -- A sleeping worker has a timer for the head of due: only an earlier one is
     -- news.
@@ -247,23 +247,16 @@ local function options()
     local find = string.find
 -- include: states
 -- include: forget
+-- include: place
 -- include: cancel_waiting
     made = {holder = holder_of, lock = lock, forget_locks = forget_locks,
-            withdraw = withdraw, cancel = cancel_waiting,
+            cancel = cancel_waiting, withdraw = withdraw,
             stops_waiting = stops_waiting}
     return made
 end
 
--- Room by the queue's limits: in jobs that wait, and in bytes of their records.
-local len_left, bytes_left = math.huge, math.huge
-if len_max then
-    len_left = len_max - (call('HLEN', jobs) - need('ZCARD', base .. 'leased') -
-        tonumber(call('HGET', stats, 'kept') or 0) -
-        need('ZCARD', base .. 'dead') - need('ZCARD', base .. 'quarantined'))
-end
-if bytes_max then
-    bytes_left = bytes_max - tonumber(call('HGET', stats, 'bytes') or 0)
-end
+-- include: room
+local len_left, bytes_left = room_of_queue(len_max, bytes_max)
 
 local function note(id, code)
     if watched then
@@ -351,7 +344,7 @@ local function replace(holder)
         call('ZADD', due, unpack(due_words))
         due_words = {}
     end
-    options().withdraw(sub(record, 2, 2) .. holder)
+    options().withdraw(holder, record)
     options().stops_waiting(record, call('HGET', state, holder))
     options().cancel(holder, record, options_of(record), '"replaced"')
     note(holder, 'C')

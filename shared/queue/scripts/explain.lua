@@ -53,16 +53,15 @@ if code == 'R' or code == 'r' then
 elseif code ~= 'N' and code ~= 'W' then
     return answer
 end
-for _, set in ipairs({'due', 'retrying'}) do
-    local at = call('ZSCORE', base .. set, entry)
-    if at then
-        say('due', at)
-        say('set', set == 'due' and 'scheduled' or 'retrying')
-        return answer
-    end
+-- include: place
+local place, since = place_of(entry)
+if place == 'due' or place == 'retrying' then
+    say('due', since)
+    say('set', place == 'due' and 'scheduled' or 'retrying')
+    return answer
 end
 local _, task = string.find(head, '^%S+ %S+ %S+')
-if call('ZSCORE', base .. 'blocked', entry) then
+if place == 'blocked' then
     say('parents', match(head, ' n(%d+)', task))
     say('arrived', call('HLEN', base .. 'in:' .. id))
     return answer

@@ -18,14 +18,18 @@ if not record then
     return call('ZSCORE', KEYS[6], ARGV[1]) and 'gone' or false
 end
 local base = string.sub(KEYS[1], 1, -5)
-local entry = string.sub(record, 2, 2) .. ARGV[1]
+local text = call('HGET', KEYS[2], ARGV[1])
+-- include: place
+local place, since = 'ready', false
+if not text or string.sub(text, 1, 1) == 'W' then
+    place, since = place_of(string.sub(record, 2, 2) .. ARGV[1])
+end
 return {
     record,
-    call('HGET', KEYS[2], ARGV[1]),
+    text,
     call('HGET', KEYS[3], ARGV[1]),
     call('HGET', KEYS[4], ARGV[1]),
-    call('ZSCORE', KEYS[5], entry) or
-        call('ZSCORE', KEYS[7], entry),
-    call('ZSCORE', base .. 'blocked', entry),
+    place ~= 'blocked' and since or false,
+    place == 'blocked' and since or false,
     call('HGET', base .. 'cancels', ARGV[1]),
 }

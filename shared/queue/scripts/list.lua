@@ -32,6 +32,7 @@ local jobs = KEYS[1]
 local wanted, limit, cursor = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local heads = ARGV[4] == '1'
 local answer, found, looked = {''}, 0, 0
+-- include: place
 
 local function add(id, at)
     local head = ''
@@ -157,9 +158,7 @@ local function counts(entry, key, at)
                              math.min(at, LOOK_MAX))
         return (not nearest or nearest == call('LLEN', key) - at) and
             sub(call('HGET', jobs, id), 2, 2) == sub(entry, 1, 1) and
-            not call('ZSCORE', base .. 'due', entry) and
-            not call('ZSCORE', base .. 'retrying', entry) and
-            not call('ZSCORE', base .. 'blocked', entry)
+            place_of(entry) == 'ready'
     end
     return true
 end

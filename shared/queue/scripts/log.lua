@@ -12,9 +12,10 @@
 -- changed). Not allow-oom: log lines are the first thing to go without.
 -- include: need
 local call = need
--- include: said
 local LINES_MAX = 1000
 local base = string.sub(KEYS[1], 1, -5)
+-- include: events
+-- include: said
 local id = ARGV[1]
 local text = call('HGET', KEYS[2], id)
 local code, token, attempt = string.match(text or '', '^(%a) (%S+) (%d+) ')
@@ -23,7 +24,7 @@ if (code ~= 'R' and code ~= 'r') or token ~= ARGV[2] or
     return 0
 end
 call('HLEN', base .. 'logged')
-local heard = is_heard(base)
+local heard = is_heard()
 for i = 3, #ARGV do
     call('XADD', base .. 'log:' .. id, 'MAXLEN', LINES_MAX, '*', 'a', attempt,
          'm', ARGV[i])
@@ -31,7 +32,7 @@ end
 if #ARGV > 2 then
     call('HINCRBY', base .. 'logged', id, #ARGV - 2)
     if heard then
-        said(base, id, 'L', attempt)
+        said(id, 'L', attempt)
     end
 end
 return 1

@@ -10,6 +10,8 @@
 -- memory is full.
 -- include: need
 local call = need
+local base = string.sub(KEYS[1], 1, -6)
+-- include: events
 -- include: said
 local mark = ' ' .. ARGV[2] .. ' '
 local text = call('HGET', KEYS[1], ARGV[1])
@@ -17,10 +19,9 @@ local code = text and string.byte(text)
 if (code ~= 82 and code ~= 114) or string.sub(text, 2, #mark + 1) ~= mark then
     return 0
 end
-local base = string.sub(KEYS[1], 1, -6)
-local heard = is_heard(base)
+local heard = is_heard()
 call('HSET', KEYS[2], ARGV[1], ARGV[3])
 if heard then
-    said(base, ARGV[1], 'P', string.match(text, '^%a %S+ (%d+)'))
+    said(ARGV[1], 'P', string.match(text, '^%a %S+ (%d+)'))
 end
 return 1

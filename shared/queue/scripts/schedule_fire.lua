@@ -35,28 +35,10 @@
 -- server's clock. The job's id follows from schedule and nominal time.
 -- include: need
 -- include: clock
-local schedules, fires, fired = KEYS[1], KEYS[2], KEYS[3]
-local jobs, state, gone, stats = KEYS[4], KEYS[5], KEYS[6], KEYS[7]
-local wake, meta = KEYS[8], KEYS[9]
-local HISTORY_MAX = 20
+-- include: schedule_keys
 local RECHECK_MIN, RECHECK_MAX = 250, 15000 -- ms, while a fire waits
-
-local call, match = need, string.match
--- A key of the wrong type is an error before the first write.
-for _, key in ipairs({jobs, state, stats}) do
-    call('HLEN', key)
-end
-call('ZCARD', gone)
-local token = call('LLEN', wake)
-call('HLEN', meta)
-call('HLEN', fired)
-call('XLEN', string.sub(jobs, 1, -5) .. 'outbox')
-call('XLEN', string.sub(jobs, 1, -5) .. 'events')
-for k = 10, 19 do
-    call('LLEN', KEYS[k])
-end
-
-local stored, waiting, outbox = 0, false, false
+-- include: room
+-- include: events
 -- include: schedule_job
 -- include: retry_record
 
@@ -69,23 +51,18 @@ local function open(name, score)
             lines = lines}
 end
 
-local function remember(s, nominal, what, word)
-    local _, n = string.gsub(s.lines, '\n', '')
-    if n >= HISTORY_MAX then
-        s.lines = match(s.lines, '^[^\n]*\n(.*)$')
-    end
-    s.lines = s.lines .. nominal .. ' ' .. now_text .. ' ' .. what .. ' ' ..
-        word .. '\n'
+local function say(s, nominal, what, word)
+    s.lines = remember(s.lines, nominal, what, word)
 end
 
 local function enqueue(name, s, definition, nominal)
     if not schedule_job_room(definition.record) then
-        remember(s, nominal, 'c', '-')
+        say(s, nominal, 'c', '-')
         return 0
     end
     local id = schedule_job_id(name, nominal)
     local fresh = schedule_job_store(id, definition.record)
-    remember(s, nominal, 'e', id)
+    say(s, nominal, 'e', id)
     s.last = id
     return fresh and 1 or 0
 end
@@ -98,7 +75,7 @@ local function step(name, s, definition, nominal)
     if definition.overlap == 'buffer' and s.buffered == 0 then
         s.buffered = tonumber(nominal)
     else
-        remember(s, nominal, 's', '-')
+        say(s, nominal, 's', '-')
     end
     return 0
 end
@@ -135,7 +112,7 @@ local function fire(a)
         if ARGV[b + 2] == '0' then
             n = n + step(name, s, definition, ARGV[b])
         else
-            remember(s, ARGV[b], 'm', ARGV[b + 2])
+            say(s, ARGV[b], 'm', ARGV[b + 2])
         end
     end
     local at = tonumber(ARGV[a + 4])
@@ -162,13 +139,5 @@ while a <= #ARGV do
     answer[#answer + 1] = fire(a)
     a = a + 6 + 3 * tonumber(ARGV[a + 5])
 end
-if waiting and token == 0 then
-    call('RPUSH', wake, '1')
-end
-if stored > 0 and call('HINCRBY', stats, 'enqueued', stored) == stored then
-    answer[2] = 1
-end
-if outbox then
-    answer[2] = answer[2] + 2
-end
+answer[2] = settle()
 return answer

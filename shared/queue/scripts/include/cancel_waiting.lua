@@ -1,24 +1,23 @@
 -- cancel_waiting: ends a job that does not run, as cancelled or expired. Needs
--- ends, states, forget and the locals jobs and state (keys).
+-- ends, states, forget, place and the locals jobs and state (keys).
 
--- Out of where it waits. An entry in the middle of a list stays there and
--- counts as stale, so that nothing looks through a list.
-local function withdraw(entry)
-    for _, set in ipairs({'due', 'retrying', 'blocked'}) do
-        if call('ZREM', base .. set, entry) == 1 then
-            return
-        end
+-- Out of where it waits: @place, or wherever that is. An entry in the middle of
+-- a list stays there and counts as stale, so that nothing looks through a list.
+local function withdraw(id, record, place)
+    local entry = sub(record, 2, 2) .. id
+    place = place or place_of(entry)
+    if place == 'ready' then
+        call('HINCRBY', base .. 'stale', entry, '1')
+    else
+        call('ZREM', base .. place, entry)
     end
-    call('HINCRBY', base .. 'stale', entry, 1)
 end
 
 -- @code: C or X. @message: of one that is cancelled the cause, a JSON string.
 -- Its entry is the caller's.
 local function end_waiting(id, record, options, code, message)
     local text = call('HGET', state, id)
-    local s = text and parse(text) or
-        {token = '-', attempt = 0, retries = 0, crashes = 0, lost = 0,
-         worker = '-', started = 0, history = ''}
+    local s = text and parse(text) or never_ran()
     if code == 'C' then
         local started = s.started
         s.started = now_text

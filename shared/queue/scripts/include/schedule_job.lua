@@ -1,26 +1,10 @@
--- schedule_job: the job of one fire. Needs `call`, `match`, `now`, now_text,
--- the keys jobs, state, gone, stats, meta, and the ready lists in KEYS[10..19];
--- counts in `stored`, sets `waiting` when a worker must be woken, and `outbox`
--- when a message lies there.
-local base = string.sub(jobs, 1, -5)
+-- schedule_job: the job of one fire. Needs schedule_keys, in whose variables it
+-- counts, room, events, and the ready lists in KEYS[10..19].
 local OUTBOX_MS = 10000 -- by then a message is delivered, or its job refused
-local closed, len_left, bytes_left, bytes_max, watched
-do
-    local set = call('HMGET', meta, 'closed', 'len_max', 'bytes_max', 'watched')
-    closed = set[1] == '1'
-    len_left, bytes_left, bytes_max = math.huge, math.huge, tonumber(set[3])
-    watched = (tonumber(set[4]) or 0) > now
-    if tonumber(set[2]) then
-        len_left = set[2] - (call('HLEN', jobs) -
-            call('ZCARD', base .. 'leased') -
-            tonumber(call('HGET', stats, 'kept') or 0) -
-            call('ZCARD', base .. 'dead') -
-            call('ZCARD', base .. 'quarantined'))
-    end
-    if bytes_max then
-        bytes_left = bytes_max - tonumber(call('HGET', stats, 'bytes') or 0)
-    end
-end
+local set = call('HMGET', meta, 'closed', 'len_max', 'bytes_max', 'watched')
+local closed, bytes_max = set[1] == '1', tonumber(set[3])
+local watched = (tonumber(set[4]) or 0) > now
+local len_left, bytes_left = room_of_queue(tonumber(set[2]), bytes_max)
 
 -- Readable, and the same for whoever fires that time: the schedule's name as
 -- far as an id can hold it, the time, and 64 bits of the whole name.
@@ -77,8 +61,7 @@ local function schedule_job_store(id, record)
         call('HINCRBY', stats, 'bytes', #record)
     end
     if watched then
-        call('XADD', base .. 'events', 'MAXLEN', '~', '1000', '*', 'e',
-             id .. ' N 0\n')
+        tell_listeners(id .. ' N 0\n')
     end
     waiting = true
     return true

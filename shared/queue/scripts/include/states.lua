@@ -17,6 +17,12 @@ local function parse(text)
             history = sub(text, (find(text, '\n', 1, true) or #text) + 1)}
 end
 
+-- What is said of one that ends before its first attempt.
+local function never_ran()
+    return {token = '-', attempt = 0, retries = 0, crashes = 0, lost = 0,
+            worker = '-', started = 0, history = ''}
+end
+
 local function format(code, s, ended)
     return code .. ' ' .. s.token .. ' ' .. s.attempt .. ' ' .. s.retries ..
         ' ' .. s.crashes .. ' ' .. s.lost .. ' ' .. s.worker .. ' ' ..

@@ -89,9 +89,7 @@ end
 
 -- One that may not start any more.
 local function expire(id, record, text, asked)
-    local s = text and parse(text) or
-        {token = '-', attempt = 0, retries = 0, crashes = 0, lost = 0,
-         worker = '-', started = 0, history = ''}
+    local s = text and parse(text) or never_ran()
     put(id, 'X', s, true)
     keep(id, asked.k or '3600000')
     options().job_ended(id, 'X', record, asked, text or '', '', '')
