@@ -46,6 +46,13 @@ class Unique(ScriptCase):
             self.queue.control("delete", "a")
             self.client.delete(self.queue.key("gone"))
 
+    def test_whoever_delivers_hears_of_a_replaced_one(self):
+        self.queue.enqueue(one("a", more=" oother.child", where="+60000"))
+        self.take_token()
+        self.queue.enqueue(one("b", conflict="p", where="+90000"))
+        self.assertEqual(self.client.xlen(self.queue.key("outbox")), 1)
+        self.assertEqual(self.wake(), 1)
+
     def test_debounce(self):
         ids = [f"id{n}" for n in range(10)]
         for local in ids:

@@ -43,6 +43,7 @@ if not record then
 end
 -- include: states
 -- include: options
+-- include: unique
 -- include: ends
 -- include: forget
 -- include: place

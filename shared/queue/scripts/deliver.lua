@@ -26,6 +26,7 @@ local jobs, state = KEYS[1], base .. 'state'
 local blocked, gone = base .. 'blocked', base .. 'gone'
 local wake, due = base .. 'wake', base .. 'due'
 -- include: options
+-- include: unique
 -- include: ends
 -- include: states
 -- include: forget

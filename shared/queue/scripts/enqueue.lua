@@ -176,6 +176,7 @@ local stored, stored_bytes, keyed = 0, 0, 0
 local records, records_len, due_words = {}, 0, {}
 local ready, queued, turns = {}, {}, {} -- list -> entries; turns: HSET's words
 local soonest, notes, waiting = nil, {}, false
+local ended -- see enders()
 
 -- Into a list, by its key.
 local function push(lists, list, entry)
@@ -230,29 +231,40 @@ local function write(outcomes)
     -- A sleeping worker has a timer for the head of due: only an earlier one is
     -- news.
     local sooner = soonest and (not head or soonest < head)
-    if token == 0 and (waiting or sooner) then
+    local told = ended and ended.woke() -- of a job that was ended
+    if token == 0 and (waiting or sooner or told) then
         call('RPUSH', wake, '1')
     end
     local total = call('HINCRBY', stats, 'enqueued', stored)
     return {total == stored and 1 or 0, unpack(outcomes)}
 end
 
--- Only unique jobs and children need any of this.
+-- Only unique jobs need this, and only who is to be ended the rest: to make
+-- these functions costs as much as to store the job.
 local made
-local function options()
+local function locks()
     if made then
         return made
     end
+-- include: unique
+    made = {holder = holder_of, take = lock, forget = forget_locks}
+    return made
+end
+local function enders()
+    if ended then
+        return ended
+    end
+-- include: unique
 -- include: ends
     local find = string.find
 -- include: states
 -- include: forget
 -- include: place
 -- include: cancel_waiting
-    made = {holder = holder_of, lock = lock, forget_locks = forget_locks,
-            cancel = cancel_waiting, withdraw = withdraw,
-            stops_waiting = stops_waiting}
-    return made
+    ended = {cancel = cancel_waiting, withdraw = withdraw,
+             stops_waiting = stops_waiting,
+             woke = function() return ends_woke end}
+    return ended
 end
 
 -- include: room
@@ -291,7 +303,7 @@ local function begin_child(id, entry, record, asked)
     call('PERSIST', inputs)
     if stop then
         call('DEL', base .. 'stop:' .. id)
-        options().cancel(id, record, asked,
+        enders().cancel(id, record, asked,
                          '"' .. stop .. ' did not succeed"')
         stored_bytes = stored_bytes - #record
         note(id, 'C')
@@ -309,7 +321,9 @@ local function store(id, record, where, digit, asked)
     -- written at once.
     if asked and (asked.u or asked.n) then
         call('HSET', jobs, id, record)
-        options().lock(id, asked)
+        if asked.u then
+            locks().take(id, asked)
+        end
     else
         records[records_len + 1] = id
         records[records_len + 2] = record
@@ -344,9 +358,9 @@ local function replace(holder)
         call('ZADD', due, unpack(due_words))
         due_words = {}
     end
-    options().withdraw(holder, record)
-    options().stops_waiting(record, call('HGET', state, holder))
-    options().cancel(holder, record, options_of(record), '"replaced"')
+    enders().withdraw(holder, record)
+    enders().stops_waiting(record, call('HGET', state, holder))
+    enders().cancel(holder, record, options_of(record), '"replaced"')
     note(holder, 'C')
     len_left, bytes_left = len_left + 1, bytes_left + #record
 end
@@ -361,7 +375,7 @@ local function obstacle(id, record, where, asked, keys)
         return known
     end
     local key = asked and asked.u and match(asked.u, '^%a,%d+,(.*)$')
-    local holder = key and (keys[key] or options().holder(key))
+    local holder = key and (keys[key] or locks().holder(key))
     if holder then
         local replaces = byte(where) == 112 -- 'p'
         if not replaces or keys[key] or not can_replace(holder) then
@@ -469,6 +483,6 @@ if stored == 0 then
 end
 
 if (checked.unlocks or 0) > 0 then
-    options().forget_locks(UNLOCKS_MAX)
+    locks().forget(UNLOCKS_MAX)
 end
 return write(outcomes)

@@ -18,6 +18,7 @@ local jobs = KEYS[1]
 local place, most = ARGV[1], math.min(tonumber(ARGV[2]), 200)
 -- include: clock
 -- include: options
+-- include: unique
 -- include: ends
 -- include: forget
 -- include: check_keys

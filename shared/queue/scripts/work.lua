@@ -99,6 +99,7 @@ local function options()
         return made.options
     end
 -- include: options
+-- include: unique
 -- include: ends
 -- include: rate
     not_there.children, not_there.cancels = not lengths[32], not lengths[34]
