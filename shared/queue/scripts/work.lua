@@ -102,8 +102,8 @@ local function options()
 -- include: unique
 -- include: ends
 -- include: rate
-    not_there.children, not_there.cancels = not lengths[32], not lengths[34]
-    not_there.turns = not lengths[30]
+    known.children, known.cancels = lengths[32] or 0, lengths[34] or 0
+    known.turns = lengths[30] or 0
     made.options = {
         of = options_of, has_end = has_end, limit_of = limit_of,
         limit_key_of = limit_key_of, make_ready = make_ready,

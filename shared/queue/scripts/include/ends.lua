@@ -7,9 +7,9 @@
 -- when there is something new for a worker: the caller then sees to the wake
 -- token.
 local ends_woke = false
--- Keys that are known not to be there, by their last part: a caller that has
--- asked before saves the questions of each job.
-local not_there = {}
+-- How much lies in children, cancels and turns, where the caller has asked
+-- before the first write: that saves the questions of each job.
+local known = {}
 
 -- Does somebody have to look at it when the job ends?
 local function has_end(options)
@@ -52,6 +52,21 @@ end
 -- All of a call's attempts end before the first is started: then nobody waits
 -- any more whose key was looked at once.
 local turns_seen = {}
+
+-- A small hash is a listpack, which Redis reads from its front for each field:
+-- with 50 keys in it that costs as much as all else that is done for a job. A
+-- field that is too long for one makes it a table until it is empty.
+local TURNS_MIN, LISTPACK_MAX = 16, 512 -- hash-max-listpack-entries
+local LONG_FIELD = string.rep('-', 65) -- hash-max-listpack-value is 64
+local unpacked = false
+local function unpack_turns()
+    local len = known.turns or 0
+    if not unpacked and len > TURNS_MIN and len <= LISTPACK_MAX then
+        call('HSET', base .. 'turns', LONG_FIELD, '')
+        call('HDEL', base .. 'turns', LONG_FIELD)
+    end
+    unpacked = true
+end
 local function run_ended(options)
     local key = limit_key_of(options)
     if not key then
@@ -60,10 +75,11 @@ local function run_ended(options)
     if call('HINCRBY', base .. 'running', key, '-1') <= 0 then
         call('HDEL', base .. 'running', key)
     end
-    if not_there.turns or turns_seen[key] then
+    if known.turns == 0 or turns_seen[key] then
         return
     end
     turns_seen[key] = true
+    unpack_turns()
     local turns = call('HMGET', base .. 'turns', '9' .. key, '8' .. key,
                        '7' .. key, '6' .. key, '5' .. key, '4' .. key,
                        '3' .. key, '2' .. key, '1' .. key, '0' .. key)
@@ -117,7 +133,7 @@ end
 local function job_ended(id, code, record, options, text, result, message)
     unlock(id, options, true)
     local full
-    local attached = not not_there.children and
+    local attached = known.children ~= 0 and
         call('HGET', base .. 'children', id) or ''
     local children = string.gsub(options.o or '', ',', ' ') .. ' ' .. attached
     for child in string.gmatch(children, '%S+') do
@@ -130,7 +146,7 @@ local function job_ended(id, code, record, options, text, result, message)
         call('HDEL', base .. 'children', id)
     end
     call_back(id, code, record, options, text, result, message)
-    if not not_there.cancels then
+    if known.cancels ~= 0 then
         call('HDEL', base .. 'cancels', id)
     end
     if options.n then
