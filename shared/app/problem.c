@@ -53,7 +53,7 @@ static const struct problem_type types[PROBLEM_KINDS] = {
     [PROBLEM_PRECONDITION_FAILED] = {412, "precondition-failed",
                                      "The resource has changed", false, 0},
     [PROBLEM_PAYLOAD_TOO_LARGE] = {413, "payload-too-large",
-                                   "The body is larger than allowed", false, 0},
+                                   "It is larger than allowed", false, 0},
     [PROBLEM_URI_TOO_LONG] = {414, "uri-too-long",
                               "The request line is longer than allowed", false,
                               0},
@@ -87,7 +87,8 @@ static const struct problem_type types[PROBLEM_KINDS] = {
                                    "Redis, or an upstream, cannot be reached",
                                    true, 1},
     [PROBLEM_STORE_READONLY] = {503, "store-readonly",
-                                "Redis refuses writes at the moment", true, 5},
+                                "Nothing can be written at the moment", true,
+                                5},
     [PROBLEM_DURABILITY_NOT_REACHED] = {503, "durability-not-reached",
                                         "Stored, but not as durably as asked "
                                         "for",

@@ -544,7 +544,7 @@ test_middleware_answers_early(void **state)
     assert_string_equal(pit_test_header(a, "X-After"), "1");
     assert_null(strstr(pit_test_logged(*state), "view"));
     a = pit_test_get(*state, "/hello?refuse=1");
-    expect_problem(a, 403, "forbidden");
+    expect_problem(a, 403, "\"title\":\"This is not allowed\"");
     assert_string_equal(pit_test_header(a, "X-Seen"), "403");
     assert_string_equal(pit_test_header(a, "X-After"), "1");
 }
