@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""The C in docs/ is C: each block stands in the examples as it is, or compiles.
+"""The C in docs/ and in the public headers' own examples is C: each block stands
+in the examples as it is, or compiles.
 
 A block that is marked ```c is looked for in examples/ and cli/template/, white
 space aside; "..." in it on a line of its own stands for anything. What is not
@@ -9,6 +10,9 @@ table. What else it takes for granted
 is declared in a comment right before it, which no reader sees:
 
     <!-- c: int64_t now_us(void); -->
+
+or for a header in GIVEN below. A header's example is what is indented in the
+comment that it begins with.
 """
 import glob
 import os
@@ -25,6 +29,16 @@ SOURCES = ("examples/*/*.[ch]", "cli/template/*.c.in")
 # Fields of tables that are left out are zero, unused things are for brevity.
 FLAGS = ["-std=gnu17", "-fsyntax-only", "-Wall", "-Wextra", "-Werror",
          "-Wno-missing-field-initializers", "-Wno-unused"]
+
+
+# What the headers' examples take for granted.
+GIVEN = {
+    "flow.h": "extern struct pit_ticket ticket;",
+    "mail.h": "extern struct { const char *email; } order;",
+    "redis.h": "extern const char *token;",
+    "schedules.h": "extern const struct pit_schedule_info *old;",
+    "test.h": "extern const struct pit_app pit_app;",
+}
 
 
 def read(path):
@@ -112,6 +126,23 @@ class Docs(unittest.TestCase):
                         self.fail(f"neither in the examples nor does it "
                                   f"compile:\n{block['text']}\n{said}")
         self.assertGreater(count, 15)
+
+    def test_headers(self):
+        count = 0
+        for path in sorted(glob.glob(
+                os.path.join(ROOT, "shared/include/pit/*.h"))):
+            comment = read(path).partition("*/")[0]
+            blocks = re.findall(r"(?:^ \*     .*\n| \*\n(?= \*     ))+", comment,
+                                re.M)
+            for block in blocks:
+                text = re.sub(r"^ \*", "", block, flags=re.M)
+                name = os.path.basename(path)
+                count += 1
+                with self.subTest(header=name):
+                    said = self.trouble(GIVEN.get(name, ""), text)
+                    if said:
+                        self.fail(f"does not compile:\n{text}\n{said}")
+        self.assertGreater(count, 8)
 
     def test_it_can_fail(self):
         self.assertTrue(self.trouble("", "st = pit_sleeep(co, 1);\n"))

@@ -2,8 +2,8 @@
  *
  *     struct pit_test *test = pit_test_new(&pit_app);
  *     pit_test_upstream(test, "GET https://example.org/quote",
- *                       &(struct pit_test_reply){.code = 200, .content =
- * "Hm"}); const struct pit_test_answer *a = pit_test_get(test, "/quote");
+ *                       &(struct pit_test_reply){.content = "Hm"});
+ *     const struct pit_test_answer *a = pit_test_get(test, "/quote");
  *     assert(a->status == 200 && strcmp(a->body, "Hm") == 0);
  *     pit_test_free(test);
  *
