@@ -297,6 +297,19 @@ test_unique_keys(void **state)
 }
 
 static void
+test_a_key_until_the_first_start(void **state)
+{
+    options.unique =
+        (struct pit_unique){.key = "one", .until = PIT_UNIQUE_WAITING};
+    number = 2000; /* fails once, and waits for its retry */
+    const struct pit_test_job *first = enqueued(*state);
+    expect(*state, "/enqueue", 409, "");
+    assert_int_equal(pit_test_run_jobs(*state), 1);
+    assert_int_equal(first->state, PIT_RETRYING);
+    expect(*state, "/enqueue", 202, "");
+}
+
+static void
 test_own_ids(void **state)
 {
     options.id = "seven";
@@ -428,6 +441,7 @@ main(void)
         TEST(test_delays_and_back_off_by_the_clock),
         TEST(test_what_is_too_old_is_not_started),
         TEST(test_unique_keys),
+        TEST(test_a_key_until_the_first_start),
         TEST(test_own_ids),
         TEST(test_a_full_queue),
         TEST(test_limits_hold_the_worker_back),
