@@ -29,8 +29,9 @@ static const struct config_option option_table[] = {
 static const struct config_program program = {
     .name = "pit new",
     .synopsis = "pit new NAME [--dir FOLDER]",
-    .about = "Writes an application to start from into the new folder NAME: a "
-             "view, a task, a schedule, their tests, and what builds them.",
+    .about = "Writes an application to start from into the new folder NAME: "
+             "views, a middleware, tasks, a schedule, their tests, and what "
+             "builds them.",
     .options = option_table,
 };
 
