@@ -84,7 +84,7 @@ static enum status
 handle(struct co *co, struct http_exchange *exchange, void *arg)
 {
     struct process *process = arg;
-    struct route_match match = {0};
+    struct route_match match;
 
     enum route_result result =
         route_match(process->routes, &exchange->req, &match);

@@ -138,9 +138,11 @@ arena_alloc(struct arena *arena, size_t n)
 char *
 arena_copy(struct arena *arena, struct str s)
 {
-    char *p = arena_alloc(arena, s.n + 1);
+    char *p = arena->next;
 
-    if (!p)
+    if (s.n < (size_t)(arena->end - p)) /* text needs no alignment */
+        arena->next = p + s.n + 1;
+    else if (!(p = arena_alloc(arena, s.n + 1)))
         return NULL;
     if (s.n > 0)
         memcpy(p, s.p, s.n);

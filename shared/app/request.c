@@ -148,7 +148,7 @@ decode_query(struct pit_request *req, struct error *err)
 enum status
 request_decode(struct pit_request *req, struct error *err)
 {
-    enum status st = decode_path(req, err);
+    enum status st = req->path ? ST_OK : decode_path(req, err);
 
     if (st == ST_OK && req->raw_query.n > 0)
         st = decode_query(req, err);

@@ -52,7 +52,8 @@ struct pit_request {
     int version_minor;    /* HTTP/1.<minor>: 0 or 1 */
     struct str raw_path;  /* as it came, percent-encoded; starts with '/' */
     struct str raw_query; /* without the '?'; p is NULL when there was none */
-    const char *path;     /* decoded */
+    const char *path;     /* decoded; before, NULL, or raw_path.p where it is
+                             known that nothing is escaped */
     const struct request_field *fields;
     size_t fields_len;
     const struct request_field *query; /* in order, decoded */

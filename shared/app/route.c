@@ -50,9 +50,14 @@ struct route {
     size_t params_len;
 };
 
+struct ends {
+    uint64_t first, last;
+};
+
 /* A pattern without parameters, and where it leads. */
 struct plain {
     struct str path; /* p is NULL: free */
+    struct ends ends;
     const struct node *node;
 };
 
@@ -102,32 +107,50 @@ route_table_free(struct route_table *table)
 
 /* ---- patterns of literals ---- */
 
-/* Of its length and its ends, where paths differ most. */
-static uint64_t
-hash(struct str path)
+/* Its ends, where paths differ most; all of one of up to eight bytes. */
+static inline struct ends
+ends_of(struct str path)
 {
-    uint64_t first = 0, last = 0;
+    struct ends ends = {0, 0};
 
-    if (path.n >= sizeof first) {
-        memcpy(&first, path.p, sizeof first);
-        memcpy(&last, path.p + path.n - sizeof last, sizeof last);
+    if (path.n >= sizeof ends.last) {
+        memcpy(&ends.first, path.p, sizeof ends.first);
+        memcpy(&ends.last, path.p + path.n - sizeof ends.last,
+               sizeof ends.last);
     } else {
         for (size_t i = 0; i < path.n; i++)
-            first = first << 8 | (unsigned char)path.p[i];
+            ends.first = ends.first << 8 | (unsigned char)path.p[i];
     }
-    /* The odd number nearest to 2^64 over the golden ratio: Knuth, "The Art of
-     * Computer Programming", volume 3, section 6.4. */
-    first = (first ^ path.n) * UINT64_C(0x9e3779b97f4a7c15);
-    return ((first ^ last) * UINT64_C(0x9e3779b97f4a7c15)) >> 32;
+    return ends;
+}
+
+/* Twice by the odd number nearest to 2^64 over the golden ratio: Knuth, "The
+ * Art of Computer Programming", volume 3, section 6.4. */
+static size_t
+hash(struct ends ends, size_t len)
+{
+    static const uint64_t golden = UINT64_C(0x9e3779b97f4a7c15);
+
+    return ((((ends.first ^ len) * golden) ^ ends.last) * golden) >> 32;
+}
+
+static bool
+is_plain(const struct plain *plain, struct str path, struct ends ends)
+{
+    return plain->path.n == path.n && plain->ends.first == ends.first &&
+           plain->ends.last == ends.last &&
+           (path.n <= 2 * sizeof ends.first ||
+            memcmp(plain->path.p, path.p, path.n) == 0);
 }
 
 /* Where @path is, or would be. The table has a free place. */
 static struct plain *
 plain_place(const struct route_table *table, struct str path)
 {
-    size_t mask = table->plain_size - 1, i = hash(path) & mask;
+    struct ends ends = ends_of(path);
+    size_t mask = table->plain_size - 1, i = hash(ends, path.n) & mask;
 
-    while (table->plain[i].path.p && !str_eq(table->plain[i].path, path))
+    while (table->plain[i].path.p && !is_plain(&table->plain[i], path, ends))
         i = (i + 1) & mask;
     return &table->plain[i];
 }
@@ -155,7 +178,7 @@ plain_add(struct route_table *table, struct str path, const struct node *node)
         plain_grow(table);
     struct plain *place = plain_place(table, path);
     table->plain_len += !place->path.p;
-    *place = (struct plain){path, node};
+    *place = (struct plain){path, ends_of(path), node};
 }
 
 /* ---- building ---- */
@@ -527,6 +550,7 @@ match_tree(const struct route_table *table, struct pit_request *req,
     search.found = NULL;
     search.allow = 0;
     search.path_from = SIZE_MAX;
+    *ret = (struct route_match){0};
     if (!split(req, &search))
         return ROUTE_BAD;
     if (!find(&search, &table->root, 0))

@@ -273,7 +273,7 @@ begin(struct co *co, struct pit_request *req, int64_t timeout_ms)
 {
     if (req->traceparent.n > 0)
         co_trace_set(co, traceparent_parse(req->traceparent));
-    co_request_set(co, str_from(req->id, req->id_len), req->id_sent);
+    co_request_lend(co, req->id, req->id_sent);
     co_deadline_of_run_ms(co, timeout_ms);
     req->deadline_us = co_deadline_at_us(co);
 }

@@ -98,8 +98,9 @@ entry(void *arg)
 
 /* ---- life ---- */
 
-/* On the loop's stack, or a parent's when @co has no on_end. */
-static void
+/* On the loop's stack, or a parent's when @co has no on_end. It and resume()
+ * are in line, since a coroutine that never waits goes through both. */
+static ALWAYS_INLINE void
 finish(struct co *co)
 {
     struct loop *loop = co->loop;
@@ -108,7 +109,8 @@ finish(struct co *co)
     enum status result = co->result;
     struct stack stack = co->stack; /* holds *co */
 
-    loop_timer_stop(&co->deadline);
+    if (co->deadline.loop)
+        loop_timer_stop(&co->deadline);
     list_remove(&co->link);
     loop->coroutines_count--;
 #ifdef ANNOTATE_TSAN
@@ -137,7 +139,7 @@ blame_for_stall(struct co *co, int64_t took_us)
              co->name, took_us / 1000);
 }
 
-static void
+static ALWAYS_INLINE void
 resume(struct co *co)
 {
     struct co *parent = running;
@@ -171,12 +173,19 @@ wake_task(struct loop_task *task)
 }
 
 static void
+keep_request(struct co *co, struct str id)
+{
+    str_copy_to(id, co->kept, sizeof co->kept);
+    co->request = co->kept;
+}
+
+static void
 inherit(struct co *co, const struct co *from)
 {
     if (from->trace[0])
         memcpy(co->trace, from->trace, sizeof co->trace);
     if (from->request[0])
-        memcpy(co->request, from->request, sizeof co->request);
+        keep_request(co, str_c(from->request));
     if (from->job[0])
         memcpy(co->job, from->job, sizeof co->job);
     co->request_sent = from->request_sent;
@@ -209,8 +218,9 @@ co_spawn(struct loop *loop, const char *name, co_fn *fn, void *arg,
     co->ops = NULL;
     co->ops_len = 0;
     co->deaf = false;
-    co->since_ms = loop_now_ms(loop);
-    co->trace[0] = co->request[0] = co->job[0] = '\0';
+    co->since_us = loop_now_us(loop);
+    co->trace[0] = co->job[0] = '\0';
+    co->request = "";
     co->request_sent = false;
 #ifdef ANNOTATE_ASAN
     co->fake_stack = NULL;
@@ -280,7 +290,15 @@ void
 co_request_set(struct co *co, struct str id, bool sent)
 {
     log_tag_from(running_tag);
-    str_copy_to(id, co->request, sizeof co->request);
+    keep_request(co, id);
+    co->request_sent = sent;
+}
+
+void
+co_request_lend(struct co *co, const char *id, bool sent)
+{
+    log_tag_from(running_tag);
+    co->request = id;
     co->request_sent = sent;
 }
 

@@ -94,6 +94,8 @@ struct str co_trace(const struct co *co);
  * that it means something to somebody outside, and goes on to jobs. */
 enum { CO_REQUEST_MAX = 64, CO_JOB_MAX = 129 };
 void co_request_set(struct co *co, struct str id, bool sent);
+/* The same, but @id is lent until the coroutine has ended. */
+void co_request_lend(struct co *co, const char *id, bool sent);
 void co_job_set(struct co *co, struct str id);
 struct str co_request(const struct co *co);
 /* The same, but empty unless the client chose it. */

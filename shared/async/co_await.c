@@ -109,7 +109,7 @@ suspend(struct co *co, enum co_state state)
 {
     assert(co == co_running() && co->state == CO_RUNNING);
     co->state = state;
-    co->since_ms = loop_now_ms(co->loop);
+    co->since_us = loop_now_us(co->loop);
     watch_deadline(co);
     co_leave(co);
 }

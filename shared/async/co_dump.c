@@ -29,7 +29,7 @@ dump_one(const struct co *co, FILE *out)
     for (size_t i = 0; i < co->ops_len; i++)
         fprintf(out, "%s %s%s", i == 0 ? " for" : ",", co->ops[i]->class->name,
                 co->ops[i]->settled ? " (settled)" : "");
-    fprintf(out, ", %" PRId64 " ms", clock_mono_ms() - co->since_ms);
+    fprintf(out, ", %" PRId64 " ms", (clock_mono_us() - co->since_us) / 1000);
     if (co->deadline_us != 0)
         fprintf(out, ", %" PRId64 " ms left", co_deadline_left_ms(co));
     if (depth)

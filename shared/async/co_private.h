@@ -28,9 +28,9 @@ struct co {
     enum status result;
     enum status cancelled; /* ST_OK: it is not */
 
-    int64_t resumed_us;  /* monotonic, as all of these */
-    int64_t deadline_us; /* 0: none */
-    int64_t since_ms;
+    int64_t resumed_us;         /* monotonic, as all of these */
+    int64_t deadline_us;        /* 0: none */
+    int64_t since_us;           /* in this state */
     struct loop_timer deadline; /* as long as .loop is NULL, nothing else of it
                                    was set */
 
@@ -41,7 +41,8 @@ struct co {
     enum co_mode mode;
     bool deaf; /* this await lasts until it is settled, cancelled or not */
     char trace[CO_TRACE_LEN + 1]; /* "": none */
-    char request[CO_REQUEST_MAX + 1];
+    const char *request;          /* "": none; `kept`, or lent */
+    char kept[CO_REQUEST_MAX + 1];
     char job[CO_JOB_MAX + 1];
     bool request_sent;
 #ifdef ANNOTATE_ASAN

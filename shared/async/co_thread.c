@@ -12,7 +12,7 @@ co_thread_of(struct co *co, enum threads_pool pool, const char *name,
     struct threads_call *call = threads_call_new(t, fn, arg, arg_free, &op);
 
     memcpy(call->job, co->job, sizeof call->job);
-    memcpy(call->request, co->request, sizeof call->request);
+    str_copy_to(str_c(co->request), call->request, sizeof call->request);
     op_init(&op, co->loop, &class, NULL, NULL);
     enum status status = co->cancelled;
     if (status == ST_OK)

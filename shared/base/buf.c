@@ -66,10 +66,18 @@ reserve(struct buf *b, size_t n, size_t spare)
     return p + b->len;
 }
 
+/* True when @n more bytes fit without an allocation: the common case, which is
+ * worth not calling anything for. */
+static inline bool
+fits(const struct buf *b, size_t n)
+{
+    return !b->failed && b->p && n <= b->cap - b->len && n <= b->max - b->len;
+}
+
 char *
 buf_room(struct buf *b, size_t n)
 {
-    return reserve(b, n, 0);
+    return fits(b, n) ? b->p + b->len : reserve(b, n, 0);
 }
 
 void
@@ -77,14 +85,6 @@ buf_grew(struct buf *b, size_t n)
 {
     assert(n <= b->cap - b->len && n <= b->max - b->len);
     b->len += n;
-}
-
-/* True when @n more bytes fit without an allocation: the common case, which is
- * worth not calling anything for. */
-static inline bool
-fits(const struct buf *b, size_t n)
-{
-    return !b->failed && b->p && n <= b->cap - b->len && n <= b->max - b->len;
 }
 
 void

@@ -12,6 +12,8 @@
 #include "pit/status.h"
 
 #define CHECK __attribute__((warn_unused_result))
+/* Where a call would cost as much as what it does, and each request makes it. */
+#define ALWAYS_INLINE __attribute__((always_inline)) inline
 #define PRINTF(fmt, first) __attribute__((format(printf, fmt, first)))
 #define CLEANUP(fn) __attribute__((cleanup(fn)))
 #define ARRAY_LEN(a) (sizeof(a) / sizeof *(a))

@@ -359,10 +359,10 @@ void
 queue_enqueue_flush(struct loop_hook *hook)
 {
     struct queues *queues = LIST_ENTRY(hook, struct queues, flush);
-    struct list *link;
 
-    while ((link = list_shift(&queues->dirty))) {
-        struct queue *queue = LIST_ENTRY(link, struct queue, dirty);
+    while (!list_empty(&queues->dirty)) {
+        struct queue *queue =
+            LIST_ENTRY(list_shift(&queues->dirty), struct queue, dirty);
 
         if (!queue->registered)
             register_queue(queue);

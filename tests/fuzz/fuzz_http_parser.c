@@ -32,17 +32,21 @@ parse(const uint8_t *data, size_t size, size_t cut, size_t step,
     memset(ret, 0, sizeof *ret);
     ret->head.fields = ret->fields;
     ret->head.fields_room = PARSER_FIELDS_MAX;
-    ret->data = malloc(size ? size : 1);
+    ret->data = calloc(1, size + PARSER_SLACK);
     ret->size = size;
     assert(ret->data);
-    if (size)
-        memcpy(ret->data, data, size);
     parser_init(&ret->parser, &limits);
-    for (size_t fed = cut; ret->result == PARSER_MORE && fed < size;
-         fed += step)
-        ret->result = parser_feed(&ret->parser, ret->data, fed, &ret->head);
-    if (ret->result == PARSER_MORE)
-        ret->result = parser_feed(&ret->parser, ret->data, size, &ret->head);
+    size_t had = 0;
+    for (size_t fed = cut; ret->result == PARSER_MORE && had < size;
+         fed += step) {
+        if (fed > size)
+            fed = size;
+        memcpy(ret->data + had, data + had, fed - had);
+        had = fed;
+        ret->result = parser_feed(&ret->parser, ret->data, had, &ret->head);
+    }
+    if (had < size) /* what follows the head */
+        memcpy(ret->data + had, data + had, size - had);
 }
 
 static bool

@@ -24,21 +24,26 @@ put(char *p, struct str s)
            sizeof(literal) - 1)
 
 static char *
-put_number(char *p, uint64_t number)
+put_digits(char *p, uint64_t number)
 {
     char digits[20];
     size_t n = sizeof digits;
 
-    if (number < 100) {
-        *p = (char)('0' + number / 10);
-        p += number >= 10;
-        *p = (char)('0' + number % 10);
-        return p + 1;
-    }
     do
         digits[--n] = (char)('0' + number % 10);
     while ((number /= 10) > 0);
     return put(p, str_from(digits + n, sizeof digits - n));
+}
+
+static inline char *
+put_number(char *p, uint64_t number)
+{
+    if (number >= 100)
+        return put_digits(p, number);
+    *p = (char)('0' + number / 10);
+    p += number >= 10;
+    *p = (char)('0' + number % 10);
+    return p + 1;
 }
 
 static char *
@@ -124,7 +129,10 @@ answer_head(struct exchange *x, int64_t body_len, struct str body,
     p = put_framing(p, x, body_len);
     p = put_fields(p, res);
     PUT(p, "X-Request-Id: ");
-    p = put(p, str_from(x->pub.req.id, x->pub.req.id_len));
+    if (x->pub.req.id_len == FRONT_ID_LEN)
+        p = (char *)memcpy(p, x->pub.req.id, FRONT_ID_LEN) + FRONT_ID_LEN;
+    else
+        p = put(p, str_from(x->pub.req.id, x->pub.req.id_len));
     PUT(p, "\r\n");
     if (x->last)
         PUT(p, "Connection: close\r\n");

@@ -185,6 +185,7 @@ read_head(struct connection *c)
     }
     if (!c->exchange)
         start_head(c);
+    memset(c->in + c->in_len, 0, PARSER_SLACK);
     switch (parser_feed(&c->parser, c->in + c->in_pos, c->in_len - c->in_pos,
                         &c->exchange->head)) {
     case PARSER_FULL:

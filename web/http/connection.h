@@ -197,7 +197,7 @@ void front_read_clock(struct front *front);
 /* The same with a new reading: for what a handler calls, which may have worked
  * for long. */
 void front_read_clock_again(struct front *front);
-/* Of SMALL_BLOCK or front->block_size bytes. */
+/* Of SMALL_BLOCK or front->block_size bytes, and PARSER_SLACK more. */
 char *front_block_take(struct front *front, size_t size);
 void front_block_give(struct front *front, char *block, size_t size);
 struct exchange *front_exchange_take(struct front *front);
@@ -233,7 +233,13 @@ void connection_vanish(struct connection *connection);
 
 /* connection_io.c */
 /* One recv(); true when bytes came. May see the client vanish. */
-bool connection_fill(struct connection *connection);
+bool connection_receive(struct connection *connection);
+/* The same, where something may have come. */
+static inline bool
+connection_fill(struct connection *connection)
+{
+    return connection->readable && connection_receive(connection);
+}
 /* Sends what it can; true when something may go on that waited for that. */
 bool connection_flush(struct connection *connection);
 /* Bytes that the client has not taken yet. */

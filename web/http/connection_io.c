@@ -105,10 +105,8 @@ grow(struct connection *c)
 }
 
 bool
-connection_fill(struct connection *c)
+connection_receive(struct connection *c)
 {
-    if (!c->readable)
-        return false;
     if (!c->in) {
         c->in = front_block_take(c->front, SMALL_BLOCK);
         c->in_size = SMALL_BLOCK;
@@ -145,23 +143,33 @@ connection_fill(struct connection *c)
 
 /* ---- output ---- */
 
-/* One sendmsg(); the bytes that left, or -1 when no more can leave now. */
-static ssize_t
-send_some(struct connection *c)
+/* Apart, since whoever calls it would pay for its variables in any case. */
+__attribute__((noinline)) static ssize_t
+send_both(const struct connection *c, struct str out)
 {
     struct iovec iov[2] = {
-        {c->out.p + c->out_sent, c->out.len - c->out_sent},
+        {(char *)(uintptr_t)out.p, out.n},
         {(char *)(uintptr_t)c->tail.p, c->tail.n},
     };
     struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
 
+    return sendmsg(c->fd, &msg, MSG_NOSIGNAL);
+}
+
+/* One send() or sendmsg(); the bytes that left, or -1 when no more can leave
+ * now. */
+static ssize_t
+send_some(struct connection *c)
+{
+    struct str out = str_from(c->out.p + c->out_sent, c->out.len - c->out_sent);
+
     if (c->tls) {
-        const struct iovec *first = &iov[iov[0].iov_len == 0];
-        return tls_write(c->tls, first->iov_base, first->iov_len);
+        struct str first = out.n > 0 ? out : c->tail;
+        return tls_write(c->tls, first.p, first.n);
     }
     if (c->tail.n == 0)
-        return send(c->fd, iov[0].iov_base, iov[0].iov_len, MSG_NOSIGNAL);
-    return sendmsg(c->fd, &msg, MSG_NOSIGNAL);
+        return send(c->fd, out.p, out.n, MSG_NOSIGNAL);
+    return send_both(c, out);
 }
 
 static void

@@ -213,6 +213,8 @@ fill_request(struct exchange *x)
     req->method = head->method;
     req->version_minor = head->version_minor;
     req->raw_path = head->path;
+    if (head->path_plain)
+        req->path = head->path.p;
     req->raw_query = head->query;
     req->fields = head->fields;
     req->fields_len = head->fields_len;

@@ -73,9 +73,10 @@ char *
 front_block_take(struct front *front, size_t size)
 {
     if (size == SMALL_BLOCK)
-        return pool_take(front->spare_small, &front->spare_small_len, size);
+        return pool_take(front->spare_small, &front->spare_small_len,
+                         size + PARSER_SLACK);
     return pool_take(front->spare_blocks, &front->spare_blocks_len,
-                     front->block_size);
+                     front->block_size + PARSER_SLACK);
 }
 
 void
@@ -165,7 +166,8 @@ front_exchange_give(struct front *front, struct exchange *x)
     response_clear(&x->pub.res);
     if (x->body.p)
         buf_clear(&x->body);
-    arena_clear(&x->arena);
+    if (x->arena.chunks || x->arena.disposers) /* else as it begins */
+        arena_clear(&x->arena);
     if (x->many)
         pool_give(front->spare_fields, &front->spare_fields_len, x->many);
     pool_give(front->spare_exchanges, &front->spare_exchanges_len, x);
@@ -258,10 +260,13 @@ on_sweep(struct loop_timer *timer)
 static void
 on_before_sleep(struct loop_hook *hook)
 {
-    struct list now, *link;
+    struct list now, *link,
+        *dirty = &LIST_ENTRY(hook, struct front, hook)->dirty;
 
+    if (list_empty(dirty))
+        return;
     list_init(&now);
-    list_splice(&now, &LIST_ENTRY(hook, struct front, hook)->dirty);
+    list_splice(&now, dirty);
     while ((link = list_shift(&now)))
         connection_run(LIST_ENTRY(link, struct connection, dirty));
 }

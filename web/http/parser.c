@@ -297,8 +297,8 @@ field_line(struct parser *parser, char *line, size_t len,
 }
 
 /* What only the whole head can show. */
-enum parser_result
-parser_take_end(struct parser *parser, struct parser_head *head)
+static inline enum parser_result
+end_of_head(struct parser *parser, struct parser_head *head)
 {
     uint32_t seen = parser->seen;
 
@@ -325,7 +325,7 @@ take_line(struct parser *parser, char *line, size_t len,
 {
     if (parser->in_fields)
         return len > 0 ? field_line(parser, line, len, head)
-                       : parser_take_end(parser, head);
+                       : end_of_head(parser, head);
     if (len == 0) {
         /* pos is behind it already, and counts only empty lines so far. */
         if (parser->pos > 2 * EMPTY_LINES_MAX)
@@ -357,6 +357,7 @@ clear_head(struct parser_head *head)
     head->path = head->query = head->host = STR_NULL;
     head->request_id = head->traceparent = STR_NULL;
     head->content_length = -1;
+    head->path_plain = false;
     head->chunked = head->keep_alive = head->expect_continue = false;
     head->fields_len = 0;
 }
@@ -377,8 +378,16 @@ parser_feed(struct parser *parser, char *data, size_t len,
         if (head->fields_len == head->fields_room &&
             head->fields_room < parser->limits->fields_max)
             return PARSER_FULL;
-        if (parser_take_short(parser, data, len, head, &result))
+        switch (parser_take_short(parser, data, len, head)) {
+        case PARSER_SHORT_LAST:
+            return end_of_head(parser, head);
+        case PARSER_SHORT_REFUSED:
+            return PARSER_REFUSED;
+        case PARSER_SHORT_SOME:
             continue;
+        case PARSER_SHORT_NONE:
+            break;
+        }
         const char *lf =
             memchr(data + parser->scanned, '\n', len - parser->scanned);
         if (!lf) {

@@ -19,7 +19,10 @@
 #include "app/request.h"
 #include "base/str.h"
 
-enum { PARSER_FIELDS_MAX = 64 };
+enum {
+    PARSER_FIELDS_MAX = 64,
+    PARSER_SLACK = 16, /* bytes behind the last one that are read too */
+};
 
 struct parser_limits {
     size_t line_max;     /* bytes of the request line with CRLF; over it 414 */
@@ -37,6 +40,7 @@ struct parser_head {
     struct str request_id;  /* X-Request-Id, the first; p is NULL without one */
     struct str traceparent; /* the same */
     int64_t content_length; /* -1: none given */
+    bool path_plain;        /* nothing is escaped in it; false: perhaps it is */
     bool chunked;
     bool keep_alive;      /* RFC 9112 section 9.3 */
     bool expect_continue; /* RFC 9110 section 10.1.1; never for HTTP/1.0 */
@@ -66,7 +70,8 @@ struct parser {
 };
 
 void parser_init(struct parser *parser, const struct parser_limits *limits);
-/* @data: every byte since parser_init(), @len >= the last call's. @head is
+/* @data: every byte since parser_init(), @len >= the last call's, and behind
+ * them PARSER_SLACK bytes that are zero. @head is
  * complete only after PARSER_DONE, but must be the same each time. */
 enum parser_result parser_feed(struct parser *parser, char *data, size_t len,
                                struct parser_head *head);

@@ -8,15 +8,6 @@
 #include "base/error.h"
 #include "http/parser_private.h"
 
-static inline uint32_t
-load4(const char *p)
-{
-    uint32_t word;
-
-    memcpy(&word, p, sizeof word);
-    return word;
-}
-
 /* True when @name is @lower, a field's name in lower case, of the same length
  * of 4 to 17: four or eight bytes at once, then as many up to the end. @name is
  * a token or a checked value: among those only letters become letters, and a
@@ -27,9 +18,9 @@ is_named(struct str name, const char *lower)
     static const uint64_t bit = UINT64_C(0x2020202020202020);
 
     if (name.n < 8)
-        return (load4(name.p) | (uint32_t)bit) == load4(lower) &&
-               (load4(name.p + name.n - 4) | (uint32_t)bit) ==
-                   load4(lower + name.n - 4);
+        return (parser_load4(name.p) | (uint32_t)bit) == parser_load4(lower) &&
+               (parser_load4(name.p + name.n - 4) | (uint32_t)bit) ==
+                   parser_load4(lower + name.n - 4);
     return (parser_load8(name.p) | bit) == parser_load8(lower) &&
            (parser_load8(name.p + name.n - 8) | bit) ==
                parser_load8(lower + name.n - 8) &&
@@ -141,17 +132,16 @@ is_short_host(struct str value)
     size_t n = 0;
     unsigned bits;
 
-    if (SCAN_WIDTH == 0)
-        return false;
-    while ((bits = parser_bits(scan_plain, value.p + n, value.p + value.n)) ==
-           SCAN_ALL)
+    /* A value ends in NUL, which is not plain. */
+    while ((bits = scan_plain(value.p + n)) == SCAN_ALL && SCAN_WIDTH > 0)
         n += SCAN_WIDTH;
     n += (size_t)__builtin_ctz(~bits);
     return n > 0 && (n == value.n || is_port_in_line(str_skip(value, n)));
 }
 
-static enum parser_result
-take_host(struct parser *parser, struct str value, struct parser_head *head)
+enum parser_result
+parser_take_host(struct parser *parser, struct str value,
+                 struct parser_head *head)
 {
     if (!first_time(parser, SEEN_HOST))
         return parser_refuse(parser, 400, "Host stands twice");
@@ -194,8 +184,8 @@ parser_take_known(struct parser *parser, struct str name, struct str value,
 {
     switch (name.n) {
     case 4:
-        if (is_named(name, "host"))
-            return take_host(parser, value, head);
+        if (parser_is_host(name))
+            return parser_take_host(parser, value, head);
         break;
     case 6:
         if (!is_named(name, "expect"))

@@ -30,6 +30,15 @@ parser_refuse(struct parser *parser, int http, const char *reason)
     return PARSER_REFUSED;
 }
 
+static inline uint32_t
+parser_load4(const char *p)
+{
+    uint32_t word;
+
+    memcpy(&word, p, sizeof word);
+    return word;
+}
+
 static inline uint64_t
 parser_load8(const char *p)
 {
@@ -39,17 +48,8 @@ parser_load8(const char *p)
     return word;
 }
 
-/* The bits of the sixteen bytes from @p on, or of as many as there are before
- * @end: they are read with what lies before them, a request line at least. */
-static inline unsigned
-parser_bits(unsigned (*scan)(const char *p), const char *p, const char *end)
-{
-    size_t left = (size_t)(end - p);
-
-    if (left >= SCAN_WIDTH)
-        return scan(p);
-    return left == 0 ? 0 : scan(end - SCAN_WIDTH) >> (SCAN_WIDTH - left);
-}
+_Static_assert((int)PARSER_SLACK >= (int)SCAN_WIDTH,
+               "what a scan reads is there");
 
 /* parser_fields.c. False: a field of that name is none of those that the front
  * acts on. Looks at the length and the first letter alone. */
@@ -65,20 +65,29 @@ parser_may_know(struct str name)
     return name.n < sizeof first &&
            (first[name.n] == (name.p[0] | 0x20) || first[name.n] == '*');
 }
+/* The one that every request has. */
+static inline bool
+parser_is_host(struct str name)
+{
+    return name.n == 4 &&
+           (parser_load4(name.p) | 0x20202020u) == parser_load4("host");
+}
+enum parser_result parser_take_host(struct parser *parser, struct str value,
+                                    struct parser_head *head);
 /* Takes note of what such a field says. */
 enum parser_result parser_take_known(struct parser *parser, struct str name,
                                      struct str value,
                                      struct parser_head *head);
 
 /* parser_short.c. Takes as many lines as are complete and of the kind that
- * nearly all are, from the one on that the search stands before; false when
- * that is none. *ret is PARSER_DONE after the last line of the head, or says
- * that a field was refused; else it is not touched. */
-bool parser_take_short(struct parser *parser, char *data, size_t len,
-                       struct parser_head *head, enum parser_result *ret);
-
-/* parser.c. After the last line: what only the whole head can show. */
-enum parser_result parser_take_end(struct parser *parser,
-                                   struct parser_head *head);
+ * nearly all are, from the one on that the search stands before. */
+enum parser_short {
+    PARSER_SHORT_NONE, /* there was none: the long way is to be gone */
+    PARSER_SHORT_SOME,
+    PARSER_SHORT_LAST,   /* the empty line that ends the head among them */
+    PARSER_SHORT_REFUSED /* what one of them says */
+};
+enum parser_short parser_take_short(struct parser *parser, char *data,
+                                    size_t len, struct parser_head *head);
 
 #endif

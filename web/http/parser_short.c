@@ -3,10 +3,12 @@
  * bytes at once (scan.h).
  *
  * Whatever is unusual about a line, an error too, makes it step back without a
- * trace: the line then takes the long way. So it never refuses anything itself,
- * and a limit that is reached is not looked at here: bytes beyond it count as
- * not there. Fed byte by byte every line takes the long way, so the property
- * test compares the two. */
+ * trace: the line then takes the long way. So it never refuses a line itself,
+ * and bytes beyond a limit count as not there. Fed byte by byte every line
+ * takes the long way, so the property test compares the two.
+ *
+ * No scan asks where the bytes end: the zeros behind them are of no kind that
+ * one goes over, and a line must end before them. */
 #include "http/parser_private.h"
 
 static bool
@@ -23,9 +25,8 @@ take_request_line(struct parser *parser, char *line, const char *end,
 {
     static const char version[] = " HTTP/1.1\r\n";
     char *target = line + 4, *question = NULL;
+    unsigned ends, percents = 0;
 
-    if (end - line < 2 * SCAN_WIDTH)
-        return NULL;
     bool post = memcmp(line, "GET ", 4) != 0;
     if (post && memcmp(line, "POST ", 5) != 0)
         return NULL;
@@ -34,12 +35,10 @@ take_request_line(struct parser *parser, char *line, const char *end,
     if (*p != '/')
         return NULL;
     for (;;) {
-        if (end - p < SCAN_WIDTH)
-            return NULL;
-        unsigned ends = scan_path_ends(p);
-        if (ends == 0) {
+        percents |= scan_percents(p);
+        while ((ends = scan_path_ends(p)) == 0) {
             p += SCAN_WIDTH;
-            continue;
+            percents |= scan_percents(p);
         }
         p += __builtin_ctz(ends);
         if (*p != '?')
@@ -57,6 +56,7 @@ take_request_line(struct parser *parser, char *line, const char *end,
     head->version_minor = p[8] - '0';
     *p = '\0';
     head->path = str_from(target, (size_t)((question ? question : p) - target));
+    head->path_plain = percents == 0;
     if (question) {
         *question = '\0';
         head->query = str_from(question + 1, (size_t)(p - question) - 1);
@@ -73,26 +73,21 @@ take_field(char *line, const char *end, struct request_field *ret)
     char *p = line;
     unsigned bits;
 
-    while ((bits = parser_bits(scan_plain, p, end)) == SCAN_ALL)
+    while ((bits = scan_plain(p)) == SCAN_ALL)
         p += SCAN_WIDTH;
     p += __builtin_ctz(~bits);
-    size_t name_len = (size_t)(p - line);
-    if (name_len == 0 || end - p < 4 || *p != ':')
-        return NULL;
     char *value = p + 1 + (p[1] == ' ');
-    if (*value == ' ')
+    if (p == line || *p != ':' || *value == ' ')
         return NULL;
+    size_t name_len = (size_t)(p - line);
     p = value;
-    while ((bits = parser_bits(scan_controls, p, end)) == 0) {
-        if (end - p <= SCAN_WIDTH)
-            return NULL;
+    while ((bits = scan_controls(p)) == 0)
         p += SCAN_WIDTH;
-    }
     p += __builtin_ctz(bits);
-    if (end - p < 2 || !is_end_of_line(p))
+    if (!is_end_of_line(p) || p + 2 > end)
         return NULL;
     char *value_end = p;
-    while (value_end > value && value_end[-1] == ' ')
+    while (value_end[-1] == ' ' && value_end > value)
         value_end--;
     *value_end = '\0';
     ret->name = str_from(line, name_len);
@@ -100,54 +95,48 @@ take_field(char *line, const char *end, struct request_field *ret)
     return p + 2;
 }
 
-/* Lines up to one that is not for here; its start. */
-static char *
-take_fields(struct parser *parser, char *line, const char *end,
-            struct parser_head *head, enum parser_result *ret)
-{
-    struct request_field *field = &head->fields[head->fields_len];
-    size_t room = head->fields_room < parser->limits->fields_max
-                      ? head->fields_room
-                      : parser->limits->fields_max;
-
-    for (; end - line >= 2; field++) {
-        if (is_end_of_line(line)) {
-            line += 2;
-            *ret = parser_take_end(parser, head);
-            break;
-        }
-        char *next =
-            head->fields_len < room ? take_field(line, end, field) : NULL;
-        if (!next)
-            break;
-        line = next;
-        head->fields_len++;
-        if (!parser_may_know(field->name))
-            continue;
-        *ret = parser_take_known(parser, field->name, field->value, head);
-        if (*ret != PARSER_MORE)
-            break;
-    }
-    return line;
-}
-
-bool
+enum parser_short
 parser_take_short(struct parser *parser, char *data, size_t len,
-                  struct parser_head *head, enum parser_result *ret)
+                  struct parser_head *head)
 {
-    size_t most = parser->start + parser->limits->head_max;
-    char *end = data + (len < most ? len : most), *line = data + parser->pos;
+    const struct parser_limits *limits = parser->limits;
+    size_t most = parser->start + limits->head_max;
+    const char *end = data + (len < most ? len : most);
+    char *line = data + parser->pos, *next = NULL;
+    enum parser_short how = PARSER_SHORT_SOME;
 
     if (SCAN_WIDTH == 0 || parser->scanned != parser->pos)
-        return false;
+        return PARSER_SHORT_NONE;
     if (!parser->in_fields) {
-        line = take_request_line(parser, line, end, head);
-        if (!line)
-            return false;
+        next = take_request_line(parser, line, end, head);
+        if (!next)
+            return PARSER_SHORT_NONE;
+        line = next;
     }
-    line = take_fields(parser, line, end, head, ret);
-    size_t taken = (size_t)(line - data);
-    bool some = taken > parser->pos;
-    parser->pos = parser->scanned = taken;
-    return some;
+    struct request_field *field = &head->fields[head->fields_len];
+    struct request_field *full =
+        &head->fields[head->fields_room < limits->fields_max
+                          ? head->fields_room
+                          : limits->fields_max];
+    while (!is_end_of_line(line) && field < full && how == PARSER_SHORT_SOME &&
+           (next = take_field(line, end, field))) {
+        line = next;
+        enum parser_result result = PARSER_MORE;
+        if (parser_is_host(field->name))
+            result = parser_take_host(parser, field->value, head);
+        else if (parser_may_know(field->name))
+            result = parser_take_known(parser, field->name, field->value, head);
+        if (result != PARSER_MORE)
+            how = PARSER_SHORT_REFUSED;
+        field++;
+    }
+    head->fields_len = (size_t)(field - head->fields);
+    if (how == PARSER_SHORT_SOME && is_end_of_line(line) && line + 2 <= end) {
+        line += 2;
+        how = PARSER_SHORT_LAST;
+    } else if (line == data + parser->pos) {
+        how = PARSER_SHORT_NONE;
+    }
+    parser->pos = parser->scanned = (size_t)(line - data);
+    return how;
 }

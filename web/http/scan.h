@@ -50,6 +50,13 @@ scan_controls(const char *p)
         _mm_or_si128(low, _mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x7f))));
 }
 
+static inline unsigned
+scan_percents(const char *p)
+{
+    return (unsigned)_mm_movemask_epi8(
+        _mm_cmpeq_epi8(scan_load(p), _mm_set1_epi8('%')));
+}
+
 /* Where a path ends: no visible ASCII, or '#' or '?'. */
 static inline unsigned
 scan_path_ends(const char *p)
@@ -78,6 +85,13 @@ scan_plain(const char *p)
 
 static inline unsigned
 scan_controls(const char *p)
+{
+    (void)p;
+    return 0;
+}
+
+static inline unsigned
+scan_percents(const char *p)
 {
     (void)p;
     return 0;
