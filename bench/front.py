@@ -13,6 +13,7 @@ import shutil
 import statistics
 import subprocess
 
+import instructions
 import pitharness
 import probe
 
@@ -248,7 +249,34 @@ class Front:
         self.bench.check(f"{name}: resident, each",
                          round((peak - start) / n, 2), 8, "KiB", "issue")
 
+    def count(self):
+        """Instructions and calls of the heap a request, by callgrind."""
+        why_not = instructions.why_not()
+        if why_not:
+            self.skipped.append(f"instructions: {why_not}")
+            print(f"skipped instructions: {why_not}", flush=True)
+            return
+        print()
+        for name, request, width in (
+                ("short head", instructions.SHORT, 1),
+                ("a browser's head", instructions.BROWSER, 1),
+                ("short head", instructions.SHORT, 64)):
+            seen, heap = instructions.count(self.bench.redis.url, request,
+                                            n=640, width=width)
+            what = f"routed GET, {name}, {len(request)} bytes, {width} at once"
+            self.rows.append({"section": "instructions", "name": what,
+                              "instructions": round(seen),
+                              "heap_calls": round(heap, 3)})
+            print(f"{what:52}{seen:>9.0f} instructions, {heap:.2f} calls of "
+                  "the heap", flush=True)
+            if (request, width) == (instructions.SHORT, 1):
+                self.bench.check("routed GET: user instructions a request",
+                                 round(seen), 3000, "", "issue")
+                self.bench.check("routed GET: calls of the heap a request",
+                                 round(heap, 2), 0, "", "issue")
+
     def all(self, job):
+        self.count()
         self.hello()
         self.enqueue(job)
         self.waiting()

@@ -27,7 +27,7 @@ target_compile_options(pit_flags INTERFACE
   -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes
   -Wpointer-arith -Wformat=2 -Wvla -Wundef -Wwrite-strings -Wcast-qual
   -Wimplicit-fallthrough -Wno-missing-field-initializers -fno-common -fstack-protector-strong
-  -fno-omit-frame-pointer $<$<BOOL:${PIT_WERROR}>:-Werror>)
+  $<$<BOOL:${PIT_WERROR}>:-Werror>)
 target_link_options(pit_flags INTERFACE -Wl,-z,noexecstack -Wl,-z,relro,-z,now)
 
 # Indirect branches land only where they may. Only that half of CET: a shadow
@@ -64,16 +64,22 @@ if(PIT_LTO)
   target_link_options(pit_flags INTERFACE
     $<$<NOT:$<BOOL:$<TARGET_PROPERTY:PIT_WHOLE_PROGRAM>>>:-fno-lto>)
 endif()
+# Its calls of libraries need no stub, since they are resolved at start, and it
+# has no chain of frame pointers: whoever unwinds goes by the tables (perf record
+# --call-graph dwarf).
+if(NOT PIT_LTO)
+  target_compile_options(pit_flags INTERFACE -fno-omit-frame-pointer)
+endif()
 function(pit_lto_objects target)
   if(PIT_LTO)
     target_compile_options(${target} PRIVATE
-      $<$<COMPILE_LANGUAGE:C>:-flto$<SEMICOLON>-ffat-lto-objects>)
+      "$<$<COMPILE_LANGUAGE:C>:-flto;-ffat-lto-objects;-fno-plt>")
   endif()
 endfunction()
 function(pit_lto_program target)
   if(PIT_LTO)
     set_target_properties(${target} PROPERTIES PIT_WHOLE_PROGRAM ON)
-    target_compile_options(${target} PRIVATE -flto)
+    target_compile_options(${target} PRIVATE -flto -fno-plt)
     target_link_options(${target} PRIVATE -flto=auto)
   endif()
 endfunction()

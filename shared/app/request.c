@@ -148,7 +148,8 @@ decode_query(struct pit_request *req, struct error *err)
 enum status
 request_decode(struct pit_request *req, struct error *err)
 {
-    enum status st = req->path ? ST_OK : decode_path(req, err);
+    bool plain = req->path == req->raw_path.p; /* somebody has seen that */
+    enum status st = plain ? ST_OK : decode_path(req, err);
 
     if (st == ST_OK && req->raw_query.n > 0)
         st = decode_query(req, err);

@@ -144,7 +144,7 @@ is_plain(const struct plain *plain, struct str path, struct ends ends)
 }
 
 /* Where @path is, or would be. The table has a free place. */
-static struct plain *
+static ALWAYS_INLINE struct plain *
 plain_place(const struct route_table *table, struct str path)
 {
     struct ends ends = ends_of(path);

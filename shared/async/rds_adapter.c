@@ -174,8 +174,8 @@ hook_cb(struct loop_hook *hook)
 {
     struct rds_adapter *a = LIST_ENTRY(hook, struct rds_adapter, hook);
 
-    if (!a->connecting && !a->full && !a->broken &&
-        !rds_output_empty(&a->output))
+    if (!rds_output_empty(&a->output) && !a->connecting && !a->full &&
+        !a->broken)
         send_now(a);
 }
 

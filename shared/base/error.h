@@ -12,7 +12,11 @@
 #include "pit/status.h"
 
 #define CHECK __attribute__((warn_unused_result))
-/* Where a call would cost as much as what it does, and each request makes it. */
+/* What is rare and needs much of the stack: in line, all calls of whoever calls
+ * it would pay for that. */
+#define APART __attribute__((noinline))
+/* Where a call would cost as much as what it does, and each request makes it.
+ */
 #define ALWAYS_INLINE __attribute__((always_inline)) inline
 #define PRINTF(fmt, first) __attribute__((format(printf, fmt, first)))
 #define CLEANUP(fn) __attribute__((cleanup(fn)))

@@ -355,14 +355,13 @@ flush_some(struct queue *queue, struct list *pending, enum mode mode)
     batch_send(batch, sent_cb);
 }
 
-void
-queue_enqueue_flush(struct loop_hook *hook)
+static void
+flush_dirty(struct queues *queues)
 {
-    struct queues *queues = LIST_ENTRY(hook, struct queues, flush);
+    struct list *link;
 
-    while (!list_empty(&queues->dirty)) {
-        struct queue *queue =
-            LIST_ENTRY(list_shift(&queues->dirty), struct queue, dirty);
+    while ((link = list_shift(&queues->dirty))) {
+        struct queue *queue = LIST_ENTRY(link, struct queue, dirty);
 
         if (!queue->registered)
             register_queue(queue);
@@ -371,6 +370,15 @@ queue_enqueue_flush(struct loop_hook *hook)
         while (!list_empty(&queue->named))
             flush_some(queue, &queue->named, MODE_NAMED);
     }
+}
+
+void
+queue_enqueue_flush(struct loop_hook *hook)
+{
+    struct queues *queues = LIST_ENTRY(hook, struct queues, flush);
+
+    if (!list_empty(&queues->dirty))
+        flush_dirty(queues);
 }
 
 /* Whoever waited went away. What was sent may still be stored: only its

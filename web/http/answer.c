@@ -23,7 +23,7 @@ put(char *p, struct str s)
     ((p) = (char *)memcpy((p), "" literal, sizeof(literal) - 1) + \
            sizeof(literal) - 1)
 
-static char *
+static APART char *
 put_digits(char *p, uint64_t number)
 {
     char digits[20];

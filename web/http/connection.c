@@ -52,7 +52,7 @@ release_exchange(struct connection *c)
         give_exchange(c);
 }
 
-static void
+static ALWAYS_INLINE void
 release_block(struct connection *c)
 {
     if (c->in)

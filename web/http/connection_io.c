@@ -67,7 +67,7 @@ receive(struct connection *c, char *dst, size_t room)
 }
 
 /* Whoever speaks plain HTTP to a port of TLS is told so in the same way. */
-static void
+static APART void
 answer_plain(const struct connection *c)
 {
     static const char answer[] =
@@ -143,8 +143,7 @@ connection_receive(struct connection *c)
 
 /* ---- output ---- */
 
-/* Apart, since whoever calls it would pay for its variables in any case. */
-__attribute__((noinline)) static ssize_t
+static APART ssize_t
 send_both(const struct connection *c, struct str out)
 {
     struct iovec iov[2] = {

@@ -258,17 +258,23 @@ on_sweep(struct loop_timer *timer)
 /* ---- before the loop sleeps ---- */
 
 static void
-on_before_sleep(struct loop_hook *hook)
+run_dirty(struct front *front)
 {
-    struct list now, *link,
-        *dirty = &LIST_ENTRY(hook, struct front, hook)->dirty;
+    struct list now, *link;
 
-    if (list_empty(dirty))
-        return;
     list_init(&now);
-    list_splice(&now, dirty);
+    list_splice(&now, &front->dirty);
     while ((link = list_shift(&now)))
         connection_run(LIST_ENTRY(link, struct connection, dirty));
+}
+
+static void
+on_before_sleep(struct loop_hook *hook)
+{
+    struct front *front = LIST_ENTRY(hook, struct front, hook);
+
+    if (!list_empty(&front->dirty))
+        run_dirty(front);
 }
 
 void
@@ -282,7 +288,7 @@ front_mark_dirty(struct front *front, struct connection *c)
 
 /* IMF-fixdate of RFC 9110 section 5.6.7; not strftime(), whose names follow the
  * locale. */
-static void
+static APART void
 format_date(char *dst, size_t size, time_t t)
 {
     static const char days[] = "SunMonTueWedThuFriSat";

@@ -62,7 +62,6 @@ void
 parser_init(struct parser *parser, const struct parser_limits *limits)
 {
     assert(limits->fields_max <= PARSER_FIELDS_MAX);
-    assert(limits->line_max <= limits->head_max);
     *parser = (struct parser){.limits = limits};
 }
 
