@@ -45,6 +45,13 @@ configure_file(cmake/pitmaster.pc.in ${CMAKE_BINARY_DIR}/pitmaster.pc @ONLY)
 install(FILES ${CMAKE_BINARY_DIR}/pitmaster.pc
   DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
+# What plain programs link.
+install(TARGETS pit_client LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+configure_file(cmake/pitmaster-client.pc.in
+  ${CMAKE_BINARY_DIR}/pitmaster-client.pc @ONLY)
+install(FILES ${CMAKE_BINARY_DIR}/pitmaster-client.pc
+  DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+
 # What applications' tests link.
 install(TARGETS pit_test LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 configure_file(cmake/pitmaster-test.pc.in

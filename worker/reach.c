@@ -27,6 +27,7 @@ reach_init(struct reach *reach, struct loop *loop,
     if (st != ST_OK)
         return st;
     reach->queues = queues_new(reach->rds, loop, NULL);
+    queues_listen_later(reach->queues, options->redis);
     task_catalog_init(&reach->catalog, reach->queues, app);
     queue_public_attach(loop, &reach->catalog);
     reach->outside = (struct outside){

@@ -188,7 +188,9 @@ CHECK enum status queue_wait(struct co *co, struct queues *queues,
 /* Gives queue_wait() a connection of its own to hear of ends by (Pub/Sub). */
 CHECK enum status queues_listen(struct queues *queues, const char *redis_url,
                                 struct error *err);
-/* True once queues_listen() was called. */
+/* The same, once somebody waits; the URL is copied. */
+void queues_listen_later(struct queues *queues, const char *redis_url);
+/* True once one of the two was called. */
 bool queues_listening(const struct queues *queues);
 
 struct queue_counts {

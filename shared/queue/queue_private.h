@@ -45,6 +45,7 @@ struct queues {
     bool noted_off;
     /* queue_wait.c */
     struct rds *listener;
+    char *listener_url; /* to connect to when somebody waits; NULL: nowhere */
     char channel[80];
     struct list waiters[QUEUE_BUCKETS];
 };

@@ -8,7 +8,9 @@
  * question and no more. */
 #include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 
+#include "base/log.h"
 #include "queue/queue_private.h"
 #include "queue/script.h"
 
@@ -97,6 +99,7 @@ queue_wait_clear(struct queues *queues)
     for (int i = 0; i < QUEUE_BUCKETS; i++)
         assert(list_empty(&queues->waiters[i]));
     rds_free(queues->listener);
+    free(queues->listener_url);
 }
 
 enum status
@@ -117,10 +120,17 @@ queues_listen(struct queues *queues, const char *redis_url, struct error *err)
     return status;
 }
 
+void
+queues_listen_later(struct queues *queues, const char *redis_url)
+{
+    free(queues->listener_url);
+    queues->listener_url = xstrdup(redis_url);
+}
+
 bool
 queues_listening(const struct queues *queues)
 {
-    return queues->listener != NULL;
+    return queues->listener || queues->listener_url;
 }
 
 /* *ret_ended: the job has ended, or is not there. *ret_expires_ms: in how many
@@ -175,7 +185,10 @@ queue_wait(struct co *co, struct queues *queues, struct job_id id,
     enum status status;
     bool ended = false;
 
-    assert(queues->listener && timeout_ms >= 0);
+    assert(queues_listening(queues) && timeout_ms >= 0);
+    if (!queues->listener &&
+        (status = queues_listen(queues, queues->listener_url, err)) != ST_OK)
+        return status;
     queue_keys(queues, id.queue, &keys);
     do {
         /* In the list before the question is asked: no end is missed. */

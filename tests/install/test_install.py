@@ -16,9 +16,11 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))), "harness"))
+import pitharness  # noqa: E402
 import pitlua  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+EXAMPLES = os.path.join(os.path.dirname(os.path.dirname(HERE)), "examples")
 BUILD = ""
 
 
@@ -61,7 +63,7 @@ class Install(unittest.TestCase):
     def by_find_package(self):
         build = os.path.join(self.folder.name, "by-find-package")
         run("cmake", "-S", os.path.join(HERE, "app"), "-B", build,
-            f"-DCMAKE_PREFIX_PATH={self.prefix}")
+            f"-DCMAKE_PREFIX_PATH={self.prefix}", f"-DPIT_EXAMPLES={EXAMPLES}")
         run("cmake", "--build", build)
         return os.path.join(build, "tiny.so")
 
@@ -118,6 +120,40 @@ class Install(unittest.TestCase):
         build = os.path.dirname(self.by_find_package())
         run("ctest", "--test-dir", build, "--no-tests=error",
             "--output-on-failure")
+
+    def test_client_by_pkg_config(self):
+        path = os.path.join(self.folder.name, "client")
+        env = dict(os.environ, PKG_CONFIG_PATH=self.pc_dir)
+        flags = run("pkg-config", "--cflags", "--libs", "pitmaster-client",
+                    env=env).split()
+        run("cc", "-Wall", "-Wextra", "-Werror",
+            os.path.join(EXAMPLES, "client/client.c"), "-o", path, *flags)
+        self.expect_client(path)
+
+    def test_client_by_find_package(self):
+        build = os.path.dirname(self.by_find_package())
+        self.expect_client(os.path.join(build, "client"))
+
+    def expect_client(self, path):
+        """It enqueues for a worker of the installed tree, and waits."""
+        redis = pitharness.Redis()
+        self.addCleanup(redis.close)
+        worker = pitharness.Process(
+            [os.path.join(self.prefix, "bin", "pit-worker"), "--redis",
+             redis.url, "--slots", "1", "--app", self.by_pkg_config()],
+            os.path.join(self.folder.name, "worker.log"), dict(os.environ))
+        self.addCleanup(worker.close)
+        look = redis.client()
+        self.addCleanup(look.close)
+        pitharness.wait_until(lambda: look.hexists("pit:tasks", "tiny.double"))
+        env = dict(os.environ, PIT_REDIS=redis.url)
+        ask = [path, "tiny.double", '{"n": 21}']
+        self.assertRegex(run(*ask, env=env),
+                         r'^default\.\w+ succeeded: {"twice":42}\n$')
+        refused = subprocess.run([path, "no.such"], env=env, timeout=60,
+                                 capture_output=True, text=True, check=False)
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn("no.such", refused.stderr)
 
     def test_application_by_find_package(self):
         self.expect_app(self.by_find_package())

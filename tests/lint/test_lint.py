@@ -3,6 +3,7 @@
 
     test_lint.py     makes small trees in a temporary folder
 """
+import json
 import os
 import subprocess
 import sys
@@ -186,6 +187,49 @@ class Symbols(unittest.TestCase):
         code, out = self.compile("int strfoo(void) {return 0;}")
         self.assertEqual(code, 1, out)
         self.assertIn("rename it", out)
+
+
+class Ways(Tree):
+    def setUp(self):
+        super().setUp()
+        self.write("web/api/openapi/a.json", json.dumps({"paths": {"/v1/jobs": {
+            "post": {"operationId": "enqueueJob"}}}}))
+        self.write("cli/cmd_put.c", "const struct command cmd_put = {\n"
+                   '    .name = "put",\n};\n')
+        for name in ("queue", "flow", "jobs", "queues", "schedules", "run"):
+            self.write(f"shared/include/pit/{name}.h", "/* pit_no() */\n")
+        self.write("shared/include/pit/jobs.h",
+                   "enum pit_status pit_put(void);\nvoid pit_put_clear(int);\n")
+
+    def expect(self, code, says, page):
+        self.write("docs/three-ways.md", page)
+        ended, out = run("check-ways", self.folder.name)
+        self.assertEqual(ended, code, out)
+        self.assertIn(says, out)
+
+    ROW = "| `POST /v1/jobs` | `pit put` | `pit_put()` |\n"
+
+    def test_a_whole_page_passes(self):
+        self.expect(0, "0 found", "| HTTP | pit | C |\n|---|---|---|\n" + self.ROW)
+
+    def test_what_is_missing_is_named(self):
+        self.expect(1, "operation POST /v1/jobs is missing",
+                    "| - | `pit put` | `pit_put()` |\n")
+        self.expect(1, "command put is missing",
+                    "| `POST /v1/jobs` | - | `pit_put()` |\n")
+        self.expect(1, "function pit_put is missing",
+                    "| `POST /v1/jobs` | `pit put` | - |\n")
+
+    def test_what_is_not_there_is_named(self):
+        self.expect(1, "no operation GET /v1/none",
+                    self.ROW + "| `GET /v1/none` | - | - |\n")
+        self.expect(1, "no command none", self.ROW + "`pit none`\n")
+        self.expect(1, "no function pit_none", self.ROW + "`pit_none()`\n")
+
+    def test_rows(self):
+        self.expect(1, "has a row already", self.ROW + self.ROW)
+        self.expect(1, "a cell is empty", self.ROW.replace("`pit put`", " ") +
+                    "`pit put`\n")
 
 
 if __name__ == "__main__":
