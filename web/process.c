@@ -368,6 +368,7 @@ start(struct process *process, struct error *err)
     api_init(&process->api, process->loop, process->rds, process->queues,
              process->loaded ? &process->loader.app : NULL, process->settings);
     queue_public_attach(process->loop, &process->api.catalog);
+    queue_public_attach_durability(process->loop, process->api.durability);
     process->mail = (struct mail_server){
         .url = process->settings->smtp,
         .from = process->settings->mail_from,

@@ -3,6 +3,7 @@
 
 #include "app/queue_public.h"
 #include "base/log.h"
+#include "queue/durability.h"
 
 static enum status
 wait_up(struct co *co, void *arg)
@@ -30,6 +31,8 @@ reach_init(struct reach *reach, struct loop *loop,
     queues_listen_later(reach->queues, options->redis);
     task_catalog_init(&reach->catalog, reach->queues, app);
     queue_public_attach(loop, &reach->catalog);
+    reach->durability = durability_new(loop, reach->queues, options->redis);
+    queue_public_attach_durability(loop, reach->durability);
     reach->outside = (struct outside){
         .rds = reach->rds,
         .mail = reach->mail.url ? &reach->mail : NULL,
@@ -45,6 +48,7 @@ void
 reach_clear(struct reach *reach)
 {
     task_catalog_clear(&reach->catalog);
+    durability_free(reach->durability);
     queues_free(reach->queues);
     rds_free(reach->rds);
 }

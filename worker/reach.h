@@ -17,6 +17,7 @@ enum { REACH_WAIT_MS = 1000 };
 struct reach {
     struct rds *rds;
     struct queues *queues;
+    struct durability *durability;
     struct task_catalog catalog;
     struct mail_server mail;
     struct outside outside;

@@ -12,6 +12,7 @@
 #include "app/outside.h"
 #include "app/queue_public.h"
 #include "base/log.h"
+#include "queue/durability.h"
 #include "queue/queue_after.h"
 
 enum {
@@ -30,6 +31,7 @@ struct entry {
     struct error err;
     enum status st;
     bool under_way; /* to be awaited */
+    struct durability_wish wish;
 };
 
 static void
@@ -59,6 +61,27 @@ take_after(struct entry *entry, const char *const *ids)
     return ST_OK;
 }
 
+static enum status
+take_wish(struct entry *entry, const struct pit_enqueue *options)
+{
+    int replicas = options->replicas ? options->replicas : 1;
+
+    if (options->durability == PIT_AS_CONFIGURED && options->replicas == 0)
+        return ST_OK;
+    if (options->durability == PIT_FSYNC && options->replicas == 0)
+        entry->wish.kind = DURABILITY_FSYNC;
+    else if (options->durability == PIT_REPLICA && replicas >= 1 &&
+             replicas <= DURABILITY_REPLICAS_MAX)
+        entry->wish = (struct durability_wish){.kind = DURABILITY_REPLICA,
+                                               .replicas = replicas};
+    else
+        return error_set_at(&entry->err, "/durability",
+                            "must be PIT_FSYNC, or PIT_REPLICA with 1 to %d "
+                            "replicas",
+                            DURABILITY_REPLICAS_MAX);
+    return ST_OK;
+}
+
 /* Takes the reference to @args. entry->st says whether it can be sent. */
 static void
 entry_make(struct co *co, struct entry *entry, const char *task, json_t *args,
@@ -72,6 +95,7 @@ entry_make(struct co *co, struct entry *entry, const char *task, json_t *args,
     entry->after = NULL;
     entry->after_len = 0;
     entry->under_way = false;
+    entry->wish = (struct durability_wish){.kind = DURABILITY_UNSAID};
     buf_init(&entry->args, JOB_ARGS_MAX);
     enum status st = queue_public_args(args, &entry->args, &entry->err);
     if (st == ST_OK && !queue_public_possible(co))
@@ -82,6 +106,8 @@ entry_make(struct co *co, struct entry *entry, const char *task, json_t *args,
                                &e->spec, &entry->err);
     if (st == ST_OK && options)
         st = take_after(entry, options->after);
+    if (st == ST_OK && options)
+        st = take_wish(entry, options);
     if (st == ST_OK) {
         e->spec.args = buf_str(&entry->args);
         e->spec.origin = queue_public_origin(co);
@@ -162,21 +188,62 @@ entry_end(struct entry *entry, const struct pit_enqueue *options)
 
 /* ---- one ---- */
 
+/* Which queues to send with: another connection's where something must be
+ * waited for. */
+static enum status
+choose_queues(struct co *co, struct entry *entry, struct queues **ret)
+{
+    struct durability *durability = queue_public_durability(co_loop(co));
+
+    *ret = queue_public_catalog(co_loop(co))->queues;
+    if (entry->wish.kind == DURABILITY_UNSAID)
+        return ST_OK;
+    if (!durability)
+        return error_set(&entry->err, ST_UNAVAILABLE,
+                         "this process cannot wait for a job to be durable");
+    return durability_begin(co, durability, &entry->wish, *ret, ret,
+                            &entry->err);
+}
+
+/* It is stored: whether it is safe as well is what is left to know. */
+static enum status
+reach(struct co *co, struct entry *entry)
+{
+    struct error why = {.msg = ""};
+
+    enum status st = durability_reach(co, queue_public_durability(co_loop(co)),
+                                      &entry->wish, &why);
+    if (st == ST_OK)
+        return ST_OK;
+    return error_set(&entry->err, st == ST_CANCELLED ? st : ST_UNCLEAR, "%s",
+                     why.msg[0] ? why.msg
+                                : "the job is stored, but nobody knows how "
+                                  "safely");
+}
+
 /* Sends and awaits it. */
 static void
 entry_run(struct co *co, struct entry *entry)
 {
     const struct outside_script *script = outside_script(co);
-    struct task_catalog *catalog = queue_public_catalog(co_loop(co));
     struct enqueue *e = &entry->e;
+    struct queues *queues = NULL;
+    enum status st = ST_OK;
 
-    enum status st =
+    if (!script)
+        st = choose_queues(co, entry, &queues);
+    if (st != ST_OK) {
+        entry->st = st;
+        return;
+    }
+    st =
         script ? script->enqueue(co, e, entry->after, entry->after_len)
         : entry->after_len > 0
-            ? queue_after_enqueue(co, catalog->queues, e, entry->after,
-                                  entry->after_len)
-            : queue_enqueue_await(co, catalog->queues, e);
+            ? queue_after_enqueue(co, queues, e, entry->after, entry->after_len)
+            : queue_enqueue_await(co, queues, e);
     entry->st = status_sent(co, e, st, &e->err, &entry->err);
+    if (entry->st == ST_OK && entry->wish.kind != DURABILITY_UNSAID && !script)
+        entry->st = reach(co, entry);
 }
 
 enum pit_status
@@ -192,6 +259,15 @@ pit_enqueue(struct pit_co *public, const char *task, json_t *args,
     return entry_end(&entry, options);
 }
 
+/* A wish is for one job: many would wait behind each other. */
+static void
+refuse_wish(struct entry *entry)
+{
+    if (entry->st == ST_OK && entry->wish.kind != DURABILITY_UNSAID)
+        entry->st = error_set_at(&entry->err, "/durability",
+                                 "is for pit_enqueue() alone");
+}
+
 /* ---- many ---- */
 
 /* How many fit a window; at least one. */
@@ -205,6 +281,7 @@ send_window(struct co *co, struct entry *entries,
     for (; i < n && i < WINDOW_JOBS && bytes < WINDOW_BYTES; i++) {
         struct entry *entry = &entries[i];
         entry_make(co, entry, jobs[i].task, jobs[i].args, jobs[i].options);
+        refuse_wish(entry);
         bytes += entry->args.len;
         if (entry->st != ST_OK)
             continue;
@@ -265,6 +342,7 @@ check_together(struct entry *entries, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         struct entry *entry = &entries[i];
+        refuse_wish(entry);
         if (entry->st != ST_OK)
             continue;
         if (entry->after_len > 0)

@@ -38,10 +38,10 @@ add_job(struct build *build, const struct pit_flow_job *job)
     enum status st =
         queue_public_args(json_incref(job->args), &member->args, &build->err);
     if (st == ST_OK && job->options &&
-        (job->options->id || job->options->after))
+        (job->options->id || job->options->after || job->options->durability))
         st = error_set(&build->err, ST_INVALID,
                        "a job of a flow gets its id and what it follows from "
-                       "the flow");
+                       "the flow, and has no durability of its own");
     if (st == ST_OK)
         st = queue_public_spec(build->co, build->catalog, job->task,
                                job->options, &member->room, &spec, &build->err);

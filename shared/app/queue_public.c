@@ -19,6 +19,20 @@ queue_public_attach(struct loop *loop, struct task_catalog *catalog)
     loop_attach(loop, &attached, catalog);
 }
 
+static const char attached_durability;
+
+void
+queue_public_attach_durability(struct loop *loop, struct durability *durability)
+{
+    loop_attach(loop, &attached_durability, durability);
+}
+
+struct durability *
+queue_public_durability(const struct loop *loop)
+{
+    return loop_attached(loop, &attached_durability);
+}
+
 struct task_catalog *
 queue_public_catalog(const struct loop *loop)
 {

@@ -8,6 +8,14 @@
 #include "app/task_catalog.h"
 #include "pit/queue.h"
 
+struct durability; /* queue/durability.h */
+
+/* What durability is waited for with; borrowed. Without it pit_enqueue() with
+ * one is PIT_UNAVAILABLE. */
+void queue_public_attach_durability(struct loop *loop,
+                                    struct durability *durability);
+struct durability *queue_public_durability(const struct loop *loop);
+
 /* @catalog holds the queues; NULL takes them away. Waiting for results needs
  * queues_listen() too; without it pit_result_wait() is PIT_UNAVAILABLE. */
 void queue_public_attach(struct loop *loop, struct task_catalog *catalog);

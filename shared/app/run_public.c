@@ -11,6 +11,7 @@
 #include "app/outside.h"
 #include "app/queue_public.h"
 #include "async/mail.h"
+#include "queue/durability.h"
 #include "queue/schema.h"
 
 enum { CONNECT_STANDARD_MS = 2000, DRAIN_MS = 60000 };
@@ -22,6 +23,7 @@ struct visit {
     struct loop *loop;
     struct rds *rds;
     struct queues *queues;
+    struct durability *durability;
     struct task_catalog catalog;
     struct mail_server mail;
     struct outside outside;
@@ -136,6 +138,8 @@ visit_begin(struct visit *visit)
     queues_listen_later(visit->queues, how.url);
     task_catalog_init(&visit->catalog, visit->queues, NULL);
     queue_public_attach(visit->loop, &visit->catalog);
+    visit->durability = durability_new(visit->loop, visit->queues, how.url);
+    queue_public_attach_durability(visit->loop, visit->durability);
     visit->mail =
         (struct mail_server){.url = run->smtp, .from = run->mail_from};
     visit->outside = (struct outside){
@@ -151,6 +155,7 @@ visit_end(struct visit *visit)
 {
     if (visit->queues)
         task_catalog_clear(&visit->catalog);
+    durability_free(visit->durability);
     queues_free(visit->queues);
     rds_free(visit->rds);
     loop_free(visit->loop);

@@ -409,10 +409,10 @@ take_job(struct putting *p, const char *task, struct error *err)
 {
     const struct pit_enqueue *job = p->plan->job;
 
-    if (job && (job->id || job->ticket || job->after))
+    if (job && (job->id || job->ticket || job->after || job->durability))
         return error_set(err, ST_INVALID,
-                         "a schedule's job cannot have an id, a ticket or "
-                         "jobs that it comes after");
+                         "a schedule's job cannot have an id, a ticket, a "
+                         "durability or jobs that it comes after");
     enum status st = queue_public_policy(p->co, p->catalog, task, job, &p->room,
                                          &p->spec, err);
     p->spec.args = buf_str(&p->args);

@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include "queue/durability.h"
+
 static struct app_task tasks[] = {
     {.name = "mail.quiet",
      .queue = "mail",
@@ -46,8 +48,12 @@ scene_run(struct redis_server *server, co_fn *fn, struct scene *s)
         fail_msg("queues_listen: %s", err.msg);
     task_catalog_init(&s->catalog, s->queues, &app);
     queue_public_attach(s->loop, &s->catalog);
+    struct durability *durability =
+        durability_new(s->loop, s->queues, redis_server_url(server));
+    queue_public_attach_durability(s->loop, durability);
     enum status status = co_run(s->loop, "test", fn, s);
     task_catalog_clear(&s->catalog);
+    durability_free(durability);
     queues_free(s->queues);
     rds_free(s->rds);
     loop_free(s->loop);

@@ -26,7 +26,6 @@
 #include <cmocka.h>
 
 #include "api/api.h"
-#include "api/durability.h"
 #include "app/co_public.h"
 #include "app/outside.h"
 #include "app/queue_public.h"
@@ -44,6 +43,7 @@
 #include "pit/mail.h"
 #include "pit/queue.h"
 #include "pit/redis.h"
+#include "queue/durability.h"
 #include "settings.h"
 
 enum { SOON_MS = 5000, DEADLINE_MS = 150, FOR_EVER_MS = 3600 * 1000 };

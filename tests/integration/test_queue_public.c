@@ -446,6 +446,57 @@ test_ties_to_other_jobs(void **state)
     run(ties_in_coroutine, &scene);
 }
 
+/* ---- durability ---- */
+
+/* What this server can do is set from outside, in between. */
+static enum status
+durable_fn(struct co *co, void *arg)
+{
+    struct scene *s = arg;
+    struct pit_co *public = co_public_of(co);
+    struct pit_ticket ticket;
+    struct pit_enqueue options = {.ticket = &ticket, .durability = PIT_FSYNC};
+    struct pit_result result PIT_RESULT = {0};
+
+    STEP(s, scene_up(co, s) == ST_OK);
+    redis_server_command(server, "CONFIG SET appendonly no", "+OK");
+    STEP(s, pit_enqueue(public, "mail.send", NULL, &options) == PIT_INVALID);
+    STEP(s, strstr(ticket.error, "durability: ") &&
+                strstr(ticket.error, "appendonly"));
+    redis_server_command(server, "CONFIG SET appendonly yes", "+OK");
+    STEP(s, pit_enqueue(public, "mail.send", NULL, &options) == PIT_OK);
+    STEP(s, pit_result_get(public, ticket.id, &result) == PIT_OK);
+    const char *const after[] = {ticket.id, NULL};
+    options.after = after;
+    STEP(s, pit_enqueue(public, "mail.send", NULL, &options) == PIT_OK);
+    redis_server_command(server, "CONFIG SET appendonly no", "+OK");
+    options =
+        (struct pit_enqueue){.ticket = &ticket, .durability = PIT_REPLICA};
+    STEP(s, pit_enqueue(public, "mail.send", NULL, &options) == PIT_INVALID);
+    STEP(s, strstr(ticket.error, "replica"));
+    options.replicas = 17;
+    STEP(s, pit_enqueue(public, "mail.send", NULL, &options) == PIT_INVALID);
+    STEP(s, strstr(ticket.error, "1 to 16"));
+    options.replicas = 0;
+    struct pit_enqueue_job job = {"mail.send", .options = &options};
+    STEP(s, pit_enqueue_many(public, &job, 1) == PIT_INVALID);
+    STEP(s, strstr(ticket.error, "pit_enqueue() alone"));
+    STEP(s, pit_enqueue_all(public, &job, 1) == PIT_INVALID);
+    queue_public_attach_durability(s->loop, NULL);
+    STEP(s,
+         pit_enqueue(public, "mail.send", NULL, &options) == PIT_UNAVAILABLE);
+    return ST_OK;
+}
+
+static void
+test_durability_is_had_or_refused(void **state)
+{
+    struct scene scene = {0};
+
+    (void)state;
+    run(durable_fn, &scene);
+}
+
 /* ---- many ---- */
 
 enum { MANY = 1300 };
@@ -589,6 +640,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ties_to_other_jobs),
+        cmocka_unit_test(test_durability_is_had_or_refused),
         cmocka_unit_test(test_many_have_a_status_each),
         cmocka_unit_test(test_all_or_nothing),
         cmocka_unit_test(test_enqueue_stores_args_options_and_trace),

@@ -10,9 +10,9 @@
 #define WEB_API_BATCH_H
 
 #include "api/api.h"
-#include "api/durability.h"
 #include "api/idempotency.h"
 #include "app/problem.h"
+#include "queue/durability.h"
 
 enum {
     WINDOWS = 3,

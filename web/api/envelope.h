@@ -13,12 +13,12 @@
 
 #include <stdint.h>
 
-#include "api/durability.h"
 #include "app/app.h"
 #include "app/arena.h"
 #include "base/error.h"
 #include "base/jsontext.h"
 #include "base/str.h"
+#include "queue/durability.h"
 #include "queue/job.h"
 
 /* Which fields were given: a bit each. */

@@ -12,8 +12,8 @@
 #define WEB_API_FLOW_DOCUMENT_H
 
 #include "api/catalog.h"
-#include "api/durability.h"
 #include "base/buf.h"
+#include "queue/durability.h"
 #include "queue/flow.h"
 
 enum { FLOW_DOCUMENT_DEPTH_MAX = 8 }; /* chains within groups within ... */

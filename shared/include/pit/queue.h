@@ -80,6 +80,13 @@ enum pit_callback_on {
     PIT_CALLBACK_DEAD,
 };
 
+/* How safe a job must be before it is said to be there. */
+enum pit_durability {
+    PIT_AS_CONFIGURED, /* the server: what a zero means */
+    PIT_FSYNC,         /* in its append-only file, synced */
+    PIT_REPLICA,       /* in the memory of so many of its replicas */
+};
+
 /* All optional: zero what is not set, and the task's own policy counts. Strings
  * are borrowed for the call. */
 struct pit_enqueue {
@@ -107,6 +114,10 @@ struct pit_enqueue {
     const char *callback;     /* http(s) URL that is sent a signed request when
                                  it succeeded or is dead; NULL: none */
     enum pit_callback_on callback_on;
+    /* Of pit_enqueue() alone. What the server cannot do is refused before
+     * anything is stored (docs/operations.md). */
+    enum pit_durability durability;
+    int32_t replicas;          /* PIT_REPLICA: 1..16; 0: 1 */
     struct pit_ticket *ticket; /* is filled in, whatever happens */
 };
 enum { PIT_NO_KEEP = -1, PIT_NO_JITTER = -1 };
@@ -118,6 +129,7 @@ enum { PIT_NO_KEEP = -1, PIT_NO_JITTER = -1 };
  * PIT_QUEUE_FULL the queue takes no more at present; PIT_GONE to one that is
  * past its retention; PIT_UNAVAILABLE, PIT_READ_ONLY, PIT_LIMIT: not stored;
  * PIT_UNCLEAR: it may be stored, enqueue again under the same id to be sure;
+ * also a job that is stored, but is not as durable as asked for in 1.5 s;
  * PIT_CANCELLED, PIT_TIMEOUT. In a process without queues: PIT_UNAVAILABLE. */
 enum pit_status pit_enqueue(struct pit_co *co, const char *task, json_t *args,
                             const struct pit_enqueue *options);

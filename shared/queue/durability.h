@@ -5,8 +5,8 @@
  * written in the meantime share the next wait. What a server cannot do is
  * refused before anything is stored; what was stored but not reached in time is
  * said to be so. Loop thread only. */
-#ifndef WEB_API_DURABILITY_H
-#define WEB_API_DURABILITY_H
+#ifndef QUEUE_DURABILITY_H
+#define QUEUE_DURABILITY_H
 
 #include "base/str.h"
 #include "queue/queue.h"

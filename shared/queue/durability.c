@@ -3,7 +3,7 @@
  * appendfsync always means that Redis answers a write once it is synced: then
  * there is nothing to wait for. That is looked up for each job, since an
  * operator can change it at any moment. */
-#include "api/durability.h"
+#include "queue/durability.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -100,7 +100,7 @@ connect_own(struct co *co, struct durability *durability, struct error *err)
 {
     const struct rds_options options = {
         .url = durability->redis_url,
-        .client_name = "pit-web-durable",
+        .client_name = "pit-durable",
     };
     enum status st = ST_OK;
 
