@@ -1,7 +1,6 @@
 /* pit/run.h - the queue from a program of one's own: a script, a cron binary, a
- * daemon that was there before. It links the client library:
- *
- *     cc tell.c -o tell $(pkg-config --cflags --libs pitmaster-client)
+ * daemon that was there before. It links what `pkg-config --cflags --libs
+ * pitmaster-client` says.
  *
  *     static enum pit_status
  *     tell(struct pit_co *co, void *arg)
