@@ -441,6 +441,7 @@ loop_new(const struct loop_options *options)
         new_threads(loop, o.threads_max, o.threads_queue);
     loop->threads[THREADS_VIEWS] =
         new_threads(loop, o.view_threads_max, o.view_threads_queue);
+    loop->threads[THREADS_MAILS] = new_threads(loop, LOOP_MAILS_MAX, 0);
     loop->stall_warn_us =
         (o.stall_warn_ms ? o.stall_warn_ms : LOOP_STALL_WARN_MS) * 1000;
     stack_pool_init(&loop->stacks,

@@ -19,6 +19,7 @@ enum {
     LOOP_DETACHED_MAX = 1024,
     LOOP_THREADS_MAX = 4,
     LOOP_THREADS_QUEUE = 1024,
+    LOOP_MAILS_MAX = 16, /* at once */
 };
 
 struct loop {

@@ -1,4 +1,11 @@
-/* Mail: one transfer of the fetch pool's, which speaks SMTP as well.
+/* Mail: one transfer of libcurl's, which speaks SMTP as well, on a thread.
+ *
+ * Not on the loop: the end of a mail blocks in libcurl until the server has
+ * answered (smtp_done()), and so does its good-bye. For the same reason a
+ * transfer that is given up is not taken away from libcurl, which would close
+ * the text, so that half a mail is sent: it is told to stop, and its thread
+ * frees it. Whoever waits and the thread both hold the transfer; the count is
+ * the loop's.
  *
  * libcurl hands a line break in an address on to the server, so nothing gets
  * here that mail_message_check() has not seen. What the failure of a transfer
@@ -7,17 +14,19 @@
 #include "async/mail.h"
 
 #include <assert.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "async/fetch_pool.h"
+#include "async/libcurl.h"
+#include "async/threads.h"
 #include "base/log.h"
 
 enum { RECIPIENT_SIZE = MAIL_MESSAGE_ADDRESS_MAX + 3 };
 
 struct transfer {
-    struct op op;
-    struct fetch_pool *pool;
+    unsigned holders;
+    atomic_bool given_up;
     CURL *easy;
     struct curl_slist *recipients;
     struct buf text;
@@ -91,32 +100,41 @@ read_cb(char *dst, size_t size, size_t n, void *arg)
     return room;
 }
 
-static void
-done(void *arg, CURLcode code)
+/* Called about once a second at least; not zero ends the transfer. */
+static int
+progress_cb(void *arg, curl_off_t down_total, curl_off_t down,
+            curl_off_t up_total, curl_off_t up)
+{
+    (void)down_total;
+    (void)down;
+    (void)up_total;
+    (void)up;
+    return atomic_load(&((struct transfer *)arg)->given_up);
+}
+
+static enum status
+perform(void *arg)
 {
     struct transfer *t = arg;
 
-    t->code = code;
+    t->code = libcurl()->easy_perform(t->easy);
     libcurl()->easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &t->reply);
-    op_settle(&t->op, ST_OK);
+    return ST_OK;
 }
 
-/* libcurl takes the removal of an upload to a mail server for its end: it would
- * close the text, so that half a mail is sent, and then block until the server
- * has answered (smtp_done() of libcurl). Of a transfer that uploads nothing it
- * does not. */
 static void
-cancel(struct op *op)
+transfer_let_go(void *arg)
 {
-    struct transfer *t = LIST_ENTRY(op, struct transfer, op);
+    struct transfer *t = arg;
 
-    libcurl()->easy_setopt(t->easy, CURLOPT_UPLOAD, 0L);
-    libcurl()->easy_setopt(t->easy, CURLOPT_MAIL_RCPT, NULL);
-    fetch_pool_give(t->pool, t->easy);
-    t->easy = NULL;
+    if (--t->holders > 0)
+        return;
+    if (t->easy)
+        libcurl()->easy_cleanup(t->easy);
+    libcurl()->slist_free_all(t->recipients);
+    buf_clear(&t->text);
+    free(t);
 }
-
-static const struct op_class mail_class = {"mail", cancel};
 
 static enum status
 status_of(const struct transfer *t)
@@ -181,6 +199,9 @@ set_options(struct transfer *t, const struct mail_server *server,
     libcurl()->easy_setopt(t->easy, CURLOPT_NOSIGNAL, 1L);
     libcurl()->easy_setopt(t->easy, CURLOPT_PROXY, "");
     libcurl()->easy_setopt(t->easy, CURLOPT_ERRORBUFFER, t->message);
+    libcurl()->easy_setopt(t->easy, CURLOPT_NOPROGRESS, 0L);
+    libcurl()->easy_setopt(t->easy, CURLOPT_XFERINFOFUNCTION, progress_cb);
+    libcurl()->easy_setopt(t->easy, CURLOPT_XFERINFODATA, t);
     enum status st = add_recipients(t, message->to);
     libcurl()->easy_setopt(t->easy, CURLOPT_MAIL_RCPT, t->recipients);
     return st;
@@ -204,13 +225,15 @@ describe(const struct transfer *t, struct error *err)
 static enum status
 run(struct co *co, struct transfer *t, struct error *err)
 {
-    op_init(&t->op, co_loop(co), &mail_class, NULL, NULL);
-    enum status st = fetch_pool_start(t->pool, t->easy, done, t);
-    if (st != ST_OK)
-        return error_set(err, st, "mail: libcurl takes no more");
-    st = co_await(co, &t->op);
-    if (st != ST_OK)
+    t->holders++; /* the thread's */
+    enum status st =
+        co_thread_of(co, THREADS_MAILS, "mail", perform, t, transfer_let_go);
+    if (st == ST_LIMIT)
+        return error_set(err, st, "mail: too many mails are under way");
+    if (st != ST_OK) {
+        atomic_store(&t->given_up, true);
         return error_set(err, st, "mail: given up: %s", status_name(st));
+    }
     return describe(t, err);
 }
 
@@ -239,22 +262,19 @@ mail_send(struct co *co, const struct mail_server *server,
         return ST_OK;
     }
     t = xcalloc(1, sizeof *t);
+    t->holders = 1;
     buf_init(&t->text, MAIL_MESSAGE_MAX);
     mail_message_write(message, &t->text);
-    t->pool = fetch_pool_of(co_loop(co));
-    st = t->text.failed ? ST_TOO_LARGE : fetch_pool_take(t->pool, &t->easy);
+    t->easy = libcurl()->easy_init();
+    st = t->text.failed ? ST_TOO_LARGE : t->easy ? ST_OK : ST_LIMIT;
     if (st == ST_OK)
         st = set_options(t, server, message, timeout_ms);
     if (st == ST_OK)
         st = run(co, t, err);
     else
         (void)error_set(err, st,
-                        st == ST_LIMIT ? "mail: too many transfers under way"
+                        st == ST_LIMIT ? "mail: no memory"
                                        : "mail: the message is too large");
-    if (t->easy)
-        fetch_pool_give(t->pool, t->easy);
-    libcurl()->slist_free_all(t->recipients);
-    buf_clear(&t->text);
-    free(t);
+    transfer_let_go(t);
     return st;
 }

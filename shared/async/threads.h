@@ -4,8 +4,8 @@
  * Django's sync_to_async. Bounded twice: so many threads, so many calls that
  * wait for one; above that the answer is ST_LIMIT, never a longer queue. The
  * threads are started when they are first needed and belong to a loop, which
- * has two pools of them: whole sync views may take seconds, and must not keep
- * those waiting who want a file.
+ * has a few pools of them: whole sync views, and slow mail servers, may take
+ * seconds, and must not keep those waiting who want a file.
  *
  * A call cannot be interrupted once a thread runs it. When the coroutine that
  * awaits it is cancelled, it depends on who owns the argument whether the
@@ -23,6 +23,7 @@ struct threads;
 enum threads_pool {
     THREADS_AWAITS, /* files, blocking calls: short */
     THREADS_VIEWS,  /* sync views */
+    THREADS_MAILS,  /* mails that are sent: most of it is waiting */
     THREADS_POOLS,
 };
 

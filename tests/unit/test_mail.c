@@ -252,6 +252,44 @@ test_failures(void **state)
     assert_int_equal(send_one(&s), ST_UNAVAILABLE);
 }
 
+struct ticks {
+    struct loop_timer timer;
+    int n;
+};
+
+static void
+tick(struct loop_timer *timer)
+{
+    LIST_ENTRY(timer, struct ticks, timer)->n++;
+    loop_timer_start(timer->loop, timer, 10, tick);
+}
+
+/* Before the text, and when all of it has left: the loop serves others. */
+static void
+test_a_silent_server_keeps_nobody_waiting(void **state)
+{
+    static const char *const commands[] = {"MAIL", "DATA", "."};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+        struct loop *loop = loop_new(NULL);
+        struct ticks ticks = {.n = 0};
+        struct server server;
+        server_start(&server, (struct script){commands[i], ""});
+        struct sending s = sending_to(server.url);
+        s.timeout_ms = 300 * slowness();
+        loop_timer_start(loop, &ticks.timer, 10, tick);
+        assert_int_equal(co_run(loop, "test", run_sending, &s), ST_OK);
+        loop_timer_stop(&ticks.timer);
+        assert_true(ticks.n >= 10);
+        loop_free(loop);
+        server_stop(&server);
+        /* One that was given up within is not closed. */
+        if (commands[i][0] != '.')
+            assert_null(strstr(server.got, "\r\n.\r\n"));
+    }
+}
+
 static void
 test_a_deadline_and_a_cancellation(void **state)
 {
@@ -448,6 +486,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_mail_arrives),
         cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_a_silent_server_keeps_nobody_waiting),
         cmocka_unit_test(test_a_deadline_and_a_cancellation),
         cmocka_unit_test(test_the_text),
         cmocka_unit_test(test_long_lines_are_encoded),

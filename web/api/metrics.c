@@ -46,8 +46,9 @@ add_value(struct buf *body, const char *name, const char *type,
 static void
 add_threads(struct buf *body, const struct figures *f)
 {
-    static const char *const pools[] = {
-        [THREADS_AWAITS] = "await", [THREADS_VIEWS] = "sync"};
+    static const char *const pools[] = {[THREADS_AWAITS] = "await",
+                                        [THREADS_VIEWS] = "sync",
+                                        [THREADS_MAILS] = "mail"};
 
     add_family(body, "pit_web_threads_running", "gauge",
                "Functions on threads now; sync: sync views.");
