@@ -64,7 +64,7 @@ pit_result_get(struct pit_co *public, const char *text, struct pit_result *ret)
     struct co *co = co_public_core(public);
     struct error err = {.msg = ""};
     struct queues *queues = NULL;
-    struct job_id id;
+    struct job_id id = {STR_NULL, STR_NULL};
 
     enum status st = begin(co, text, ret, &queues, &id, &err);
     if (st == ST_OK)
@@ -92,7 +92,7 @@ pit_result_wait(struct pit_co *public, const char *text, int64_t timeout_ms,
     struct co *co = co_public_core(public);
     struct error err = {.msg = ""};
     struct queues *queues = NULL;
-    struct job_id id;
+    struct job_id id = {STR_NULL, STR_NULL};
 
     enum status st = begin(co, text, ret, &queues, &id, &err);
     if (st == ST_OK)

@@ -324,10 +324,8 @@ job_decode(struct str record, struct job_spec *ret, int64_t *ret_created_ms,
 static struct str
 next_word(struct str *head)
 {
-    struct str word = STR_NULL;
-
     while (head->n > 0) {
-        word = str_cut(*head, ' ', head);
+        struct str word = str_cut(*head, ' ', head);
         if (word.n == 0 || (word.p[0] != 'p' && word.p[0] != 'i'))
             return word;
     }
