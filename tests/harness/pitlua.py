@@ -34,14 +34,18 @@ def text(name):
 CLOCK_KEY = "test:clock"
 _CLOCK = f"""
 local redis = (function(real)
-    return setmetatable({{call = function(name, ...)
-        if name ~= 'TIME' then
-            return real.call(name, ...)
+    local function on_clock(call)
+        return function(name, ...)
+            if name ~= 'TIME' then
+                return call(name, ...)
+            end
+            local now = tonumber(real.call('GET', '{CLOCK_KEY}'))
+            return {{string.format('%d', math.floor(now / 1000)),
+                     string.format('%d', now % 1000 * 1000)}}
         end
-        local now = tonumber(real.call('GET', '{CLOCK_KEY}'))
-        return {{string.format('%d', math.floor(now / 1000)),
-                string.format('%d', now % 1000 * 1000)}}
-    end}}, {{__index = real}})
+    end
+    return setmetatable({{call = on_clock(real.call),
+                          pcall = on_clock(real.pcall)}}, {{__index = real}})
 end)(redis)
 """
 
