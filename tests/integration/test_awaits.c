@@ -201,6 +201,7 @@ RUN(run_enqueue)
     e.spec.queue = STR("q");
     e.spec.task = STR("noop");
     e.spec.args = STR("{}");
+    e.spec.retry_open = 0; /* the queue is not asked for it before */
     return queue_enqueue_await(co, f->queues, &e);
 }
 
