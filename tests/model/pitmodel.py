@@ -223,7 +223,7 @@ class Model:
         busy = ("leased", "done", "dead", "quarantined")
         room = float("inf") if self.len_max is None else self.len_max - sum(
             job.place not in busy for job in self.jobs.values())
-        outcomes, stored, plain = [], [], []
+        outcomes, stored = [], []
         for local, spec in jobs:
             key = spec.unique and spec.unique[2]
             holder = self.holder(key) if key else None
@@ -247,14 +247,8 @@ class Model:
                 self.jobs[local] = job
                 self.lock(job)
                 stored.append(job)
-                # Those without options are written behind all others.
-                if self.is_plain(spec):
-                    plain.append(job)
-                else:
-                    self.begin(job)
+                self.begin(job)
                 outcomes.append(f"~{holder}" if holder else 1)
-        for job in plain:
-            self.begin(job)
         if not stored and outcomes and set(outcomes) <= {-1, -2}:
             return "CLOSED" if self.closed else "FULL"
         return outcomes

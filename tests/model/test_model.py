@@ -33,8 +33,8 @@ BROKEN = {
     "a stale finish is not told of":
         ("work", "ended < finishes_len", "ended < 0"),
     "an entry that was taken out still counts":
-        ("control", "call('HINCRBY', base .. 'stale', entry, 1)\n    elseif",
-         "\n    elseif"),
+        ("control", "call('HINCRBY', base .. 'stale', entry, '1')\n    else",
+         "\n    else"),
     "a deadline moves back":
         ("renew", "'XX', 'GT', deadline", "'XX', deadline"),
     "a retry waits for the old clock":
