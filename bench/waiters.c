@@ -2,8 +2,10 @@
  *
  * It makes --connections connections, prints the line "connected" and waits for
  * a line on standard input, so that bench/run can look at the server before.
- * Then it sends one GET on each, all at once, and takes the time from there to
- * the first byte of each answer. An answer other than 200 is counted apart. */
+ * Then it sends one GET on each, one right after the other, and takes the time
+ * of the first byte of each answer: from when the first request was sent, and
+ * from when its own was (own_...). An answer other than 200 is counted apart.
+ */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -56,7 +58,9 @@ struct waiters {
     struct sockaddr_in address;
     int epoll;
     int *fds;
-    int64_t *took_us;
+    int64_t *sent_us;
+    int64_t *took_us; /* since the first was sent, in the order of coming */
+    int64_t *own_us;  /* since its own was */
     int64_t start_us;
     int64_t answered;
     int64_t ok;
@@ -118,9 +122,11 @@ send_all(struct waiters *waiters)
     if (len < 0 || (size_t)len >= sizeof request)
         tool_fail("--path is too long");
     waiters->start_us = clock_mono_us();
-    for (int64_t i = 0; i < waiters->options.connections; i++)
+    for (int64_t i = 0; i < waiters->options.connections; i++) {
+        waiters->sent_us[i] = clock_mono_us();
         if (send(waiters->fds[i], request, (size_t)len, MSG_NOSIGNAL) != len)
             tool_fail("request %lld: %m", (long long)i + 1);
+    }
 }
 
 static void
@@ -134,7 +140,9 @@ take_answer(struct waiters *waiters, uint32_t i)
         return;
     waiters->ok += n >= (ssize_t)sizeof good - 1 &&
                    memcmp(input, good, sizeof good - 1) == 0;
-    waiters->took_us[waiters->answered++] = clock_mono_us() - waiters->start_us;
+    int64_t now_us = clock_mono_us();
+    waiters->took_us[waiters->answered] = now_us - waiters->start_us;
+    waiters->own_us[waiters->answered++] = now_us - waiters->sent_us[i];
     close(waiters->fds[i]);
 }
 
@@ -158,13 +166,40 @@ receive_all(struct waiters *waiters)
     }
 }
 
-/* In milliseconds; the answers came in the order of their times. */
+static int
+by_time(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* In milliseconds; @times are in order. */
 static double
-at(const struct waiters *waiters, int64_t percent)
+at(const struct waiters *waiters, const int64_t *times, int64_t percent)
 {
     int64_t last = waiters->answered - 1;
 
-    return (double)waiters->took_us[last * percent / 100] / 1000;
+    return (double)times[last * percent / 100] / 1000;
+}
+
+static void
+print(struct waiters *waiters)
+{
+    const int64_t *took = waiters->took_us, *own = waiters->own_us;
+    int64_t last = waiters->options.connections - 1;
+
+    qsort(waiters->own_us, (size_t)waiters->answered, sizeof *own, by_time);
+    printf("{\"connections\":%lld,\"200\":%lld,\"other\":%lld,"
+           "\"sending_ms\":%.3f,\"first_ms\":%.3f,\"p50_ms\":%.3f,"
+           "\"p99_ms\":%.3f,\"last_ms\":%.3f,\"own_p50_ms\":%.3f,"
+           "\"own_p99_ms\":%.3f,\"own_most_ms\":%.3f}\n",
+           (long long)waiters->answered, (long long)waiters->ok,
+           (long long)(waiters->answered - waiters->ok),
+           (double)(waiters->sent_us[last] - waiters->start_us) / 1000,
+           at(waiters, took, 0), at(waiters, took, 50), at(waiters, took, 99),
+           at(waiters, took, 100), at(waiters, own, 50), at(waiters, own, 99),
+           at(waiters, own, 100));
 }
 
 int
@@ -181,23 +216,23 @@ main(int argc, char **argv)
     };
     size_t n = (size_t)waiters.options.connections;
     waiters.fds = calloc(n, sizeof *waiters.fds);
+    waiters.sent_us = calloc(n, sizeof *waiters.sent_us);
     waiters.took_us = calloc(n, sizeof *waiters.took_us);
+    waiters.own_us = calloc(n, sizeof *waiters.own_us);
     waiters.epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (!waiters.fds || !waiters.took_us || waiters.epoll < 0)
+    if (!waiters.fds || !waiters.sent_us || !waiters.took_us ||
+        !waiters.own_us || waiters.epoll < 0)
         tool_fail("out of memory");
 
     connect_all(&waiters);
     wait_for_word();
     send_all(&waiters);
     receive_all(&waiters);
-    printf("{\"connections\":%lld,\"200\":%lld,\"other\":%lld,"
-           "\"first_ms\":%.3f,\"p50_ms\":%.3f,\"p99_ms\":%.3f,"
-           "\"last_ms\":%.3f}\n",
-           (long long)waiters.answered, (long long)waiters.ok,
-           (long long)(waiters.answered - waiters.ok), at(&waiters, 0),
-           at(&waiters, 50), at(&waiters, 99), at(&waiters, 100));
+    print(&waiters);
     free(waiters.fds);
+    free(waiters.sent_us);
     free(waiters.took_us);
+    free(waiters.own_us);
     close(waiters.epoll);
     config_clear(&program, &waiters.options);
     return 0;

@@ -32,11 +32,11 @@
 #include "http/tls.h"
 
 enum {
-    POOL_MAX = 64,           /* spare objects of each kind */
-    BODY_WINDOW = 32 * 1024, /* bytes read ahead of the handler */
-    SMALL_BLOCK = 1024,      /* holds nearly every head without a body */
-    OUT_BLOCK = 16 * 1024,   /* first size of an output buffer */
-    FIELDS_FEW = 20,         /* of a request, for which the exchange has room */
+    POOL_MAX = 64,                     /* spare objects of each kind */
+    BODY_WINDOW = 32 * 1024,           /* bytes read ahead of the handler */
+    SMALL_BLOCK = 1024 - PARSER_SLACK, /* for nearly every head; no body */
+    OUT_BLOCK = 16 * 1024,             /* first size of an output buffer */
+    FIELDS_FEW = 20, /* of a request, for which the exchange has room */
     BODY_COPY_MAX = 8 * 1024, /* a longer body is sent from where it is */
     REQUESTS_A_RUN = 64,      /* then the others get their turn */
     DRAIN_MAX = 1024 * 1024,  /* bytes read on after a refusal */
