@@ -28,6 +28,7 @@ static const struct {
     {"misfire", "skip once all"},
     {"overlap", "allow skip buffer"},
     {"unique-while", "waiting running ended"},
+    {"backoff", "fixed exponential none"},
     {"on-conflict", "reject return replace"},
 };
 
@@ -51,6 +52,7 @@ static const struct {
     {"pause", NULL, "queues"},
     {"resume", NULL, "queues"},
     {"purge", NULL, "queues"},
+    {"operations", "cancel", "operations"},
     {"schedules", "list show put pause resume trigger delete next",
      "schedules"},
     {"flows", "show cancel", "flows"},

@@ -25,6 +25,7 @@ static const struct command *const commands[] = {
     &cmd_pause,
     &cmd_resume,
     &cmd_purge,
+    &cmd_operations,
     &cmd_schedules,
     &cmd_flows,
     &cmd_routes,

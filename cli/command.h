@@ -42,6 +42,7 @@ extern const struct command cmd_pause;
 extern const struct command cmd_resume;
 extern const struct command cmd_purge;
 extern const struct command cmd_logs;
+extern const struct command cmd_operations;
 extern const struct command cmd_schedules;
 extern const struct command cmd_flows;
 extern const struct command cmd_routes;

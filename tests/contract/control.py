@@ -4,6 +4,7 @@ import json
 import time
 
 from pitcontract import answers, delete, get, patch, post
+from pitharness import wait_until
 
 
 @answers("cancelJob", 200)
@@ -158,6 +159,38 @@ def _(c):
     answer = c.http.post("/v1/jobs:retry", {"queue": c.fresh(),
                                             "state": "dead"})
     return get(answer.headers["Location"])
+
+
+def ended_operation(c):
+    where = c.http.post("/v1/jobs:retry", {"queue": c.fresh(), "state": "dead"}
+                        ).headers["Location"]
+    wait_until(lambda: c.http.get(where).json()["state"] == "done", 10)
+    return where
+
+
+@answers("listOperations", 200)
+def _(c):
+    ended_operation(c)
+    return get("/v1/operations?limit=1")
+
+
+@answers("cancelOperation", 202)
+def _(c):
+    queue = c.fresh()
+    c.http.post("/v1/jobs:batch", [{"task": "noop", "queue": queue}] * 70)
+    answer = c.http.post("/v1/jobs:cancel", {"queue": queue, "state": "ready",
+                                             "rate": "1/h"})
+    return post(answer.headers["Location"] + ":cancel")
+
+
+@answers("cancelOperation", "not-found")
+def _(_c):
+    return post("/v1/operations/01ARZ3NDEKTSV4RRFFQ69G5FAV:cancel")
+
+
+@answers("cancelOperation", "invalid-state")
+def _(c):
+    return post(ended_operation(c) + ":cancel")
 
 
 @answers("listQueues", 200)

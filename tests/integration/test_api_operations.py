@@ -1,6 +1,7 @@
-"""Work on many jobs over HTTP: filters, dry run, rate, purge, a process that dies
-half way."""
+"""Work on many jobs over HTTP: filters, dry run, rate, purge, lists, cancel, a
+process that dies half way."""
 
+import json
 import os
 import signal
 import time
@@ -58,7 +59,7 @@ class Bulk(OperationCase):
                                               "dry_run": True})
         self.assertEqual(self.counts(one), ["done", 70, 0, 0])
         after = {key: value for key, value in self.queue.snapshot().items()
-                 if not key.startswith("pit:operation:")}
+                 if not key.startswith("pit:{@operations}:")}
         self.assertEqual(after, before)
 
     def test_filters(self):
@@ -157,8 +158,7 @@ class Purge(OperationCase):
                                            "state": ["dead", "ended"]})
         self.assertEqual(check(self.queue), {"keep": "ready"})
         self.finish("/v1/queues/q:purge", {"confirm": "q"})
-        left = {key.rpartition("}:")[2] for key in self.client.keys("*")
-                if "}:" in key}
+        left = {key.rpartition("}:")[2] for key in self.client.keys("*{q}:*")}
         self.assertLessEqual(left, {"gone", "stats", "wake", "meta", "samples"})
 
     def test_must_be_confirmed(self):
@@ -170,29 +170,140 @@ class Purge(OperationCase):
 
 
 class Death(OperationCase):
-    def test_the_rest_is_found_again(self):
-        self.fill_dead(300)
+    RUNNING = "pit:{@operations}:running"
+
+    def begin(self, n=150, rate="50/s"):
+        """One that takes some pages, and has done the first."""
+        self.fill_dead(n)
         where = self.start("/v1/jobs:retry", {"queue": "q", "state": "dead",
-                                              "rate": "50/s"})
-        wait_until(lambda: self.client.zcard(self.queue.key("dead")) < 300)
+                                              "rate": rate})
+        wait_until(lambda: self.client.zcard(self.queue.key("dead")) < n)
+        return where
+
+    def ends(self, where):
+        return wait_until(
+            lambda: (lambda one: one["state"] not in (
+                "running", "interrupted") and one)(self.show(where)),
+            20, "the operation to end")
+
+    def test_another_process_goes_on_with_it(self):
+        where = self.begin()
         process, = children_of(self.front.pid)
         os.kill(process, signal.SIGKILL)
         self.http.wait_status("/readyz", 200)
-        left = self.client.zcard(self.queue.key("dead"))
-        self.assertGreater(left, 0)
-        self.assertIn(self.show(where)["state"], ("running", "interrupted"))
-        one = self.finish("/v1/jobs:retry", {"queue": "q", "state": "dead"})
-        self.assertEqual(self.counts(one), ["done", left, left, 0])
-        self.assertEqual(len(check(self.queue)), 300)
+        self.assertGreater(self.client.zcard(self.queue.key("dead")), 0)
+        self.assertEqual(self.show(where)["state"], "running")
+        # The process answers for it for 15 s from what it said last.
+        self.client.zadd(self.RUNNING, {where.rpartition("/")[2]: 1})
+        self.assertIn(self.show(where)["state"], ("interrupted", "running"))
+        one = self.ends(where)
+        self.assertEqual(one["state"], "done")
+        self.assertEqual(one["filter"], {"queue": "q", "state": "dead",
+                                         "rate": "50/s"})
+        self.assertLessEqual(one["done"], 150)
+        self.assertNotIn("resume", one)
+        self.assertEqual(set(check(self.queue).values()), {"ready"})
+        self.assertEqual(self.client.zcard(self.RUNNING), 0)
 
-    def test_a_stop_says_interrupted(self):
-        self.fill_dead(300)
-        where = self.start("/v1/jobs:retry", {"queue": "q", "state": "dead",
-                                              "rate": "50/s"})
+    def test_an_orderly_stop_leaves_it_to_the_next(self):
+        where = self.begin()
         self.front.terminate()
         self.front.assert_exit(0)
-        key = "pit:operation:" + where.rpartition("/")[2]
-        self.assertIn('"state":"interrupted"', self.client.get(key))
+        left = self.client.zcard(self.queue.key("dead"))
+        self.assertGreater(left, 0)
+        self.front = self.web(self.store, ready="/readyz")
+        self.http = self.front.http
+        one = self.ends(where)
+        self.assertEqual(self.counts(one), ["done", 150, 150, 0])
+        self.assertEqual(set(check(self.queue).values()), {"ready"})
+
+    def test_ids_and_purge_go_on_too(self):
+        self.queue.enqueue(*[job(f"j{n:03d}") for n in range(100)])
+        by_ids = self.start("/v1/jobs:delete", {
+            "ids": [f"q.j{n:03d}" for n in range(100)], "rate": "50/s"})
+        self.front.terminate()
+        self.front.assert_exit(0)
+        self.front = self.web(self.store, ready="/readyz")
+        self.http = self.front.http
+        one = self.ends(by_ids)
+        self.assertEqual((one["state"], one["matched"]), ("done", 100))
+        self.assertEqual(check(self.queue), {})
+
+    def test_who_lost_it_stops(self):
+        where = self.begin(rate="1/s")
+        local = where.rpartition("/")[2]
+        self.client.hset("pit:{@operations}:runners", local, "another")
+        self.front.wait_for_line("another process has gone on with it")
+        self.assertEqual(self.client.hget("pit:{@operations}:runners", local),
+                         "another")
+
+    def test_what_cannot_be_read_has_failed(self):
+        local = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
+        self.client.hset("pit:{@operations}:documents", local, json.dumps({
+            "id": local, "state": "running", "kind": "retry",
+            "filter": {"colour": 1}, "resume": {"at": 0, "cursor": ""}}))
+        self.client.zadd(self.RUNNING, {local: 1})
+        one = self.ends(f"/v1/operations/{local}")
+        self.assertEqual(one["state"], "failed")
+        self.assertIn("no such field", one["error"])
+
+
+class Listed(OperationCase):
+    def test_pages_newest_first(self):
+        made = [self.start("/v1/jobs:delete", {"queue": "q", "state": "dead"})
+                for _ in range(5)]
+        made = [where.rpartition("/")[2] for where in made]
+        page = self.http.get("/v1/operations?limit=2").json()
+        self.assertEqual([one["id"] for one in page["operations"]],
+                         sorted(made)[:-3:-1])
+        rest = self.http.get("/v1/operations?cursor=" +
+                             page["next_cursor"]).json()
+        self.assertEqual([one["id"] for one in rest["operations"]],
+                         sorted(made)[2::-1])
+        self.assertIsNone(rest["next_cursor"])
+        for query in ("?limit=0", "?limit=101", "?cursor=x", "?state=done"):
+            self.refuse("GET", "/v1/operations" + query, 400,
+                        "invalid-request")
+        listed = self.cli(self.store, "operations", "--limit", "1").stdout
+        self.assertEqual([line.split()[:4] for line in listed.splitlines()],
+                         [["OPERATION", "KIND", "QUEUE", "STATE"],
+                          [max(made), "delete", "q", "done"]])
+
+    def test_cancel(self):
+        self.fill_dead(200)
+        body = {"queue": "q", "state": "dead", "rate": "1/h"}
+        first, second = (self.start("/v1/jobs:retry", body) for _ in range(2))
+        answer = self.http.post(first + ":cancel")
+        self.assertEqual(answer.status, 202)
+        self.assertTrue(answer.json()["cancel_asked"])
+        told = self.cli(self.store, "operations", "cancel",
+                        second.rpartition("/")[2], "--json").stdout
+        self.assertTrue(json.loads(told)["cancel_asked"])
+        for where in (first, second):
+            one = wait_until(lambda: (lambda one: one["ended_at"] and one)(
+                self.show(where)), 5, "the operation to stop")
+            self.assertEqual((one["state"], one["cancel_asked"]),
+                             ("cancelled", False))
+            self.refuse("POST", where + ":cancel", 409, "invalid-state")
+        self.assertGreater(self.client.zcard(self.queue.key("dead")), 0)
+        refused = self.cli(self.store, "operations", "cancel",
+                           first.rpartition("/")[2], code=1)
+        self.assertIn("has ended", refused.stderr)
+        self.refuse("POST", "/v1/operations/01ARZ3NDEKTSV4RRFFQ69G5FAV:cancel",
+                    404, "not-found")
+        self.cli(self.store, "operations", "nope", code=1)
+        self.cli(self.store, "operations", "cancel", code=2)
+
+    def test_a_slow_one_is_alive(self):
+        """The rate lets it wait for longer than its process answers for it."""
+        self.fill_dead(70)
+        where = self.start("/v1/jobs:retry", {"queue": "q", "state": "dead",
+                                              "rate": "1/h"})
+        running = "pit:{@operations}:running"
+        local = where.rpartition("/")[2]
+        till = self.client.zscore(running, local)
+        wait_until(lambda: self.client.zscore(running, local) > till + 1000, 5,
+                   "a sign of life")
 
 
 del ControlCase

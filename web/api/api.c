@@ -16,6 +16,7 @@
 #include "api/body.h"
 #include "api/health.h"
 #include "api/openapi.h"
+#include "api/operations.h"
 #include "api/payload.h"
 
 enum takes {
@@ -49,7 +50,9 @@ static const struct {
     {PIT_POST, "/v1/jobs:retry", jobs_bulk_retry, TAKES_JSON},
     {PIT_POST, "/v1/jobs:cancel", jobs_bulk_cancel, TAKES_JSON},
     {PIT_POST, "/v1/jobs:delete", jobs_bulk_delete, TAKES_JSON},
+    {PIT_GET, "/v1/operations", operations_list},
     {PIT_GET, "/v1/operations/{id}", operations_show},
+    {PIT_POST, "/v1/operations/{id}:cancel", operations_cancel},
     {PIT_POST, "/v1/queues/{queue}:purge", jobs_bulk_purge, TAKES_JSON},
     {PIT_GET, "/v1/tasks", tasks_list},
     {PIT_GET, "/v1/queues", queues_list},
@@ -153,12 +156,14 @@ api_init(struct api *api, struct loop *loop, struct rds *rds,
     };
     list_init(&api->waiters);
     task_catalog_init(&api->catalog, queues, app);
+    operations_watch(api);
 }
 
 void
 api_clear(struct api *api)
 {
     assert(list_empty(&api->waiters));
+    operations_unwatch(api);
     task_catalog_clear(&api->catalog);
     health_free(api->health);
     pull_free(api->pull);
@@ -186,6 +191,7 @@ void
 api_drain(struct api *api)
 {
     api->draining = true;
+    operations_unwatch(api);
     LIST_FOREACH_SAFE (link, following, &api->waiters) {
         struct api_waiter *waiter = LIST_ENTRY(link, struct api_waiter, link);
         co_cancel(waiter->co, ST_TIMEOUT);

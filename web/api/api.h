@@ -44,6 +44,8 @@ struct api {
     bool foreign;        /* Redis holds another schema: enqueue nothing */
     unsigned batches;    /* under way */
     unsigned operations; /* under way, OPERATIONS_MAX */
+    char runner[ID_ULID_LEN + 1]; /* who runs them: this process */
+    struct loop_timer operations_timer;
     int64_t bodies;      /* bytes that they may hold, API_BODIES_MAX */
     struct list waiters; /* struct api_waiter: who holds a connection open */
     struct endpoint endpoints[API_ENDPOINTS_MAX];
@@ -138,7 +140,9 @@ http_handler jobs_bulk_retry;       /* POST /v1/jobs:retry */
 http_handler jobs_bulk_cancel;      /* POST /v1/jobs:cancel */
 http_handler jobs_bulk_delete;      /* POST /v1/jobs:delete */
 http_handler jobs_bulk_purge;       /* POST /v1/queues/{queue}:purge */
+http_handler operations_list;       /* GET /v1/operations */
 http_handler operations_show;       /* GET /v1/operations/{id} */
+http_handler operations_cancel;     /* POST /v1/operations/{id}:cancel */
 http_handler tasks_list;            /* GET /v1/tasks */
 http_handler queues_list;           /* GET /v1/queues */
 http_handler queues_show;           /* GET /v1/queues/{queue} */

@@ -150,27 +150,42 @@ read_filter(struct operation_spec *spec, struct error *err)
     return st == ST_OK ? read_ids(spec, values[IDS].json, err) : st;
 }
 
+/* What the body says, its fields read. */
+static enum status
+read_step(struct operation_spec *spec, struct error *err)
+{
+    enum status st = read_filter(spec, err);
+
+    if (st == ST_OK && spec->bulk.kind == BULK_CANCEL) {
+        spec->bulk.grace_ms = spec->body.values[GRACE].given
+                                  ? spec->body.values[GRACE].number
+                                  : CONTROL_GRACE_STANDARD_MS;
+        spec->bulk.reason = spec->body.values[REASON].text;
+    }
+    return st;
+}
+
+static size_t
+fields_of(enum bulk_kind kind)
+{
+    return kind == BULK_CANCEL ? FIELDS_OF_CANCEL : FIELDS;
+}
+
 static enum status
 start(struct co *co, struct http_exchange *exchange, struct api *api,
       enum bulk_kind kind)
 {
     struct operation_spec spec = {.bulk = {.kind = kind}};
-    size_t n = kind == BULK_CANCEL ? FIELDS_OF_CANCEL : FIELDS;
+    size_t n = fields_of(kind);
 
     enum status st = api_query(&exchange->req, STR_NULL, &exchange->err);
     if (st == ST_OK)
         st = body_read(co, exchange, fields, n, &spec.body, &exchange->err);
     if (st == ST_OK)
-        st = read_filter(&spec, &exchange->err);
+        st = read_step(&spec, &exchange->err);
     if (st != ST_OK) {
         operations_spec_clear(&spec);
         return api_fail(exchange, st, &exchange->err, false);
-    }
-    if (kind == BULK_CANCEL) {
-        spec.bulk.grace_ms = spec.body.values[GRACE].given
-                                 ? spec.body.values[GRACE].number
-                                 : CONTROL_GRACE_STANDARD_MS;
-        spec.bulk.reason = spec.body.values[REASON].text;
     }
     return operations_start(co, api, exchange, &spec);
 }
@@ -224,13 +239,14 @@ read_purge(struct operation_spec *spec, struct str queue, struct error *err)
     return ST_OK;
 }
 
+static const struct body_field purge_fields[] = {
+    {"confirm", BODY_TEXT, 1, ID_QUEUE_MAX},
+    {"state", BODY_JSON, 0, 0},
+};
+
 enum status
 jobs_bulk_purge(struct co *co, struct http_exchange *exchange, void *arg)
 {
-    static const struct body_field purge_fields[] = {
-        {"confirm", BODY_TEXT, 1, ID_QUEUE_MAX},
-        {"state", BODY_JSON, 0, 0},
-    };
     struct operation_spec spec = {.bulk = {.kind = BULK_PURGE}};
     struct str queue = str_c(pit_request_param(&exchange->req, "queue"));
 
@@ -245,4 +261,22 @@ jobs_bulk_purge(struct co *co, struct http_exchange *exchange, void *arg)
         return api_fail(exchange, st, &exchange->err, false);
     }
     return operations_start(co, arg, exchange, &spec);
+}
+
+/* ---- what another process began ---- */
+
+enum status
+jobs_bulk_restore(struct operation_spec *spec, struct str queue,
+                  struct error *err)
+{
+    struct body *body = &spec->body;
+    bool purge = spec->bulk.kind == BULK_PURGE;
+
+    enum status st = body_fields(body->root, "", purge ? purge_fields : fields,
+                                 purge ? ARRAY_LEN(purge_fields)
+                                       : fields_of(spec->bulk.kind),
+                                 body->values, err);
+    if (st != ST_OK)
+        return st;
+    return purge ? read_purge(spec, queue, err) : read_step(spec, err);
 }

@@ -7,13 +7,14 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "queue/keys.h"
+#include "queue/operation.h"
 
 enum {
     TELL_MS = 1000,      /* between two writes of the document */
     TRY_AGAIN_MS = 1000, /* after Redis failed */
     TRIES_MAX = 60,      /* in a row; then it has failed */
-    KEY_SIZE = KEYS_MAX_LEN + ID_ULID_LEN + 16,
+    FIRST_LOOK_MS = 500, /* after the start of the process */
+    PAGE_STANDARD = 50,
 };
 
 struct operation {
@@ -25,7 +26,8 @@ struct operation {
     int64_t told_ms;              /* monotonic */
     int64_t started_ms;           /* monotonic */
     const char *state;
-    struct error err; /* why it failed */
+    enum operation_told told; /* what was heard when it last said something */
+    struct error err;         /* why it failed */
 };
 
 void
@@ -37,15 +39,6 @@ operations_spec_clear(struct operation_spec *spec)
 }
 
 /* ---- the document ---- */
-
-static void
-make_key(const struct api *api, const char *id, char dst[KEY_SIZE])
-{
-    char key[KEYS_MAX_LEN];
-
-    keys_global(queues_prefix(api->queues), "operation:", key);
-    snprintf(dst, KEY_SIZE, "%s%s", key, id);
-}
 
 static json_t *
 make_time(int64_t ms)
@@ -61,13 +54,13 @@ make_document(const struct operation *operation)
 {
     const struct bulk *bulk = &operation->spec.bulk;
     int64_t now_ms = clock_wall_ms();
-    bool ended = bulk->ended || operation->err.msg[0];
+    bool ended = strcmp(operation->state, "running") != 0;
 
     return json_pack(
-        "{s:s, s:s, s:s, s:s?, s:b, s:O?, s:I, s:I, s:I, s:I, s:s?, s:o, s:o, "
-        "s:o, s:{s:s+}}",
+        "{s:s, s:s, s:s, s:b, s:s?, s:b, s:O?, s:I, s:I, s:I, s:I, s:s?, s:o, "
+        "s:o, s:o, s:{s:s+}}",
         "id", operation->id, "kind", queue_bulk_kind_name(bulk->kind), "state",
-        operation->state, "queue",
+        operation->state, "cancel_asked", false, "queue",
         operation->queue[0] ? operation->queue : NULL, "dry_run", bulk->dry_run,
         "filter", operation->spec.body.root, "seen", (json_int_t)bulk->seen,
         "matched", (json_int_t)bulk->matched, "done", (json_int_t)bulk->done,
@@ -79,22 +72,25 @@ make_document(const struct operation *operation)
 }
 
 static enum status
-tell(struct co *co, struct operation *operation, struct error *err)
+tell(struct co *co, struct operation *operation, enum operation_how how,
+     struct error *err)
 {
-    char key[KEY_SIZE];
-    struct rds_call call = {0};
+    const struct bulk *bulk = &operation->spec.bulk;
     json_t *document = make_document(operation);
-    char *text = json_dumps(document, JSON_COMPACT);
 
+    if (how != OPERATION_ENDED)
+        json_object_set_new(
+            document, "resume",
+            json_pack("{s:I, s:s, s:I}", "at", (json_int_t)bulk->at, "cursor",
+                      bulk->cursor, "elapsed_ms",
+                      (json_int_t)(clock_mono_ms() - operation->started_ms)));
+    char *text = json_dumps(document, JSON_COMPACT);
     json_decref(document);
     if (!text)
         return error_set(err, ST_LIMIT, "out of memory");
-    make_key(operation->api, operation->id, key);
-    enum status st = rds_await(co, operation->api->rds, &call,
-                               "SET %s %s EX %d", key, text, OPERATIONS_KEPT_S);
-    if (st != ST_OK)
-        *err = call.err;
-    rds_call_clear(&call);
+    enum status st = operation_tell(
+        co, operation->api->queues, str_c(operation->id),
+        str_c(operation->api->runner), str_c(text), how, &operation->told, err);
     free(text);
     operation->told_ms = clock_mono_ms();
     return st;
@@ -102,9 +98,26 @@ tell(struct co *co, struct operation *operation, struct error *err)
 
 /* ---- running ---- */
 
+/* Once a second. That Redis is away now is told by the next step. */
+static void
+tell_how_far(struct co *co, struct operation *operation)
+{
+    struct error err;
+
+    if (clock_mono_ms() - operation->told_ms >= TELL_MS &&
+        tell(co, operation, OPERATION_GOES, &err) != ST_OK)
+        log_warn("operation %s: %s", operation->id, err.msg);
+}
+
+static bool
+goes_on(const struct operation *operation)
+{
+    return operation->told == OPERATION_SAID && !operation->api->draining;
+}
+
 /* So long that all that was done so far is within the rate. */
 static enum status
-keep_rate(struct co *co, const struct operation *operation)
+keep_rate(struct co *co, struct operation *operation)
 {
     const struct operation_spec *spec = &operation->spec;
 
@@ -112,13 +125,15 @@ keep_rate(struct co *co, const struct operation *operation)
         return co_yield(co);
     enum { SLICE_MS = 500 };
     enum status st = ST_OK;
-    while (st == ST_OK && !operation->api->draining) {
+    while (st == ST_OK && goes_on(operation)) {
         int64_t wait_ms =
             queue_bulk_wait_ms(&spec->bulk, spec->rate, spec->rate_period_ms,
                                clock_mono_ms() - operation->started_ms);
         if (wait_ms == 0)
             break;
         st = co_sleep(co, wait_ms < SLICE_MS ? wait_ms : SLICE_MS);
+        if (st == ST_OK)
+            tell_how_far(co, operation);
     }
     return st;
 }
@@ -151,26 +166,33 @@ run(struct co *co, void *arg)
     struct error err;
     enum status st = ST_OK;
 
-    operation->started_ms = clock_mono_ms();
-    while (!bulk->ended && st == ST_OK && !operation->api->draining) {
+    while (!bulk->ended && st == ST_OK && goes_on(operation)) {
         st = step(co, operation);
         if (st == ST_OK && !bulk->ended)
             st = keep_rate(co, operation);
-        if (st == ST_OK && !bulk->ended &&
-            clock_mono_ms() - operation->told_ms >= TELL_MS &&
-            tell(co, operation, &err) != ST_OK)
-            log_warn("operation %s: %s", operation->id, err.msg);
+        if (st == ST_OK && !bulk->ended)
+            tell_how_far(co, operation);
     }
+    if (operation->told == OPERATION_LOST) {
+        log_warn("operation %s: another process has gone on with it",
+                 operation->id);
+        return ST_OK;
+    }
+    enum operation_how how = OPERATION_ENDED;
     if (bulk->ended)
         operation->state = "done";
+    else if (operation->told == OPERATION_STOP)
+        operation->state = "cancelled";
     else if (st != ST_OK && st != ST_CANCELLED && !operation->api->draining)
         operation->state = "failed";
     else
-        operation->state = "interrupted";
+        how = OPERATION_LEFT;
     log_info("operation %s: %s of %" PRId64 " jobs %s, %" PRId64 " refused",
              operation->id, queue_bulk_kind_name(bulk->kind), bulk->done,
-             operation->state, bulk->refused);
-    enum status told = tell(co, operation, &err);
+             how == OPERATION_LEFT ? "left to another process"
+                                   : operation->state,
+             bulk->refused);
+    enum status told = tell(co, operation, how, &err);
     return st == ST_OK ? told : st;
 }
 
@@ -182,6 +204,145 @@ operation_free(void *arg)
     operation->api->operations--;
     operations_spec_clear(&operation->spec);
     free(operation);
+}
+
+/* Takes @spec over. */
+static struct operation *
+operation_new(struct api *api, const struct operation_spec *spec)
+{
+    struct operation *operation = xcalloc(1, sizeof *operation);
+
+    *operation = (struct operation){
+        .api = api,
+        .spec = *spec,
+        .state = "running",
+        .told = OPERATION_SAID,
+        .started_ms = clock_mono_ms(),
+    };
+    str_copy_to(spec->bulk.queue, operation->queue, sizeof operation->queue);
+    operation->spec.bulk.queue = str_c(operation->queue);
+    api->operations++;
+    return operation;
+}
+
+/* ---- what another process left ---- */
+
+static int64_t
+number_of(const json_t *object, const char *name)
+{
+    int64_t number = json_integer_value(json_object_get(object, name));
+
+    return number > 0 ? number : 0;
+}
+
+static struct str
+text_of(const json_t *object, const char *name)
+{
+    return str_c(json_string_value(json_object_get(object, name)));
+}
+
+/* Where it stood. @spec's body takes a reference to the filter. */
+static enum status
+restore(const json_t *document, struct operation_spec *spec, struct error *err)
+{
+    const json_t *resume = json_object_get(document, "resume");
+    struct bulk *bulk = &spec->bulk;
+    struct str cursor = text_of(resume, "cursor");
+
+    spec->body.root = json_incref(json_object_get(document, "filter"));
+    if (!queue_bulk_kind_parse(text_of(document, "kind"), &bulk->kind) ||
+        !json_is_object(spec->body.root) || !resume ||
+        cursor.n >= sizeof bulk->cursor)
+        return error_set(err, ST_INVALID,
+                         "another version left it: send the filter again");
+    enum status st = jobs_bulk_restore(spec, text_of(document, "queue"), err);
+    if (st != ST_OK)
+        return st;
+    bulk->at = (size_t)number_of(resume, "at");
+    str_copy_to(cursor, bulk->cursor, sizeof bulk->cursor);
+    bulk->seen = number_of(document, "seen");
+    bulk->matched = number_of(document, "matched");
+    bulk->done = number_of(document, "done");
+    bulk->refused = number_of(document, "refused");
+    bulk->ended =
+        bulk->at >= (bulk->ids_len > 0 ? bulk->ids_len : bulk->states_len);
+    return ST_OK;
+}
+
+static enum status
+fail(struct co *co, void *arg)
+{
+    struct operation *operation = arg;
+
+    operation->state = "failed";
+    return tell(co, operation, OPERATION_ENDED, &operation->err);
+}
+
+static void
+go_on(struct api *api, const struct operation_item *item)
+{
+    json_t *document = json_loadb(item->document.p, item->document.n, 0, NULL);
+    struct operation_spec spec = {.rate = 0};
+    struct error err = {.msg = ""};
+
+    enum status st = restore(document, &spec, &err);
+    struct operation *operation = operation_new(api, &spec);
+    operation->err = err;
+    str_copy_to(item->id, operation->id, sizeof operation->id);
+    if (!clock_parse(text_of(document, "created_at"), &operation->created_ms))
+        operation->created_ms = clock_wall_ms();
+    operation->started_ms -=
+        number_of(json_object_get(document, "resume"), "elapsed_ms");
+    json_decref(document);
+    log_info("operation %s: goes on here", operation->id);
+    st = co_detach(api->loop, "operation", st == ST_OK ? run : fail, operation,
+                   operation_free);
+    if (st != ST_OK) /* its lease ends, and the next look finds it again */
+        log_warn("operation: %s", status_name(st));
+}
+
+static enum status
+look(struct co *co, void *arg)
+{
+    struct api *api = arg;
+    struct operation_page page = {.len = 0};
+    struct error err;
+
+    if (api->operations >= OPERATIONS_MAX || api->draining ||
+        api_store(api, &err) != ST_OK)
+        return ST_OK;
+    enum status st =
+        operation_take(co, api->queues, str_c(api->runner),
+                       OPERATIONS_MAX - api->operations, &page, &err);
+    for (size_t i = 0; st == ST_OK && i < page.len; i++)
+        go_on(api, &page.items[i]);
+    operation_page_clear(&page);
+    return ST_OK;
+}
+
+static void
+timer_cb(struct loop_timer *timer)
+{
+    struct api *api = LIST_ENTRY(timer, struct api, operations_timer);
+
+    loop_timer_start(api->loop, timer, OPERATIONS_LOOK_MS, timer_cb);
+    if (rds_up(api->rds) &&
+        co_detach(api->loop, "operations", look, api, NULL) != ST_OK)
+        log_debug("operations: too much goes on to look for left ones");
+}
+
+void
+operations_watch(struct api *api)
+{
+    id_make(api->runner);
+    loop_timer_start(api->loop, &api->operations_timer, FIRST_LOOK_MS,
+                     timer_cb);
+}
+
+void
+operations_unwatch(struct api *api)
+{
+    loop_timer_stop(&api->operations_timer);
 }
 
 /* ---- over HTTP ---- */
@@ -215,18 +376,10 @@ operations_start(struct co *co, struct api *api, struct http_exchange *exchange,
                                "try again when one has ended",
                                OPERATIONS_MAX);
     }
-    struct operation *operation = xcalloc(1, sizeof *operation);
-    *operation = (struct operation){
-        .api = api,
-        .spec = *spec,
-        .created_ms = clock_wall_ms(),
-        .state = "running",
-    };
-    api->operations++;
+    struct operation *operation = operation_new(api, spec);
+    operation->created_ms = clock_wall_ms();
     id_make(operation->id);
-    str_copy_to(spec->bulk.queue, operation->queue, sizeof operation->queue);
-    operation->spec.bulk.queue = str_c(operation->queue);
-    st = tell(co, operation, &err);
+    st = tell(co, operation, OPERATION_NEW, &err);
     if (st != ST_OK) { /* nothing was begun */
         operation_free(operation);
         return api_fail(exchange, st, &err, false);
@@ -239,50 +392,100 @@ operations_start(struct co *co, struct api *api, struct http_exchange *exchange,
     return answered;
 }
 
-/* One that is not heard of any more was left by its process. */
-static void
-mark_interrupted(json_t *document)
+static enum status
+reply_one(struct co *co, struct api *api, struct http_exchange *exchange,
+          struct str id, int http, bool *ret_left)
 {
-    const char *state = json_string_value(json_object_get(document, "state"));
-    int64_t told_ms = 0;
+    struct operation_page page;
+    json_t *document = NULL;
 
-    if (state && strcmp(state, "running") == 0 &&
-        clock_parse(
-            str_c(json_string_value(json_object_get(document, "updated_at"))),
-            &told_ms) &&
-        clock_wall_ms() - told_ms > OPERATIONS_SILENT_MS)
-        json_object_set_new(document, "state", json_string("interrupted"));
+    enum status st = operation_get(co, api->queues, id, &page, &exchange->err);
+    if (st == ST_OK && !(document = operation_shown(&page.items[0])))
+        st = error_set(&exchange->err, ST_BUG,
+                       "the operation's document is damaged");
+    if (st == ST_OK) {
+        *ret_left = !page.items[0].alive;
+        st = response_json_take(&exchange->res, http, document);
+    } else {
+        st = api_fail(exchange, st, &exchange->err, false);
+    }
+    operation_page_clear(&page);
+    return st;
 }
 
 enum status
 operations_show(struct co *co, struct http_exchange *exchange, void *arg)
 {
-    struct api *api = arg;
-    struct rds_call call = {0};
     const char *id = pit_request_param(&exchange->req, "id");
-    json_t *document = NULL;
-    char key[KEY_SIZE];
+    bool left;
 
     enum status st = api_query(&exchange->req, STR_NULL, &exchange->err);
     if (st != ST_OK)
         return api_fail(exchange, st, &exchange->err, false);
-    if (strlen(id) != ID_ULID_LEN || !id_local_valid(str_c(id)))
-        return api_refuse_with(exchange, PROBLEM_NOT_FOUND,
-                               "there is no such operation");
-    make_key(api, id, key);
-    st = rds_await(co, api->rds, &call, "GET %s", key);
+    return reply_one(co, arg, exchange, str_c(id), 200, &left);
+}
+
+enum status
+operations_list(struct co *co, struct http_exchange *exchange, void *arg)
+{
+    static const struct str known[] = {{"cursor", 6}, {"limit", 5}};
+    struct api *api = arg;
+    struct operation_page page = {.len = 0};
+    int64_t limit = PAGE_STANDARD;
+
+    enum status st =
+        api_queries(&exchange->req, known, ARRAY_LEN(known), &exchange->err);
+    if (st == ST_OK)
+        st = api_limit(&exchange->req, OPERATION_LIST_MAX, &limit,
+                       &exchange->err);
+    struct str cursor = request_query(&exchange->req, STR("cursor"));
+    if (st == ST_OK && cursor.n > 0 &&
+        (cursor.n != ID_ULID_LEN || !id_local_valid(cursor)))
+        st = error_set(&exchange->err, ST_INVALID,
+                       "the cursor is none of ours: take next_cursor of the "
+                       "page before, or begin without one");
+    if (st == ST_OK)
+        st = operation_list(co, api->queues, cursor, (size_t)limit, &page,
+                            &exchange->err);
     if (st != ST_OK) {
-        st = api_fail(exchange, st, &call.err, false);
-    } else if (call.reply->type != REDIS_REPLY_STRING ||
-               !(document =
-                     json_loadb(call.reply->str, call.reply->len, 0, NULL))) {
-        st = api_refuse_with(exchange, PROBLEM_NOT_FOUND,
-                             "there is no such operation; they are kept for a "
-                             "day");
-    } else {
-        mark_interrupted(document);
-        st = response_json_take(&exchange->res, 200, document);
+        operation_page_clear(&page);
+        return api_fail(exchange, st, &exchange->err, false);
     }
-    rds_call_clear(&call);
+    json_t *shown = json_array();
+    for (size_t i = 0; i < page.len; i++) {
+        json_t *one = operation_shown(&page.items[i]);
+        if (one)
+            json_array_append_new(shown, one);
+    }
+    struct str last = page.more ? page.items[page.len - 1].id : STR_NULL;
+    json_t *body =
+        json_pack("{s:o, s:o}", "operations", shown, "next_cursor",
+                  page.more ? json_stringn(last.p, last.n) : json_null());
+    operation_page_clear(&page);
+    return response_json_take(&exchange->res, 200, body);
+}
+
+enum status
+operations_cancel(struct co *co, struct http_exchange *exchange, void *arg)
+{
+    struct api *api = arg;
+    struct str id = str_c(pit_request_param(&exchange->req, "id"));
+    bool asked = false, left = false;
+
+    enum status st = api_query(&exchange->req, STR_NULL, &exchange->err);
+    if (st == ST_OK)
+        st = api_store(api, &exchange->err);
+    if (st != ST_OK)
+        return api_fail(exchange, st, &exchange->err, false);
+    st = operation_stop(co, api->queues, id, &asked, &exchange->err);
+    if (st != ST_OK)
+        return api_fail(exchange, st, &exchange->err, true);
+    if (!asked)
+        return api_refuse_with(exchange, PROBLEM_INVALID_STATE,
+                               "the operation has ended: what it did is done");
+    st = reply_one(co, api, exchange, id, 202, &left);
+    /* One that nobody runs ends when somebody does. */
+    if (left && co_detach(api->loop, "operations", look, api, NULL) != ST_OK)
+        log_debug("operations: too much goes on to look for left ones");
     return st;
 }

@@ -1,10 +1,9 @@
 /* operations.h - work on many jobs that goes on behind the answer.
  *
  * An operation runs in the process that took the request and says in Redis how
- * far it is, `<prefix>:operation:<id>`, once a second and at its end; so every
- * process can show it. Kept for a day. If the process dies half way it stands
- * there as interrupted: what was done is done, and the same filter sent again
- * finds the rest. */
+ * far it is (queue/operation.h), once a second and at its end; so every process
+ * can show it, and ask it to stop. When its process dies, or stops, another one
+ * goes on with it: each looks for such every OPERATIONS_LOOK_MS. */
 #ifndef WEB_API_OPERATIONS_H
 #define WEB_API_OPERATIONS_H
 
@@ -12,12 +11,8 @@
 #include "api/body.h"
 #include "queue/queue_bulk.h"
 
-enum {
-    OPERATIONS_MAX = 8, /* under way in one process; above it 503 */
-    OPERATIONS_KEPT_S = 86400,
-};
-/* Not heard of for so long: its process is gone. */
-#define OPERATIONS_SILENT_MS INT64_C(15000)
+enum { OPERATIONS_MAX = 8 /* under way in one process; above it 503 */ };
+#define OPERATIONS_LOOK_MS INT64_C(10000)
 
 /* What is to be run. Moved into the operation. */
 struct operation_spec {
@@ -29,11 +24,19 @@ struct operation_spec {
     int64_t rate_period_ms;
 };
 void operations_spec_clear(struct operation_spec *spec);
+/* Reads a body that another process has accepted: kind and body.root are set;
+ * @queue is the queue of a purge. */
+CHECK enum status jobs_bulk_restore(struct operation_spec *spec,
+                                    struct str queue, struct error *err);
 
 /* Stores the operation, starts it and answers 202 with its Location. Takes over
  * what @spec owns, in every case. */
 CHECK enum status operations_start(struct co *co, struct api *api,
                                    struct http_exchange *exchange,
                                    struct operation_spec *spec);
+
+/* Has this process look for operations that nobody goes on with. */
+void operations_watch(struct api *api);
+void operations_unwatch(struct api *api);
 
 #endif
