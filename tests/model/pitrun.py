@@ -446,7 +446,10 @@ class Run:
         job = self.model.jobs.get(local)
         ended = not job or job.place in ("done", "dead", "quarantined")
         reply = self.queue.wait(local, "channel")
-        expect(reply == ended, "wait", local, reply, "not", ended)
+        answer = int(ended)
+        if not ended and job.spec.expires:
+            answer = -1 - max(job.spec.expires - self.model.now, 0)
+        expect(reply == answer, "wait", local, reply, "not", answer)
         if not ended:
             self.waits.add(local)
 
