@@ -184,6 +184,25 @@ class Cost(ScriptCase):
             work = self.timed(lambda: self.queue.work(claim=64))
             self.assertEqual({one.id for one in work.claimed}, again)
             self.assertEqual(self.queue.counts().ready, 990)
+
+    def test_a_step_of_the_clock(self):
+        """Everything that is moved, in thousands, while there is work to do."""
+        self.fill(3000, options=" ue,600000,key-{n}", flag="+")
+        self.drain(60, lambda held: [ended("f", one, 60000) for one in held])
+        self.fill(3000, options=" l0,1,60000,tenant-{k}", flag="+")
+        for _ in range(100):
+            self.queue.work(claim=64, worker=WORKER, lease=3600000)
+        self.fill(3000)
+        self.assertGreater(self.queue.counts().retrying, 2000)
+        self.assertGreaterEqual(self.queue.counts().leased, 1000)
+        self.spent.clear()
+        # As if it had been an hour later a moment ago.
+        self.client.hset(self.queue.key("meta"), "seen",
+                         self.queue.now() + 3600000)
+        self.drain(1)
+        self.assertTrue(self.client.hexists(self.queue.key("meta"), "step"))
+        while self.client.hexists(self.queue.key("meta"), "step"):
+            self.drain(2)
         self.assert_short()
 
     def test_purge(self):
