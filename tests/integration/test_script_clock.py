@@ -170,6 +170,19 @@ class Back(ClockCase):
         self.pass_by(1000)
         self.assertEqual(self.queue.enqueue(again), [0])
 
+    def test_the_lock_of_an_idle_queue_goes_on(self):
+        self.queue.enqueue(job("a", flag="+", options=UNIQUE.format("e", 30000)))
+        one, = self.work(claim=1).claimed
+        self.work(finishes=[done(one, keep=0)])
+        self.step(-HOUR)
+        again = job("b", flag="+", options=UNIQUE.format("e", 30000))
+        self.take_token()
+        self.assertEqual(self.queue.enqueue(again)[1:], ["=a"])
+        self.assertEqual(self.wake(), 1)  # somebody is to look at it
+        self.work()
+        self.pass_by(30000)
+        self.assertEqual(self.queue.enqueue(again), [0])
+
     def test_a_lock_whose_time_is_over_is_free_before_work_finds_out(self):
         self.queue.enqueue(job("a", flag="+", options=UNIQUE.format("e", 30000)))
         one, = self.work(claim=1).claimed

@@ -74,7 +74,8 @@ class Model:
         self.children = {}   # id -> [ids], attached
         self.inputs = {}     # id of a child -> {parent: code}
         self.stops = set()   # children that were to be stopped before they came
-        self.outbox = []     # (to, from, code)
+        self.outbox = []     # (to, from, code); (first, "flow", a flow's jobs)
+        self.flows = {}      # id -> [left, failed, {id of a job: code}]
         self.paused = self.closed = False
         self.len_max = self.concurrency = self.done_max = None
         self.front, self.back = 0, 0  # of all lines
@@ -530,7 +531,28 @@ class Model:
             known.append(child)
         return 1
 
+    def flow(self, flow, jobs):
+        """1, 0 when it is there, or the name of the error."""
+        if flow in self.flows:
+            return 0
+        if self.closed:
+            return "CLOSED"
+        self.flows[flow] = [len(jobs), False, {}]
+        self.outbox.append((jobs[0], "flow", tuple(jobs)))
+        return 1
+
+    def deliver_to_flow(self, flow, parent, code, last):
+        state = self.flows[flow]
+        if parent not in state[2]:
+            state[2][parent] = code
+            state[0] -= 1
+            state[1] |= last and code != "S"
+
     def deliver(self, child, parent, code):
+        if child.rstrip(":") in self.flows:
+            self.deliver_to_flow(child.rstrip(":"), parent, code,
+                                 child.endswith(":"))
+            return
         job = self.jobs.get(child)
         if not job:
             if child not in self.gone:

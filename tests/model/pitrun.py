@@ -29,7 +29,8 @@ NAMED = [f"n{number}" for number in range(6)]
 WORKERS = ("w0", "w1", "w2")
 LENGTH = 60           # steps of one history
 SCRIPTS = ("enqueue", "work", "renew", "control", "deliver", "attach", "get",
-           "purge", "look", "list", "counts", "progress", "wait", "settings")
+           "purge", "flow", "look", "list", "counts", "progress", "wait", "settings")
+OUTBOX = "return redis.call('XRANGE', KEYS[1], '-', '+')"
 SETTINGS = ("paused", "closed", "len_max", "concurrency", "done_max")
 LISTED = {"ready": "ready", "scheduled": "due", "retrying": "retrying",
           "blocked": "blocked", "running": "leased", "dead": "dead",
@@ -95,6 +96,24 @@ class Generator:
              Spec(**{**spec.__dict__, "keep": KEEP_STANDARD}))
             for local, spec in jobs)
 
+    def flow(self):
+        """A chain of two or three, or a group with one behind it."""
+        self.serial += 1
+        flow, policy = f"g{self.serial}", self.rng.choice("sg")
+        ids = [f"{flow}-{n}" for n in range(self.rng.choice([2, 3, 3]))]
+        chain = self.rng.random() < 0.5
+        jobs = []
+        for n, local in enumerate(ids):
+            last = n == len(ids) - 1
+            before = (n if last else 0) if not chain else min(n, 1)
+            after = () if last else (ids[n + 1] if chain else ids[-1],)
+            jobs.append((local, Spec(
+                priority=self.rng.choice(PRIORITIES),
+                delay=self.rng.choice([0, 0, 0, 10]),
+                parents=(before, policy) if before else None,
+                children=after + (flow + (":" if last else ""),))))
+        return "flow", flow, tuple(jobs)
+
     def work(self):
         rng = self.rng
         ends = tuple((rng.randrange(100), rng.choice("sssSfftccxr"),
@@ -129,7 +148,8 @@ class Generator:
             lambda: ("list", rng.choice(list(LISTED)), rng.choice([1, 3, 50])),
             lambda: ("progress", rng.randrange(3), rng.randrange(100)),
             lambda: ("wait", any_job),
-        ], [22, 34, 5, 12, 14, 4, 2, 8, 4, 2, 3, 3, 2, 2, 2, 2, 2])[0]()
+            self.flow,
+        ], [22, 34, 5, 12, 14, 4, 2, 8, 4, 2, 3, 3, 2, 2, 2, 2, 2, 2])[0]()
 
     def history(self):
         return [self.step() for _ in range(LENGTH)]
@@ -358,20 +378,64 @@ class Run:
         expect(reply == expected, verb, local, reply, "not", expected)
 
     def do_deliver(self, most):
-        key = self.queue.key("outbox")
-        messages = self.client.xrange(key, count=most)
-        words = []
-        for _, message in messages:
-            words += [message["to"][2:], message["from"], message["code"],
-                      message["result"]]
-        if not words:
-            return
-        self.queue._call("deliver", ["jobs"], words)
-        self.client.xdel(key, *[number for number, _ in messages])
-        sent, self.model.outbox = (self.model.outbox[:len(messages)],
-                                   self.model.outbox[len(messages):])
-        for child, parent, code in sent:
-            self.model.deliver(child, parent, code)
+        for number, message in self.outbox(self.client.eval(
+                OUTBOX, 1, self.queue.key("outbox")))[:most]:
+            to, origin, what = message
+            if origin == "flow":
+                if not self.start_jobs(what):
+                    continue  # there is no room: later again
+            else:
+                result = "[1]" if what == "S" else ""
+                self.queue._call("deliver", ["jobs"],
+                                 [to, f"q.{origin}", what, result])
+                self.model.deliver(to, f"q.{origin}", what)
+            self.client.xdel(self.queue.key("outbox"), number)
+            self.model.outbox.remove(message)
+
+    @staticmethod
+    def outbox(raw):
+        """[(number, message as the model has it)]"""
+        found = []
+        for number, words in raw:
+            pairs = list(zip(words[::2], words[1::2]))
+            fields = dict(pairs)
+            if fields["kind"] == "enqueue":
+                ids = tuple(word[2:] for name, word in pairs if name == "job")
+                found.append((number, (ids[0], "flow", ids)))
+            else:
+                found.append((number, (fields["to"][2:], fields["from"][2:],
+                                       fields["code"])))
+        return found
+
+    def start_jobs(self, ids):
+        """The jobs of a flow come into being; False when one was refused."""
+        jobs = [(local, self.specs[local]) for local in ids]
+        words = [Job(local, spec.priority, record_of(spec),
+                     f"+{spec.delay}" if spec.delay and not spec.parents
+                     else None) for local, spec in jobs]
+        expected = self.model.enqueue("named", jobs)
+        try:
+            found = self.enqueue("named", words, jobs)
+        except redislib.ResponseError as error:
+            expect(str(error).split(" ")[0] == expected, error, expected)
+            return False
+        found = ["there" if isinstance(word, str) else word for word in found]
+        expect(found == expected, "flow's", ids, found, "not", expected)
+        for local, spec in jobs:
+            if spec.parents:
+                self.queue._call("deliver", ["jobs"], [local, "", "", ""])
+        return not {-1, -2} & set(expected)
+
+    def do_flow(self, flow, jobs):
+        words = [word for local, spec in jobs
+                 for word in (f"q.{local}", record_of(spec))]
+        expected = self.model.flow(flow, [local for local, _ in jobs])
+        try:
+            reply = self.queue._call("flow", ["flows", "outbox", "wake", "meta"],
+                                     [flow, "{}", KEEP_STANDARD, "", *words])
+        except redislib.ResponseError as error:
+            reply = str(error).split(" ")[0]
+        expect(reply == expected, "flow:", reply, "not", expected)
 
     def do_purge(self, name, most):
         model = self.model
@@ -482,9 +546,12 @@ class Run:
             pipe.zrange(key(name), 0, -1, withscores=True)
         for name in (*lines, *keyed, "wake"):
             pipe.lrange(key(name), 0, -1)
-        pipe.xrange(key("outbox"))
-        return dict(zip((*hashes, *sets, *lines, *keyed, "wake", "outbox"),
-                        pipe.execute()))
+        pipe.eval(OUTBOX, 1, key("outbox"))
+        flows = [f"flow:{flow}" for flow in self.model.flows]
+        for name in flows:
+            pipe.hgetall(key(name))
+        return dict(zip((*hashes, *sets, *lines, *keyed, "wake", "outbox",
+                         *flows), pipe.execute()))
 
     def compare(self):
         data, model = self.read(), self.model
@@ -507,6 +574,7 @@ class Run:
         self.compare_places(data)
         self.compare_states(data)
         self.compare_locks(data)
+        self.compare_flows(data)
         running = {key: model.running(key) for key in LIMIT_KEYS}
         expect({key: int(n) for key, n in data["running"].items()} ==
                {key: n for key, n in running.items() if n}, "running:",
@@ -514,8 +582,7 @@ class Run:
         expect({local for local in data["cancels"]} ==
                {job.id for job in model.jobs.values() if job.cancelled},
                "cancels:", data["cancels"])
-        outbox = [(m["to"][2:], m["from"][2:], m["code"])
-                  for _, m in data["outbox"]]
+        outbox = [message for _, message in self.outbox(data["outbox"])]
         expect(sorted(outbox) == sorted(model.outbox), "outbox:", outbox,
                "not", model.outbox)
         model.outbox = outbox  # the order within one step is the queue's choice
@@ -593,6 +660,17 @@ class Run:
                        job.until)
         expect(not found, "without a record:", found)
 
+    def compare_flows(self, data):
+        for flow, (left, failed, ends) in self.model.flows.items():
+            found = data[f"flow:{flow}"]
+            expect((int(found["left"]), found.get("failed") == "1",
+                    "ended" in found) == (left, failed, left == 0), "flow",
+                   flow, found, "not", left, failed)
+            expect({name[2:]: code for name, code in found.items()
+                    if name.startswith("q.")} ==
+                   {name[2:]: code for name, code in ends.items()}, "ends of",
+                   flow, found, "not", ends)
+
     def compare_states(self, data):
         expect(set(data["state"]) <= set(data["jobs"]), "states of no job")
         for local, job in self.model.jobs.items():
@@ -655,7 +733,7 @@ def play(client, scripts, history):
     run = Run(client, scripts)
     run._specs = {}
     for number, step in enumerate(history):
-        if step[0] == "enqueue":
+        if step[0] in ("enqueue", "flow"):
             for local, spec in step[2]:
                 if local not in run.model.jobs:
                     run._specs[local] = spec

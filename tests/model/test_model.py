@@ -45,6 +45,12 @@ BROKEN = {
          "at + far, now + lease)"),
     "leases lapse when the clock is set forward":
         ("work", "gap >= ahead - SEEN_EVERY", "false"),
+    "an end counts twice for its flow":
+        ("deliver", "call('HSETNX', key, from, code) == 0", "false"),
+    "a flow that failed says it did not":
+        ("deliver", "if last and code ~= 'S' then", "if false then"),
+    "a closed queue takes a flow":
+        ("flow", "call('HGET', KEYS[4], 'closed') == '1'", "false"),
     "a waiter is not told":
         ("work", "call('HDEL', waits, id)", ""),
     "an old token may say its progress":

@@ -118,10 +118,15 @@ end
 if #ARGV == 6 then
     local busy = call('EXISTS', due, leased, outbox,
                       unpack(KEYS, 15, 25))
-    if busy == 0 then
-        if call('EXISTS', unlocks) == 1 then
+    if busy == 0 and call('EXISTS', unlocks) == 1 then
+        local seen = tonumber(need('HGET', meta, 'seen') or 0)
+        if seen > now + 5000 then
+            busy = 1 -- the clock was set back: they are moved below
+        else
             options().forget_locks(10)
         end
+    end
+    if busy == 0 then
         local oldest = need('ZRANGE', done, '0', '0', 'WITHSCORES')[2]
         if call('EXISTS', dead, quarantined) > 0 then
             -- They may be past their retention: that is looked at below.

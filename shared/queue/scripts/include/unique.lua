@@ -26,9 +26,16 @@ local function holder_of(key)
     end
     local ends = tonumber(call('ZSCORE', base .. 'unlocks', key) or nil)
     if ends and ends > now then
-        -- By a clock that was set back since, it may be over; work moves it.
         local seen = tonumber(call('HGET', base .. 'meta', 'seen') or 0)
-        return (seen <= now + 5000 or ends > seen) and holder or nil
+        if seen > now + 5000 then
+            -- The clock was set back since: it may be over, and an idle queue
+            -- has to be worked for its time to go on.
+            if call('LLEN', base .. 'wake') == 0 then
+                call('RPUSH', base .. 'wake', '1')
+            end
+            return ends > seen and holder or nil
+        end
+        return holder
     elseif ends then
         return nil
     end
