@@ -6,16 +6,23 @@ import unittest
 
 from pitclock import HOUR, LEASE, ClockCase
 from pitharness import SLOWNESS, wait_until
+from pitqueue import Queue
 
 
 class Steps(ClockCase):
     def check_living(self, seconds):
-        workers = [self.start(), self.start()]
-        jobs = self.begin(4, 2 * LEASE)
+        """Of two queues: who finds it out in one knows it in the other."""
+        workers = [self.start(queues="default,other") for _ in range(2)]
+        second = Queue(self.client, "other")
+        jobs = self.begin(1, 2 * LEASE)
+        others = self.begin(2, 2 * LEASE, second)
         self.step(seconds)
-        # Somebody works the queue at once, others find it out later.
-        other = self.queue.enqueue("pid", {})
-        self.assert_ran_once([*jobs, other])
+        # Somebody works one queue at once.
+        jobs.append(self.queue.enqueue("pid", {}))
+        self.queue.wait_code(jobs[-1], "S")
+        others.append(second.enqueue("pid", {}))
+        self.assert_ran_once(jobs)
+        self.assert_ran_once(others, second)
         for worker in workers:
             self.assertNotIn("lease is lost", worker.log())
 

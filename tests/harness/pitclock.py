@@ -40,7 +40,8 @@ class ClockCase(PitTestCase):
 
     def start(self, **kwargs):
         kwargs.setdefault("app", ROGUE)
-        worker = self.worker(self.server, queues="default", slots=2,
+        kwargs.setdefault("queues", "default")
+        worker = self.worker(self.server, slots=2,
                              flags=["--lease", f"{LEASE}s"], **kwargs)
         worker.wait_for_line(r"ready: worker")
         return worker
@@ -52,11 +53,12 @@ class ClockCase(PitTestCase):
         except FileNotFoundError:
             return 0
 
-    def begin(self, n, seconds):
+    def begin(self, n, seconds, queue=None):
         """@n jobs of that length, running; their ids."""
-        jobs = self.queue.enqueue_many(
+        before = self.starts()
+        jobs = (queue or self.queue).enqueue_many(
             "deaf", n, {"seconds": seconds, "path": self.notes})
-        wait_until(lambda: self.starts() == n, 10, f"{n} starts")
+        wait_until(lambda: self.starts() == before + n, 10, f"{n} starts")
         return jobs
 
     def orphan(self):
@@ -68,7 +70,7 @@ class ClockCase(PitTestCase):
         self.start()
         return job
 
-    def assert_ran_once(self, jobs):
+    def assert_ran_once(self, jobs, queue=None):
         for job in jobs:
-            state = self.queue.wait_code(job, "S", 20)
+            state = (queue or self.queue).wait_code(job, "S", 20)
             self.assertEqual((state.attempt, state.lost), (1, 0), job)
