@@ -314,7 +314,8 @@ class Run:
         model.forgotten([local for local, job in list(model.jobs.items())
                          if job.place == "done" and
                          not self.client.hexists(self.queue.key("jobs"),
-                                                 local)])
+                                                 local)],
+                        finishes or work.claimed)
         held += work.claimed
         self.check_reply(work)
 
