@@ -217,7 +217,7 @@ class Model:
         else:
             self.to_line(job)
 
-    def enqueue(self, mode, jobs):
+    def enqueue(self, mode, jobs, taken=None):
         """[(id, Spec)]; the outcomes, or "FULL", "CLOSED" as an error."""
         if mode == "all":
             return self.enqueue_all(jobs)
@@ -227,13 +227,16 @@ class Model:
         outcomes, stored = [], []
         for local, spec in jobs:
             key = spec.unique and spec.unique[2]
-            holder = self.holder(key) if key else None
+            # All or nothing: what one of this call took stands, even if that
+            # one ends at once.
+            own = taken.get(key) if key and taken is not None else None
+            holder = own or (self.holder(key) if key else None)
             if mode != "fresh" and (local in self.jobs or local in self.gone):
                 outcomes.append("there" if local in self.jobs else 0)
                 continue
-            if holder and not (spec.conflict == "p" and
-                               self.jobs.get(holder) and
-                               self.jobs[holder].waits):
+            if holder and (own or not (spec.conflict == "p" and
+                                       self.jobs.get(holder) and
+                                       self.jobs[holder].waits)):
                 outcomes.append(f"={holder}")
             elif self.closed:
                 outcomes.append(-2)
@@ -248,6 +251,8 @@ class Model:
                 self.jobs[local] = job
                 self.lock(job)
                 stored.append(job)
+                if key and taken is not None:
+                    taken[key] = local
                 self.begin(job)
                 outcomes.append(f"~{holder}" if holder else 1)
         if not stored and outcomes and set(outcomes) <= {-1, -2}:
@@ -286,7 +291,7 @@ class Model:
             return outcomes
         if full:
             return "CLOSED" if self.closed else "FULL"
-        return self.enqueue("named", jobs)
+        return self.enqueue("named", jobs, {})
 
     @staticmethod
     def is_plain(spec):
