@@ -495,34 +495,71 @@ schedules_trigger(struct co *co, struct queues *queues,
     return schedules_trigger_as(co, queues, view, local, err);
 }
 
-enum status
-schedules_trigger_as(struct co *co, struct queues *queues,
-                     const struct schedule_view *view, const char *local,
-                     struct error *err)
+/* What the script says became of it. @local gets the holder of the key. */
+static enum status
+read_stored(const redisReply *stored, const struct schedule_view *view,
+            char local[ID_LOCAL_MAX + 1], struct error *err)
+{
+    struct str holder = schedules_text(stored);
+
+    if (holder.n > 1) {
+        str_copy_to(str_skip(holder, 1), local, ID_LOCAL_MAX + 1);
+        return error_set(err, ST_CONFLICT, "%s.%s holds the unique key %.*s",
+                         view->queue, local,
+                         STR_ARG(view->schedule.spec.unique.key));
+    }
+    if (stored->integer == 0)
+        return error_set(err, ST_NOT_FOUND, "there is no schedule %s",
+                         view->name);
+    if (stored->integer < 0)
+        return error_set(err, ST_QUEUE_FULL,
+                         "the queue %s takes no jobs now: it is closed, or "
+                         "full",
+                         view->queue);
+    return ST_OK;
+}
+
+static enum status
+trigger_once(struct co *co, struct queues *queues,
+             const struct schedule_view *view, char local[ID_LOCAL_MAX + 1],
+             int64_t *ret_flags, struct error *err)
 {
     struct schedules_words words = {0};
     struct rds_call call = {0};
-    struct str queue = str_c(view->queue);
     struct keys keys;
 
-    queue_keys(queues, queue, &keys);
+    queue_keys(queues, str_c(view->queue), &keys);
     schedules_add_keys(&words, &keys, schedules_fire_keys, SCHEDULES_FIRE_KEYS);
     schedules_add(&words, str_c(view->name));
     schedules_add(&words, str_c(local));
     enum status st = schedules_call(co, queues, &call, &script_schedule_trigger,
                                     &words, err);
-    int64_t stored = 0, flags = 0;
     if (st == ST_OK) {
-        flags = call.reply->element[1]->integer;
-        stored = call.reply->element[call.reply->elements - 1]->integer;
+        *ret_flags = call.reply->element[1]->integer;
+        st = read_stored(call.reply->element[call.reply->elements - 1], view,
+                         local, err);
     }
     rds_call_clear(&call);
-    if (st == ST_OK && stored == 0)
-        st =
-            error_set(err, ST_NOT_FOUND, "there is no schedule %s", view->name);
-    if (st == ST_OK && stored < 0)
-        st = error_set(err, ST_QUEUE_FULL,
-                       "the queue %s takes no jobs now: it is closed, or full",
-                       view->queue);
-    return schedules_stored(co, queues, queue, flags, st, err);
+    return st;
+}
+
+/* A job with options goes through the outbox, and on that way another one may
+ * take its key: so it is asked for once more, under the same id, which says
+ * that it is there, or who holds the key. */
+enum status
+schedules_trigger_as(struct co *co, struct queues *queues,
+                     const struct schedule_view *view,
+                     char local[ID_LOCAL_MAX + 1], struct error *err)
+{
+    bool unique = view->schedule.spec.unique.hold != UNIQUE_NEVER;
+    enum status st = ST_OK;
+
+    for (int i = 0; i < (unique ? 2 : 1) && st == ST_OK; i++) {
+        int64_t flags = 0;
+        st = trigger_once(co, queues, view, local, &flags, err);
+        if (st == ST_OK)
+            st = schedules_stored(co, queues, str_c(view->queue), flags, st,
+                                  err);
+    }
+    return st;
 }

@@ -59,17 +59,19 @@ CHECK enum status schedules_put(struct co *co, struct queues *queues,
 CHECK enum status schedules_delete(struct co *co, struct queues *queues,
                                    const struct schedule_view *view,
                                    struct error *err);
-/* Enqueues its job now; @local gets the id. ST_NOT_FOUND; ST_QUEUE_FULL when
- * the queue takes no jobs. */
+/* Enqueues its job now; @local gets the id. Errors: ST_NOT_FOUND; ST_QUEUE_FULL
+ * the queue takes no jobs; ST_CONFLICT another job holds the unique key:
+ * nothing was stored, and @local is the id of that one. */
 CHECK enum status schedules_trigger(struct co *co, struct queues *queues,
                                     const struct schedule_view *view,
                                     char local[ID_LOCAL_MAX + 1],
                                     struct error *err);
-/* The same under an id that the caller chose: with one that is there already,
- * or was once, nothing more is done. */
+/* The same under the id in @local, that the caller chose: with one that is
+ * there already, or was once, nothing more is done. */
 CHECK enum status schedules_trigger_as(struct co *co, struct queues *queues,
                                        const struct schedule_view *view,
-                                       const char *local, struct error *err);
+                                       char local[ID_LOCAL_MAX + 1],
+                                       struct error *err);
 
 struct schedule_place {
     char name[SCHEDULE_NAME_MAX + 1];

@@ -107,6 +107,13 @@ def _(c):
     return post(f"{made(c)}:trigger", Idempotency_Key=key)
 
 
+@answers("triggerSchedule", "duplicate-job")
+def _(c):
+    path = made(c, queue=c.fresh(), unique={"key": "k"})
+    c.send(post(f"{path}:trigger"))
+    return post(f"{path}:trigger")
+
+
 @answers("triggerSchedule", "queue-full")
 def _(c):
     queue = c.fresh()

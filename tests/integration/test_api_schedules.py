@@ -214,6 +214,27 @@ class Change(SchedulesCase):
         self.assertEqual(self.http.post("/v1/schedules/no:trigger").status,
                          404)
 
+    def test_trigger_while_the_unique_key_is_held(self):
+        unique = {"unique": {"key": "k", "while": "running"}}
+        self.put("s", {**NIGHTLY, **unique})
+        holder = self.http.post("/v1/schedules/s:trigger").json()["id"]
+        self.assertEqual(self.http.get(f"/v1/jobs/{holder}").status, 200)
+        key = {"Idempotency-Key": "held"}
+        for headers in ({}, key, key):
+            answer = self.http.post("/v1/schedules/s:trigger", headers=headers)
+            self.refused(answer, 409, "duplicate-job", None,
+                         "/v1/schedules/s:trigger")
+            self.assertEqual(answer.json()["existing"], holder)
+        fires = self.http.get("/v1/schedules/s/fires").json()["fires"]
+        self.assertEqual([f["job"] for f in fires], [holder])
+        self.assertEqual(self.http.post(f"/v1/jobs/{holder}:cancel").status,
+                         200)
+        # Refused, it has not used the key up.
+        answer = self.http.post("/v1/schedules/s:trigger", headers=key)
+        self.assertEqual(answer.status, 202, answer)
+        self.assertEqual(
+            self.http.get(answer.headers["Location"]).json()["state"], "ready")
+
     def test_delete(self):
         self.put("s", NIGHTLY)
         self.assertEqual(self.http.delete("/v1/schedules/s").status, 204)
@@ -379,6 +400,15 @@ class Cli(PitTestCase):
         self.assertIn("Europe/Berlin", self.pit("list").stdout)
         self.pit("delete", "s")
         self.pit("show", "s", code=1)
+
+    def test_trigger_while_the_unique_key_is_held(self):
+        http = self.web(self.store, ready="/readyz").http
+        answer = http.put("/v1/schedules/s", {
+            **NIGHTLY, "unique": {"key": "k"}})
+        self.assertEqual(answer.status, 201, answer)
+        holder = self.pit("trigger", "s").stdout.strip()
+        self.assertIn(f"{holder} holds the unique key k",
+                      self.pit("trigger", "s", code=1).stderr)
 
     def test_refusals(self):
         for words, code, says in [

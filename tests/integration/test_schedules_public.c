@@ -148,6 +148,15 @@ life_fn(struct co *co, void *arg)
     STEP(s, pit_schedules_pause(public, "e", "a\nb", &got) == PIT_INVALID);
     STEP(s, strstr(got.error, "note"));
 
+    const struct pit_enqueue unique = {.unique = {.key = "k"}};
+    const struct pit_plan alone = {.every_ms = 3600000, .job = &unique};
+    struct pit_ticket refused;
+    STEP(s, pit_schedules_put(public, "u", "mail.send", NULL, &alone, NULL) ==
+                PIT_OK);
+    STEP(s, pit_schedules_trigger(public, "u", &ticket) == PIT_OK);
+    STEP(s, pit_schedules_trigger(public, "u", &refused) == PIT_CONFLICT);
+    STEP(s, strcmp(refused.id, ticket.id) == 0 && strstr(refused.error, "key"));
+
     STEP(s,
          pit_queues_pause(public, "mail", &(struct pit_pause){.intake = true},
                           NULL) == PIT_OK);

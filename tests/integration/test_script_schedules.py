@@ -5,7 +5,7 @@ import re
 import unittest
 
 from pitschedules import CHANNEL, FIRE_KEYS, Schedules
-from pitscripts import ScriptCase, done
+from pitscripts import ScriptCase, done, job
 
 
 class SchedulesCase(ScriptCase):
@@ -176,6 +176,18 @@ class TestFire(SchedulesCase):
             "s", version, nominal + 1, None, [nominal + 1])), (0, [0]))
         self.assertEqual(self.schedules.outcomes("s"), "es")
         self.client.delete(self.queue.key("outbox"))
+
+    def test_a_unique_key_that_is_held_skips(self):
+        version, nominal = self.put(record="15+ 0 noop ur,0,key\nnull")
+        self.queue.enqueue(job("holder", options=" ur,0,key", flag="+"))
+        self.assertEqual(self.schedules.fire(self.schedules.item(
+            "s", version, nominal, nominal + 1, [nominal])), (0, [0]))
+        self.queue.cancel("holder")
+        # Only the first of one call gets it.
+        self.assertEqual(self.schedules.fire(self.schedules.item(
+            "s", version, nominal + 1, None, [nominal + 1, nominal + 2])),
+            (2, [1]))
+        self.assertEqual(self.schedules.outcomes("s"), "ses")
 
     def test_a_lost_history_is_begun_anew(self):
         version, nominal = self.put()
@@ -402,6 +414,15 @@ class TestTrigger(SchedulesCase):
         self.client.hset(self.queue.key("meta"), "closed", 1)
         self.assertEqual(self.schedules.trigger("s", "one"), [0, -1])
         self.assertEqual(self.job_ids(), [])
+
+    def test_a_unique_key_that_is_held(self):
+        self.put(record="15+ 0 noop ur,0,U\nnull")
+        self.queue.enqueue(job("holder", options=" ur,0,U", flag="+"))
+        self.assertEqual(self.schedules.trigger("s", "one"), [0, "=holder"])
+        self.assertEqual(self.schedules.outcomes("s"), "")
+        self.assertFalse(self.client.exists(self.queue.key("outbox")))
+        self.queue.cancel("holder")
+        self.assertEqual(self.schedules.trigger("s", "one"), [2, 1])
 
 
 if __name__ == "__main__":

@@ -269,7 +269,7 @@ class Types(ScriptCase):
         self.trial(self.scheduled, self.fire, "schedules", "fires", "fired",
                    "jobs", "ready:5", "wake", "stats", "gone", "events")
         self.trial(lambda: self.scheduled(record="15+ 0 noop ur,0,U\n1"),
-                   self.fire, "outbox")
+                   self.fire, "outbox", "unique", "unlocks")
         self.trial(self.scheduled, lambda: self.schedules.trigger("s", "new"),
                    "schedules", "fired", "jobs", "ready:5")
         self.trial(self.scheduled, lambda: self.schedules.put(

@@ -49,6 +49,23 @@ schedules_resume(struct co *co, struct http_exchange *exchange, void *arg)
     return set_paused(co, arg, exchange, false, NULL);
 }
 
+/* 409 with the id of the job that holds the unique key. */
+static enum status
+refuse_duplicate(struct http_exchange *exchange, const char *existing)
+{
+    json_t *extra = json_pack("{s:s}", "existing", existing);
+    struct problem problem = {
+        .kind = PROBLEM_DUPLICATE_JOB,
+        .detail = "another job holds the unique key of the schedule's job: "
+                  "nothing was stored",
+        .extra = extra,
+    };
+    enum status st = api_refuse(exchange, &problem);
+
+    json_decref(extra);
+    return st;
+}
+
 /* @seed makes the job's id, so that a repeat of its key finds the job; NULL: a
  * new one. @stored: the first request stored it. */
 static enum status
@@ -57,7 +74,7 @@ trigger(struct co *co, struct api *api, struct http_exchange *exchange,
 {
     struct error *err = &exchange->err;
     struct schedule_view view;
-    char local[ID_ULID_LEN + 1], id[ID_JOB_MAX + 1];
+    char local[ID_LOCAL_MAX + 1], id[ID_JOB_MAX + 1];
 
     if (seed)
         id_derive(seed, 0, local);
@@ -65,11 +82,15 @@ trigger(struct co *co, struct api *api, struct http_exchange *exchange,
         id_make(local);
     enum status st =
         schedules_get(co, api->queues, schedules_name(exchange), &view, err);
-    bool found = st == ST_OK;
-    if (found && !stored)
+    bool found = st == ST_OK, held = false;
+    if (found && !stored) {
         st = schedules_trigger_as(co, api->queues, &view, local, err);
+        held = st == ST_CONFLICT;
+    }
     snprintf(id, sizeof id, "%s.%s", view.queue, local);
     schedules_view_clear(&view);
+    if (held)
+        return refuse_duplicate(exchange, id);
     if (st != ST_OK)
         return api_fail(exchange, st, err, found);
     st = response_setf(&exchange->res, "Location", "/v1/jobs/%s", id);

@@ -130,7 +130,9 @@ enum pit_status pit_schedules_pause(struct pit_co *co, const char *name,
 enum pit_status pit_schedules_resume(struct pit_co *co, const char *name,
                                      struct pit_schedules *ret);
 /* Enqueues its job now, beside its times; @ticket (may be NULL) has the id.
- * Suspends. Errors: PIT_NOT_FOUND; PIT_QUEUE_FULL. */
+ * Suspends. Errors: PIT_NOT_FOUND; PIT_QUEUE_FULL; PIT_CONFLICT another job
+ * holds the unique key, nothing was stored, and the ticket's id is that one's.
+ */
 enum pit_status pit_schedules_trigger(struct pit_co *co, const char *name,
                                       struct pit_ticket *ticket);
 

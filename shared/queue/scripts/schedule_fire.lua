@@ -23,7 +23,8 @@
 -- "<nominal> <when> <what> <word>": what is
 --   e enqueued    word is the job's local id
 --   t triggered   by hand, the same
---   s skipped     the job before had not ended; word "-"
+--   s skipped     the job before had not ended, or another job holds the
+--                 unique key; word "-"
 --   m missed      word is how many times, from nominal on
 --   c refused     the queue is closed, or full; word "-"
 --
@@ -39,6 +40,8 @@
 local RECHECK_MIN, RECHECK_MAX = 250, 15000 -- ms, while a fire waits
 -- include: room
 -- include: events
+-- include: options
+-- include: unique
 -- include: schedule_job
 -- include: retry_record
 
@@ -56,6 +59,11 @@ local function say(s, nominal, what, word)
 end
 
 local function enqueue(name, s, definition, nominal)
+    local _, holder = schedule_job_holder(definition.record)
+    if holder then
+        say(s, nominal, 's', '-')
+        return 0
+    end
     if not schedule_job_room(definition.record) then
         say(s, nominal, 'c', '-')
         return 0

@@ -6,9 +6,10 @@
 -- ARGV[1] name   ARGV[2] the job's local id
 --
 -- Returns {now, flags, stored}: flags as schedule_fire has them; stored is 1; 2
--- when there is or was a job of that id, and nothing is done; 0 when there is
--- no such schedule; -1 when the queue is closed or full. Times and what is
--- buffered stay as they are.
+-- when there is or was a job of that id, 0 when there is no such schedule, -1
+-- when the queue is closed or full, "=<local id>" when that job holds the
+-- unique key: nothing is done then. Times and what is buffered stay as they
+-- are.
 -- include: need
 -- include: clock
 -- include: schedule_keys
@@ -20,12 +21,18 @@ if not text or not nominal then
 end
 -- include: room
 -- include: events
+-- include: options
+-- include: unique
 -- include: schedule_job
 if call('HEXISTS', jobs, ARGV[2]) == 1 or call('ZSCORE', gone, ARGV[2]) then
     return {now, 0, 2}
 end
 -- include: retry_record
 local record = retry_record(cjson.decode(text).record)
+local _, holder = schedule_job_holder(record)
+if holder then
+    return {now, 0, '=' .. holder}
+end
 if not schedule_job_room(record) then
     return {now, 0, -1}
 end

@@ -1,5 +1,5 @@
 -- schedule_job: the job of one fire. Needs schedule_keys, in whose variables it
--- counts, room, events, and the ready lists in KEYS[10..19].
+-- counts, room, events, options, unique, and the ready lists in KEYS[10..19].
 local OUTBOX_MS = 10000 -- by then a message is delivered, or its job refused
 local set = call('HMGET', meta, 'closed', 'len_max', 'bytes_max', 'watched')
 local closed, bytes_max = set[1] == '1', tonumber(set[3])
@@ -37,6 +37,16 @@ local function schedule_job_room(record)
         bytes_left >= #record - 1 + #now_text -- the time in place of the 0
 end
 
+-- The unique key that @record asks for, or nil; and who holds it, if anybody.
+local taken = {} -- by jobs that are on their way since this call
+local function schedule_job_holder(record)
+    if sub(record, 3, 3) ~= '+' then
+        return nil
+    end
+    local _, _, key = unique_of(options_of(record))
+    return key, key and (taken[key] or holder_of(key))
+end
+
 -- @record was made with 0 for the time of its creation. False: it is there, or
 -- was. One with options goes the way of a flow's jobs, through the outbox: what
 -- they ask for is enqueue's business.
@@ -46,6 +56,10 @@ local function schedule_job_store(id, record)
     end
     local head, rest = match(record, '^(%S+) 0 (.*)$')
     record = head .. ' ' .. now_text .. ' ' .. rest
+    local key = schedule_job_holder(record)
+    if key then
+        taken[key] = id
+    end
     if string.sub(head, 3, 3) == '+' then
         call('XADD', base .. 'outbox', '*', 'kind', 'enqueue', 'job',
              match(base, '{([^{}]*)}:$') .. '.' .. id, 'record', record)

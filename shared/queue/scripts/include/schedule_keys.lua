@@ -3,14 +3,16 @@
 local schedules, fires, fired = KEYS[1], KEYS[2], KEYS[3]
 local jobs, state, gone, stats = KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local wake, meta = KEYS[8], KEYS[9]
-local call, match = need, string.match
-local base = string.sub(jobs, 1, -5)
+local call, sub, match = need, string.sub, string.match
+local base = sub(jobs, 1, -5)
 
 for _, key in ipairs({schedules, fired, jobs, state, stats, meta}) do
     call('HLEN', key)
 end
 call('ZCARD', fires)
 call('ZCARD', gone)
+call('HLEN', base .. 'unique')
+call('ZCARD', base .. 'unlocks')
 for k = 10, 19 do
     call('LLEN', KEYS[k])
 end
