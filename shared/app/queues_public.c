@@ -39,16 +39,20 @@ infos_new(size_t n)
     return infos;
 }
 
+static void
+infos_free(struct queue_infos *infos)
+{
+    if (!infos)
+        return;
+    free(infos->queues);
+    free(infos->shown);
+    free(infos);
+}
+
 void
 pit_queues_clear(struct pit_queues *queues)
 {
-    struct queue_infos *infos = queues->private_;
-
-    if (infos) {
-        free(infos->queues);
-        free(infos->shown);
-        free(infos);
-    }
+    infos_free(queues->private_);
     *queues = (struct pit_queues){.len = 0};
 }
 
@@ -130,10 +134,10 @@ fill(const struct queue_overview *from, struct shown *shown,
     ret->count[PIT_ENDED] = counts->count[JOB_SUCCEEDED];
 }
 
+/* @ret is empty; it owns @infos from now on. */
 static void
 show(struct queue_infos *infos, size_t n, struct pit_queues *ret)
 {
-    pit_queues_clear(ret);
     *ret = (struct pit_queues){
         .len = n, .queues = infos->queues, .private_ = infos};
 }
@@ -171,12 +175,12 @@ apply(struct co *co, const char *name, const struct queue_setting *changes,
         if (st == ST_NOT_FOUND && n > 0)
             st = ST_OK;
     }
+    if (ret)
+        pit_queues_clear(ret);
     if (ret && st == ST_OK) {
         struct queue_infos *infos = infos_new(1);
         fill(&overview, infos->shown, infos->queues);
         show(infos, 1, ret);
-    } else if (ret) {
-        pit_queues_clear(ret);
     }
     return queue_public_end(co, st, sent, err, ret ? ret->error : words);
 }
@@ -215,9 +219,10 @@ pit_queues_list(struct pit_co *public, struct pit_queues *ret)
                 st = ST_OK;
             }
         }
-        show(infos, len, ret);
-        if (st != ST_OK)
-            pit_queues_clear(ret);
+        if (st == ST_OK)
+            show(infos, len, ret);
+        else
+            infos_free(infos);
     }
     free(names);
     return queue_public_end(co, st, false, &err, ret->error);

@@ -27,11 +27,10 @@ is_named(struct str name, const char *lower)
            (name.n < 17 || name.p[8] == lower[8]);
 }
 
-/* @s is not empty. */
 static bool
 is_port(struct str s)
 {
-    if (s.p[0] != ':' || s.n < 2 || s.n > 6)
+    if (s.n < 2 || s.n > 6 || s.p[0] != ':')
         return false;
     uint32_t port = 0;
     for (const char *p = s.p + 1; p < s.p + s.n; p++) {
