@@ -172,5 +172,9 @@ struct job_history {
  * Errors: ST_INVALID for a text that is none. */
 CHECK enum status job_history_decode(struct str text, struct job_history *ret,
                                      struct error *err);
+/* The state of a job with that code. What the code leaves open, membership
+ * decides: @due_ms, when it falls due, 0 or less when it is not in `due` or
+ * `retrying`; @blocked, whether it waits for its parents. */
+enum job_state job_history_state(int code, int64_t due_ms, bool blocked);
 
 #endif

@@ -82,3 +82,29 @@ job_history_decode(struct str text, struct job_history *ret, struct error *err)
     *ret = found;
     return ST_OK;
 }
+
+enum job_state
+job_history_state(int code, int64_t due_ms, bool blocked)
+{
+    if (blocked)
+        return JOB_BLOCKED;
+    switch (code) {
+    case 'R':
+    case 'r': /* whoever ends it must look at its options */
+        return JOB_RUNNING;
+    case 'W':
+        return due_ms > 0 ? JOB_RETRYING : JOB_READY;
+    case 'S':
+        return JOB_SUCCEEDED;
+    case 'D':
+        return JOB_DEAD;
+    case 'C':
+        return JOB_CANCELLED;
+    case 'X':
+        return JOB_EXPIRED;
+    case 'Q':
+        return JOB_QUARANTINED;
+    default:
+        return due_ms > 0 ? JOB_SCHEDULED : JOB_READY;
+    }
+}

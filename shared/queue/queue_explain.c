@@ -32,32 +32,6 @@ add(struct explanation *e, const char *code, int64_t until_ms, const char *fmt,
 /* --- judging ---------------------------------------------------------------
  */
 
-static enum job_state
-state_of(const struct explain_facts *facts)
-{
-    switch (facts->history.code) {
-    case 'R':
-    case 'r':
-        return JOB_RUNNING;
-    case 'S':
-        return JOB_SUCCEEDED;
-    case 'D':
-        return JOB_DEAD;
-    case 'C':
-        return JOB_CANCELLED;
-    case 'X':
-        return JOB_EXPIRED;
-    case 'Q':
-        return JOB_QUARANTINED;
-    default:
-        if (facts->parents >= 0)
-            return JOB_BLOCKED;
-        if (facts->due_ms > 0)
-            return facts->history.code == 'W' ? JOB_RETRYING : JOB_SCHEDULED;
-        return JOB_READY;
-    }
-}
-
 static void
 judge_ended(const struct explain_facts *facts, struct explanation *e)
 {
@@ -145,7 +119,8 @@ queue_explain_judge(const struct explain_facts *facts, struct explanation *ret)
     struct explanation e = {.position = -1, .now_ms = facts->now_ms};
     int64_t wait_ms = facts->due_ms - facts->now_ms;
 
-    e.state = state_of(facts);
+    e.state = job_history_state(facts->history.code, facts->due_ms,
+                                facts->parents >= 0);
     switch (e.state) {
     case JOB_READY:
         judge_ready(facts, &e);

@@ -28,77 +28,38 @@ send(struct queues *queues, struct rds_call *call,
                     NULL);
 }
 
-static struct str
-text_of(const redisReply *word)
-{
-    return word->type == REDIS_REPLY_STRING ? str_from(word->str, word->len)
-                                            : STR_NULL;
-}
-
-/* Membership is the state: `due` decides what the state's letter leaves open.
- */
-static enum job_state
-state_of(int code, int64_t due_ms, bool blocked)
-{
-    if (blocked)
-        return JOB_BLOCKED;
-    switch (code) {
-    case 'R':
-    case 'r': /* whoever ends it must look at its options */
-        return JOB_RUNNING;
-    case 'W':
-        return due_ms > 0 ? JOB_RETRYING : JOB_READY;
-    case 'S':
-        return JOB_SUCCEEDED;
-    case 'D':
-        return JOB_DEAD;
-    case 'C':
-        return JOB_CANCELLED;
-    case 'X':
-        return JOB_EXPIRED;
-    case 'Q':
-        return JOB_QUARANTINED;
-    default:
-        return due_ms > 0 ? JOB_SCHEDULED : JOB_READY;
-    }
-}
-
 static enum status
 read_view(struct job_view *view, struct job_id id, struct error *err)
 {
     const redisReply *reply = view->call.reply;
     double due = 0;
 
-    if (reply->type == REDIS_REPLY_NIL)
-        return error_set(err, ST_NOT_FOUND, "there is no job %.*s.%.*s",
-                         STR_ARG(id.queue), STR_ARG(id.local));
-    if (reply->type == REDIS_REPLY_STRING)
-        return error_set(err, ST_GONE,
-                         "the job %.*s.%.*s has ended and is past its "
-                         "retention; enqueue with a longer \"keep\"",
-                         STR_ARG(id.queue), STR_ARG(id.local));
+    enum status status = script_call_found(reply, id, err);
+    if (status != ST_OK)
+        return status;
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 7)
         return error_set(err, ST_BUG, "get: a reply of another shape");
     redisReply *const *words = reply->element;
-    enum status status =
-        job_decode(text_of(words[0]), &view->spec, &view->created_ms, err);
+    status = job_decode(script_call_text(words[0]), &view->spec,
+                        &view->created_ms, err);
     if (status == ST_OK)
-        status = job_history_decode(text_of(words[1]), &view->history, err);
+        status =
+            job_history_decode(script_call_text(words[1]), &view->history, err);
     if (status != ST_OK)
         return status;
     view->spec.queue = id.queue;
     view->spec.local = id.local;
-    view->result = text_of(words[2]);
-    view->progress = text_of(words[3]);
+    view->result = script_call_text(words[2]);
+    view->progress = script_call_text(words[3]);
     if (words[4]->type == REDIS_REPLY_STRING)
         due = strtod(words[4]->str, NULL);
     view->due_ms = (int64_t)due;
     bool blocked = words[5]->type == REDIS_REPLY_STRING;
-    struct str cancel = text_of(words[6]);
+    struct str cancel = script_call_text(words[6]);
     if (cancel.n > 0 &&
         !str_to_i64(str_cut(cancel, ' ', &cancel), &view->cancel_asked_ms))
         view->cancel_asked_ms = 0;
-    view->state = state_of(view->history.code, view->due_ms, blocked);
+    view->state = job_history_state(view->history.code, view->due_ms, blocked);
     return ST_OK;
 }
 
@@ -238,7 +199,7 @@ read_counts(const redisReply *reply, struct queue_counts *ret,
         ret->oldest_ready_ms = age < 0 ? 0 : age;
     }
     for (size_t i = FIXED; i + 1 < reply->elements; i += 2) {
-        int64_t *field = total_of(ret, text_of(words[i]));
+        int64_t *field = total_of(ret, script_call_text(words[i]));
         if (field)
             *field = words[i + 1]->type == REDIS_REPLY_INTEGER
                          ? words[i + 1]->integer
@@ -305,7 +266,7 @@ queue_names(struct co *co, struct queues *queues,
         goto out;
     }
     for (size_t i = 0; i < call.reply->elements && n < QUEUE_LIST_MAX; i++) {
-        struct str name = text_of(call.reply->element[i]);
+        struct str name = script_call_text(call.reply->element[i]);
         if (id_queue_valid(name))
             str_copy_to(name, names[n++], sizeof names[0]);
     }

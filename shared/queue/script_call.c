@@ -64,8 +64,8 @@ script_call_found(const redisReply *reply, struct job_id id, struct error *err)
                          STR_ARG(id.queue), STR_ARG(id.local));
     if (reply->type == REDIS_REPLY_STRING)
         return error_set(err, ST_GONE,
-                         "the job %.*s.%.*s has ended, or was deleted, and is "
-                         "past its retention",
+                         "the job %.*s.%.*s was deleted, or has ended and is "
+                         "past its retention; enqueue with a longer \"keep\"",
                          STR_ARG(id.queue), STR_ARG(id.local));
     return ST_OK;
 }

@@ -216,6 +216,35 @@ test_refuses_damaged_states(void **state)
             fail_msg("taken: %s", bad[i]);
 }
 
+/* Membership decides what the letter leaves open, and nothing else. */
+static void
+test_a_code_is_a_state(void **state)
+{
+    static const struct {
+        int code;
+        enum job_state waits, due;
+    } cases[] = {
+        {0, JOB_READY, JOB_SCHEDULED},
+        {'W', JOB_READY, JOB_RETRYING},
+        {'R', JOB_RUNNING, JOB_RUNNING},
+        {'r', JOB_RUNNING, JOB_RUNNING},
+        {'S', JOB_SUCCEEDED, JOB_SUCCEEDED},
+        {'D', JOB_DEAD, JOB_DEAD},
+        {'C', JOB_CANCELLED, JOB_CANCELLED},
+        {'X', JOB_EXPIRED, JOB_EXPIRED},
+        {'Q', JOB_QUARANTINED, JOB_QUARANTINED},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        int code = cases[i].code;
+        assert_int_equal(job_history_state(code, 0, false), cases[i].waits);
+        assert_int_equal(job_history_state(code, 5000, false), cases[i].due);
+    }
+    assert_int_equal(job_history_state(0, 0, true), JOB_BLOCKED);
+    assert_int_equal(job_history_state('W', 0, true), JOB_BLOCKED);
+}
+
 static void
 test_states_have_names(void **state)
 {
@@ -247,6 +276,7 @@ main(void)
         cmocka_unit_test(test_spec_ranges_name_their_field),
         cmocka_unit_test(test_reads_a_history),
         cmocka_unit_test(test_refuses_damaged_states),
+        cmocka_unit_test(test_a_code_is_a_state),
         cmocka_unit_test(test_states_have_names),
     };
 
