@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "queue/queue_private.h"
+#include "queue/registry.h"
 #include "queue/script.h"
 
 enum { NAME_SLOTS = 4096, FIXED_WORDS = 4, KEYS_OF_FLOW = 4 };
@@ -503,19 +504,6 @@ make_words(struct handover *h, const struct flow *flow, const struct keys *keys,
     return n;
 }
 
-/* Its home may have no job of its own, and is to be found all the same. The
- * flow is accepted by now: nobody waits for this. */
-static void
-register_home(struct co *co, struct queues *queues, struct str home)
-{
-    struct rds_call call = {0};
-    char key[KEYS_MAX_LEN];
-
-    keys_global(queues->prefix, "queues", key);
-    (void)!rds_await(co, queues->rds, &call, "SADD %s %b", key, home.p, home.n);
-    rds_call_clear(&call);
-}
-
 enum status
 flow_accept(struct co *co, struct queues *queues, struct flow *flow,
             bool *ret_existed, struct error *err)
@@ -539,8 +527,10 @@ flow_accept(struct co *co, struct queues *queues, struct flow *flow,
         *ret_existed = call.reply->integer == 0;
     else if (err)
         *err = call.err;
+    /* Its home may have no job of its own, and is to be found all the same. The
+     * flow is accepted by now, whatever becomes of that. */
     if (st == ST_OK && !*ret_existed)
-        register_home(co, queues, home_of(flow));
+        (void)!registry_put_queue(co, queues, home_of(flow), NULL, NULL);
 out:
     rds_call_clear(&call);
     handover_clear(&h);

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "queue/registry.h"
 #include "queue/script_call.h"
 
 static const struct {
@@ -59,32 +60,6 @@ read_setting(struct queue_settings *settings, struct str name, struct str value)
 }
 
 static enum status
-register_queue(struct co *co, struct queues *queues, struct str queue,
-               bool *ret_known, struct error *err)
-{
-    struct rds_call call = {0};
-    char key[KEYS_MAX_LEN];
-
-    keys_global(queues->prefix, "queues", key);
-    /* Asked first: a server that is full takes no SADD. */
-    enum status st = rds_await(co, queues->rds, &call, "SISMEMBER %s %b", key,
-                               queue.p, queue.n);
-    if (st == ST_OK && call.reply->integer == 0) {
-        rds_call_clear(&call);
-        st = rds_await(co, queues->rds, &call, "SADD %s %b", key, queue.p,
-                       queue.n);
-        if (st == ST_OK)
-            call.reply->integer = call.reply->integer == 0;
-    }
-    if (st == ST_OK)
-        *ret_known = call.reply->integer == 1;
-    else if (err)
-        *err = call.err;
-    rds_call_clear(&call);
-    return st;
-}
-
-static enum status
 read_all(struct co *co, struct queues *queues, const struct keys *keys,
          struct rds_call *call, struct error *err)
 {
@@ -115,7 +90,7 @@ queue_settings_apply(struct co *co, struct queues *queues, struct str queue,
     enum status st = ST_OK;
     bool known = false;
     if (n > 0)
-        st = register_queue(co, queues, queue, &known, err);
+        st = registry_put_queue(co, queues, queue, &known, err);
     if (st != ST_OK)
         return st;
     /* What is only read is read when nothing can be written, too. */

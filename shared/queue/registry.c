@@ -1,4 +1,4 @@
-/* The registry: two hashes, written by whole values. */
+/* The registry: a set of names, and two hashes, written by whole values. */
 #include "queue/registry.h"
 
 #include "queue/keys.h"
@@ -13,6 +13,32 @@ await_words(struct co *co, struct queues *queues, struct rds_call *call,
 
     if (status != ST_OK && err)
         *err = call->err;
+    return status;
+}
+
+enum status
+registry_put_queue(struct co *co, struct queues *queues, struct str queue,
+                   bool *ret_known, struct error *err)
+{
+    struct rds_call call = {0};
+    char key[KEYS_MAX_LEN];
+
+    keys_global(queues_prefix(queues), "queues", key);
+    const char *argv[] = {"SISMEMBER", key, queue.p};
+    const size_t len[] = {9, strlen(key), queue.n};
+    enum status status = await_words(co, queues, &call, 3, argv, len, err);
+    bool known = status == ST_OK && call.reply->integer == 1;
+    if (status == ST_OK && !known) {
+        const char *add_argv[] = {"SADD", key, queue.p};
+        const size_t add_len[] = {4, strlen(key), queue.n};
+        rds_call_clear(&call);
+        status = await_words(co, queues, &call, 3, add_argv, add_len, err);
+        /* Somebody else was faster. */
+        known = status == ST_OK && call.reply->integer == 0;
+    }
+    if (status == ST_OK && ret_known)
+        *ret_known = known;
+    rds_call_clear(&call);
     return status;
 }
 

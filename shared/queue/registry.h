@@ -1,6 +1,7 @@
-/* registry.h - what lives around the queues: the tasks that are known and the
- * workers that are alive.
+/* registry.h - what lives around the queues: their names, the tasks that are
+ * known and the workers that are alive.
  *
+ * `<prefix>:queues` SET of the queues that have had a job or a setting;
  * `<prefix>:tasks` HASH name -> JSON, written at start by every program that
  * loaded an application; `<prefix>:workers` HASH instance -> JSON with
  * "seen_ms", written by each worker's heartbeat. A worker unseen for
@@ -15,6 +16,12 @@
 #define REGISTRY_WORKER_DEAD_MS INT64_C(60000)
 enum { REGISTRY_TASKS_MAX = 10000, REGISTRY_JSON_MAX = 8192 };
 
+/* Adds the name of a queue. Only asks when it is known, so that a server that
+ * is full refuses nothing then. *ret_known (may be NULL): was it there before?
+ * Errors: Redis' status. */
+CHECK enum status registry_put_queue(struct co *co, struct queues *queues,
+                                     struct str queue, bool *ret_known,
+                                     struct error *err);
 /* Adds or replaces one task. @json: {"queue","timeout_ms","retries",...}. */
 CHECK enum status registry_put_task(struct co *co, struct queues *queues,
                                     struct str name, struct str json,

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "queue/outbox.h"
 #include "queue/queue_private.h"
+#include "queue/registry.h"
 #include "queue/schedules_private.h"
 
 /* ---- words ---- */
@@ -456,22 +457,6 @@ schedules_delete(struct co *co, struct queues *queues,
 
 /* ---- triggering ---- */
 
-static enum status
-register_queue(struct co *co, struct queues *queues, struct str queue,
-               struct error *err)
-{
-    struct rds_call call = {0};
-    char key[KEYS_MAX_LEN];
-
-    keys_global(queues->prefix, "queues", key);
-    enum status st =
-        rds_await(co, queues->rds, &call, "SADD %s %b", key, queue.p, queue.n);
-    if (st != ST_OK && err)
-        *err = call.err;
-    rds_call_clear(&call);
-    return st;
-}
-
 enum status
 schedules_stored(struct co *co, struct queues *queues, struct str queue,
                  int64_t flags, enum status st, struct error *err)
@@ -479,7 +464,7 @@ schedules_stored(struct co *co, struct queues *queues, struct str queue,
     enum { FIRST = 1, OUTBOX = 2 };
 
     if (st == ST_OK && (flags & FIRST))
-        st = register_queue(co, queues, queue, err);
+        st = registry_put_queue(co, queues, queue, NULL, err);
     /* What is left there is delivered by whoever sees it next. */
     if (st == ST_OK && (flags & OUTBOX))
         st = outbox_deliver(co, queues, queue, NULL, err);
