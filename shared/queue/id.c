@@ -74,6 +74,17 @@ id_derive(const unsigned char seed[16], uint32_t index,
     encode(bits, dst);
 }
 
+void
+id_derive_at(const unsigned char seed[16], int64_t at_ms,
+             char dst[ID_ULID_LEN + 1])
+{
+    unsigned char bits[16];
+
+    memcpy(bits, seed, sizeof bits);
+    put_time(bits, at_ms);
+    encode(bits, dst);
+}
+
 static bool
 is_name_char(unsigned char c)
 {

@@ -36,6 +36,10 @@ void id_make(char dst[ID_ULID_LEN + 1]);
  * that must be the same in a repeated request. */
 void id_derive(const unsigned char seed[16], uint32_t index,
                char dst[ID_ULID_LEN + 1]);
+/* The ULID of the moment @at_ms (wall clock) whose random part follows from
+ * @seed: for what is listed in the order of its ids. */
+void id_derive_at(const unsigned char seed[16], int64_t at_ms,
+                  char dst[ID_ULID_LEN + 1]);
 
 bool id_queue_valid(struct str name);
 bool id_task_valid(struct str name);

@@ -26,7 +26,8 @@ enum operation_how {
     OPERATION_ENDED,
 };
 enum operation_told {
-    OPERATION_LOST, /* another process has it: nothing was said */
+    OPERATION_LOST, /* another process has it, or (OPERATION_NEW) there is one
+                       of that id: nothing was said */
     OPERATION_SAID,
     OPERATION_STOP, /* said, and it is asked to stop */
 };

@@ -137,10 +137,40 @@ def _(c):
     return get(f"/v1/jobs/{c.ready()}/explain")
 
 
-def add_bulk(operation, verb, state):
+def add_many(operation, make):
+    """@make: (c) -> the path of a POST that begins an operation, its body."""
     @answers(operation, 202)
     def _(c):
-        return post(f"/v1/jobs:{verb}", {"queue": c.fresh(), "state": state})
+        return post(*make(c))
+
+    def repeated(c):
+        one = post(*make(c), Idempotency_Key=c.fresh())
+        return one, c.send(one).json()["id"]
+
+    @answers(operation, 200)
+    def _(c):
+        return repeated(c)[0]
+
+    @answers(operation, "idempotency-key-reuse")
+    def _(c):
+        one, _ = repeated(c)
+        return one._replace(json={**one.json, "state": "quarantined"})
+
+    @answers(operation, "gone")
+    def _(c):
+        one, full = repeated(c)
+        wait_until(lambda: c.http.get(f"/v1/operations/{full}").json()[
+            "state"] != "running", 10, "the operation to end")
+        for what in ("documents", "kept"):
+            name = f"pit:{{@operations}}:{what}"
+            (c.client.hdel if what == "documents" else c.client.zrem)(
+                name, full)
+        return one
+
+
+def add_bulk(operation, verb, state):
+    add_many(operation, lambda c: (f"/v1/jobs:{verb}", {
+        "queue": c.fresh(), "state": state}))
 
 
 for bulk in (("retryJobs", "retry", "dead"), ("cancelJobs", "cancel", "ready"),
@@ -148,10 +178,12 @@ for bulk in (("retryJobs", "retry", "dead"), ("cancelJobs", "cancel", "ready"),
     add_bulk(*bulk)
 
 
-@answers("purgeQueue", 202)
-def _(c):
+def purge(c):
     queue = c.fresh()
-    return post(f"/v1/queues/{queue}:purge", {"confirm": queue})
+    return f"/v1/queues/{queue}:purge", {"confirm": queue}
+
+
+add_many("purgeQueue", purge)
 
 
 @answers("getOperation", 200)

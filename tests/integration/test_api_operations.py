@@ -7,6 +7,7 @@ import signal
 import time
 import unittest
 
+from pitcontract import Context
 from pitharness import children_of, wait_until
 from pitscripts import check, done, ended, job
 from test_api_control import ControlCase
@@ -246,6 +247,53 @@ class Death(OperationCase):
         one = self.ends(f"/v1/operations/{local}")
         self.assertEqual(one["state"], "failed")
         self.assertIn("no such field", one["error"])
+
+
+class Repeated(OperationCase):
+    """Under an Idempotency-Key."""
+
+    PATH, BODY = "/v1/jobs:retry", {"queue": "q", "state": "dead",
+                                    "rate": "1/h"}
+
+    def send(self, key="k"):
+        return self.http.post(self.PATH, self.BODY,
+                              headers={"Idempotency-Key": key})
+
+    def test_it_is_begun_once(self):
+        self.fill_dead(200)
+        first = self.send()
+        self.assertEqual(first.status, 202, first)
+        where = first.headers["Location"]
+        wait_until(lambda: self.show(where)["seen"], 5, "its first page")
+        again = self.send()
+        self.assertEqual(again.status, 200, again)
+        self.assertEqual((again.headers["Idempotency-Replayed"],
+                          again.headers["Location"]), ("true", where))
+        self.assertEqual(again.json()["seen"], self.show(where)["seen"])
+        later = self.send("later")
+        listed = self.http.get("/v1/operations").json()["operations"]
+        self.assertEqual([one["id"] for one in listed],
+                         [later.json()["id"], first.json()["id"]])
+
+    def test_one_that_was_cut_off_is_not_begun_again(self):
+        """It was stored; that the key is done was not."""
+        self.fill_dead(3)
+        first = self.send()
+        where = first.headers["Location"]
+        ended = wait_until(lambda: (lambda one: one["ended_at"] and one)(
+            self.show(where)), 5, "the operation to end")
+        Context(self.http, self.client).reopen("k")
+        again = self.send()
+        self.assertEqual((again.status, again.json()), (200, ended))
+        self.assertEqual(self.show(where), ended)
+        self.assertEqual(len(self.http.get("/v1/operations").json()[
+            "operations"]), 1)
+
+    def test_refused_it_does_not_use_the_key_up(self):
+        self.assertEqual(self.http.post(
+            self.PATH, {"queue": "q"}, headers={"Idempotency-Key": "k"}).status,
+            400)
+        self.assertEqual(self.send().status, 202)
 
 
 class Listed(OperationCase):

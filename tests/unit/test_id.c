@@ -87,6 +87,10 @@ test_derived_ids_repeat_and_differ(void **state)
     id_derive(zero, 7, a);
     id_derive(zero, 7, b);
     assert_string_equal(a, b);
+    id_derive_at(full, 1, a);
+    assert_string_equal(a, "0000000001ZZZZZZZZZZZZZZZZ");
+    id_derive_at(zero, INT64_C(0xffffffffffff), a);
+    assert_string_equal(a, "7ZZZZZZZZZ0000000000000000");
 }
 
 int

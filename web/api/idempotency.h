@@ -6,12 +6,13 @@
  *     -> "<phase> <fingerprint, hex> <seed, hex> <created ms>[ <accepted,
  * hex>]"
  *
- * The job ids of the request are derived from the seed (queue/id.h), so that
- * whatever happens between its steps, a repeat names the same jobs and cannot
- * make a second one. Phases: `p` under way; `f` failed, may be taken over at
- * once; `d` done, answered from the entry alone. One under way for longer than
- * IDEMPOTENCY_STALE_MS belongs to a process that is gone, and is taken over.
- * `accepted` has a bit for each job of a batch, most significant bit first.
+ * The ids of what the request makes (jobs, a flow, an operation) are derived
+ * from the seed (queue/id.h), so that whatever happens between its steps, a
+ * repeat names the same and cannot make a second one. Phases: `p` under way;
+ * `f` failed, may be taken over at once; `d` done, answered from the entry
+ * alone. One under way for longer than IDEMPOTENCY_STALE_MS belongs to a
+ * process that is gone, and is taken over. `accepted` has a bit for each job of
+ * a batch, most significant bit first.
  *
  * Functions that take a coroutine suspend for Redis. */
 #ifndef WEB_API_IDEMPOTENCY_H
@@ -59,7 +60,7 @@ CHECK enum status idempotency_key(const struct pit_request *req,
 
 /* What the request is to do. */
 enum idempotency_verdict {
-    IDEMPOTENCY_RUN, /* enqueue under ids of entry.seed; then finish or fail */
+    IDEMPOTENCY_RUN, /* make it under ids of entry.seed; then finish or fail */
     IDEMPOTENCY_REPLAY, /* was done: answer from the entry */
     IDEMPOTENCY_REUSED, /* the key belongs to other content: 422 */
     IDEMPOTENCY_BUSY,   /* the first one is under way: 409 */

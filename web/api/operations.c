@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "api/idempotency.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "queue/operation.h"
@@ -348,27 +349,102 @@ operations_unwatch(struct api *api)
 /* ---- over HTTP ---- */
 
 static enum status
+set_location(struct http_exchange *exchange, const char *id)
+{
+    return response_setf(&exchange->res, "Location", "/v1/operations/%s", id);
+}
+
+static enum status
 reply_started(struct http_exchange *exchange, const struct operation *operation)
 {
-    enum status st = response_setf(&exchange->res, "Location",
-                                   "/v1/operations/%s", operation->id);
+    enum status st = set_location(exchange, operation->id);
 
     if (st != ST_OK)
         return st;
     return response_json_take(&exchange->res, 202, make_document(operation));
 }
 
-enum status
-operations_start(struct co *co, struct api *api, struct http_exchange *exchange,
-                 struct operation_spec *spec)
+/* What came of operation_get(): @st and the page, which is cleared. */
+static enum status
+reply_found(struct http_exchange *exchange, enum status st,
+            struct operation_page *page, int http)
 {
-    struct error err;
+    json_t *document = NULL;
 
-    enum status st = api_store(api, &err);
-    if (st != ST_OK) {
-        operations_spec_clear(spec);
-        return api_fail(exchange, st, &err, false);
-    }
+    if (st == ST_OK && !(document = operation_shown(&page->items[0])))
+        st = error_set(&exchange->err, ST_BUG,
+                       "the operation's document is damaged");
+    st = st == ST_OK ? response_json_take(&exchange->res, http, document)
+                     : api_fail(exchange, st, &exchange->err, false);
+    operation_page_clear(page);
+    return st;
+}
+
+static enum status
+reply_one(struct co *co, struct api *api, struct http_exchange *exchange,
+          struct str id, int http, bool *ret_left)
+{
+    struct operation_page page;
+
+    enum status st = operation_get(co, api->queues, id, &page, &exchange->err);
+    if (st == ST_OK)
+        *ret_left = !page.items[0].alive;
+    return reply_found(exchange, st, &page, http);
+}
+
+/* The first request with this key began it. */
+static enum status
+reply_again(struct co *co, struct api *api, struct http_exchange *exchange,
+            const char *id)
+{
+    struct operation_page page;
+
+    enum status st =
+        operation_get(co, api->queues, str_c(id), &page, &exchange->err);
+    if (st == ST_NOT_FOUND)
+        st = error_set(&exchange->err, ST_GONE,
+                       "the operation %s of this Idempotency-Key was begun, "
+                       "and %d newer ones have made it forgotten: look at the "
+                       "jobs, or use a new key",
+                       id, OPERATION_KEPT_MAX);
+    if (st == ST_OK)
+        st = set_location(exchange, id);
+    if (st == ST_OK)
+        st = response_set(&exchange->res, STR("Idempotency-Replayed"),
+                          STR("true"));
+    return reply_found(exchange, st, &page, 200);
+}
+
+/* 503 with the id that was chosen before the write: if the operation is there,
+ * a process goes on with it. */
+static enum status
+refuse_unclear(struct http_exchange *exchange, const char *id)
+{
+    json_t *extra = json_pack("{s:s}", "id", id);
+    struct problem problem = {
+        .kind = PROBLEM_OUTCOME_UNKNOWN,
+        .detail = "Redis went away after the operation was sent: look at its "
+                  "id, or send the request again with the same "
+                  "Idempotency-Key",
+        .extra = extra,
+    };
+
+    enum status st = api_refuse(exchange, &problem);
+    if (st == ST_OK)
+        st = set_location(exchange, id);
+    json_decref(extra);
+    return st;
+}
+
+/* @key: NULL without one. *ret_stored: the operation is there, whatever the
+ * answer says. Takes over what @spec owns. */
+static enum status
+begin(struct co *co, struct api *api, struct http_exchange *exchange,
+      struct operation_spec *spec, const struct idempotency *key,
+      bool *ret_stored)
+{
+    char id[ID_ULID_LEN + 1];
+
     if (api->operations >= OPERATIONS_MAX) {
         operations_spec_clear(spec);
         return api_refuse_with(exchange, PROBLEM_OVERLOADED,
@@ -377,12 +453,20 @@ operations_start(struct co *co, struct api *api, struct http_exchange *exchange,
                                OPERATIONS_MAX);
     }
     struct operation *operation = operation_new(api, spec);
-    operation->created_ms = clock_wall_ms();
-    id_make(operation->id);
-    st = tell(co, operation, OPERATION_NEW, &err);
-    if (st != ST_OK) { /* nothing was begun */
+    operation->created_ms = key ? key->entry.created_ms : clock_wall_ms();
+    if (key)
+        id_derive_at(key->entry.seed, operation->created_ms, id);
+    else
+        id_make(id);
+    memcpy(operation->id, id, sizeof id);
+    enum status st = tell(co, operation, OPERATION_NEW, &exchange->err);
+    *ret_stored = st == ST_OK;
+    if (st != ST_OK || operation->told == OPERATION_LOST) {
         operation_free(operation);
-        return api_fail(exchange, st, &err, false);
+        if (st == ST_OK)
+            return reply_again(co, api, exchange, id);
+        return st == ST_UNCLEAR ? refuse_unclear(exchange, id)
+                                : api_fail(exchange, st, &exchange->err, false);
     }
     enum status answered = reply_started(exchange, operation);
     st = co_detach(api->loop, "operation", run, operation, operation_free);
@@ -393,24 +477,50 @@ operations_start(struct co *co, struct api *api, struct http_exchange *exchange,
 }
 
 static enum status
-reply_one(struct co *co, struct api *api, struct http_exchange *exchange,
-          struct str id, int http, bool *ret_left)
+begin_under_key(struct co *co, struct api *api, struct http_exchange *exchange,
+                struct operation_spec *spec, struct str text)
 {
-    struct operation_page page;
-    json_t *document = NULL;
+    enum idempotency_verdict verdict = IDEMPOTENCY_BUSY;
+    struct idempotency key;
+    bool stored = false;
 
-    enum status st = operation_get(co, api->queues, id, &page, &exchange->err);
-    if (st == ST_OK && !(document = operation_shown(&page.items[0])))
-        st = error_set(&exchange->err, ST_BUG,
-                       "the operation's document is damaged");
-    if (st == ST_OK) {
-        *ret_left = !page.items[0].alive;
-        st = response_json_take(&exchange->res, http, document);
-    } else {
-        st = api_fail(exchange, st, &exchange->err, false);
+    enum status st = idempotency_begin(co, api->queues, text, &exchange->req,
+                                       &key, &verdict, &exchange->err);
+    if (st == ST_OK && verdict == IDEMPOTENCY_RUN) {
+        st = begin(co, api, exchange, spec, &key, &stored);
+        if (stored)
+            idempotency_finish(co, &key);
+        else
+            idempotency_fail(co, &key);
+        return st;
     }
-    operation_page_clear(&page);
-    return st;
+    operations_spec_clear(spec);
+    if (st != ST_OK)
+        return api_fail(exchange, st, &exchange->err, false);
+    if (verdict != IDEMPOTENCY_REPLAY)
+        return api_refuse_key(exchange, verdict == IDEMPOTENCY_REUSED);
+    char id[ID_ULID_LEN + 1];
+    id_derive_at(key.entry.seed, key.entry.created_ms, id);
+    return reply_again(co, api, exchange, id);
+}
+
+enum status
+operations_start(struct co *co, struct api *api, struct http_exchange *exchange,
+                 struct operation_spec *spec)
+{
+    struct str key = STR_NULL;
+    bool stored = false;
+
+    enum status st = idempotency_key(&exchange->req, &key, &exchange->err);
+    if (st == ST_OK)
+        st = api_store(api, &exchange->err);
+    if (st != ST_OK) {
+        operations_spec_clear(spec);
+        return api_fail(exchange, st, &exchange->err, false);
+    }
+    if (key.p)
+        return begin_under_key(co, api, exchange, spec, key);
+    return begin(co, api, exchange, spec, NULL, &stored);
 }
 
 enum status

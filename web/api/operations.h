@@ -29,8 +29,9 @@ void operations_spec_clear(struct operation_spec *spec);
 CHECK enum status jobs_bulk_restore(struct operation_spec *spec,
                                     struct str queue, struct error *err);
 
-/* Stores the operation, starts it and answers 202 with its Location. Takes over
- * what @spec owns, in every case. */
+/* Stores the operation, starts it and answers 202 with its Location; or 200
+ * with the one that the first request with this Idempotency-Key began. The body
+ * must have been read. Takes over what @spec owns, in every case. */
 CHECK enum status operations_start(struct co *co, struct api *api,
                                    struct http_exchange *exchange,
                                    struct operation_spec *spec);

@@ -9,9 +9,9 @@
 --         now; ended
 -- ARGV[5] lease ms  ARGV[6] kept ms  ARGV[7] how many are kept
 --
--- Returns 1; 2: it is asked to stop; 0: another process has taken it over, and
--- nothing was changed. running says until when its process answers for it: from
--- then on another may take it.
+-- Returns 1; 2: it is asked to stop; 0: another process has taken it over, or
+-- there is one of that id already (new), and nothing was changed. running says
+-- until when its process answers for it: from then on another may take it.
 -- include: need
 -- include: clock
 local call = redis.call
@@ -19,12 +19,12 @@ local documents, running, runners = KEYS[1], KEYS[2], KEYS[3]
 local stopping, kept = KEYS[4], KEYS[5]
 local FORGET_MAX = 10 -- a call
 local id, how = ARGV[1], ARGV[4]
-need('HLEN', documents)
+local known = need('HEXISTS', documents, id) == 1
 need('ZCARD', running)
 local runner = need('HGET', runners, id)
 local stops = need('SISMEMBER', stopping, id) == 1
 need('ZCARD', kept)
-if how ~= 'new' and runner ~= ARGV[2] then
+if how == 'new' and known or how ~= 'new' and runner ~= ARGV[2] then
     return 0
 end
 call('HSET', documents, id, ARGV[3])
