@@ -8,11 +8,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "app/task_entry.h"
+#include "app/task/task_entry.h"
 #include "base/clock.h"
 #include "base/jsontext.h"
 #include "job_output.h"
-#include "queue/queue_after.h"
+#include "queue/flow/queue_after.h"
 #include "queue/queue_retry.h"
 #include "queue/schema.h"
 #include "session.h"

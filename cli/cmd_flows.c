@@ -2,9 +2,9 @@
  * cancellation. */
 #include <stdlib.h>
 
-#include "app/flow_report.h"
+#include "app/document/flow_report.h"
 #include "base/clock.h"
-#include "queue/flow_list.h"
+#include "queue/flow/flow_list.h"
 #include "session.h"
 #include "table.h"
 #include "text.h"

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "async/libcurl.h"
+#include "async/curl/libcurl.h"
 #include "base/clock.h"
 #include "queue/registry.h"
 #include "session.h"

@@ -1,5 +1,5 @@
 /* pit jobs - the jobs of one queue in one state, a table or documents. */
-#include "app/job_json.h"
+#include "app/document/job_json.h"
 #include "base/clock.h"
 #include "queue/queue_list.h"
 #include "session.h"

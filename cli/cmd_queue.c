@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "app/schedule_json.h"
+#include "app/document/schedule_json.h"
 #include "queue/queue_scale.h"
 #include "queue/queue_settings.h"
 #include "session.h"

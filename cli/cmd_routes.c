@@ -2,8 +2,8 @@
  * and no Redis is asked. The table is checked as pit-web would check it. */
 #include <string.h>
 
+#include "app/http/request.h"
 #include "app/loader.h"
-#include "app/request.h"
 #include "command.h"
 #include "table.h"
 #include "text.h"

@@ -6,11 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "app/schedule_json.h"
-#include "app/task_entry.h"
+#include "app/document/schedule_json.h"
+#include "app/task/task_entry.h"
 #include "base/clock.h"
 #include "base/jsontext.h"
-#include "queue/schedules_change.h"
+#include "queue/schedule/schedules_change.h"
 #include "queue/schema.h"
 #include "session.h"
 #include "table.h"

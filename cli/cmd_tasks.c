@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "app/task_entry.h"
+#include "app/task/task_entry.h"
 #include "session.h"
 #include "table.h"
 #include "text.h"

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "app/worker_list.h"
+#include "app/document/worker_list.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "screen.h"

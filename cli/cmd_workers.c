@@ -2,7 +2,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "app/worker_list.h"
+#include "app/document/worker_list.h"
 #include "base/clock.h"
 #include "session.h"
 #include "table.h"

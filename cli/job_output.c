@@ -5,7 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "app/job_json.h"
+#include "app/document/job_json.h"
 #include "base/clock.h"
 #include "base/jsontext.h"
 #include "table.h"

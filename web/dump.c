@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "async/co.h"
+#include "async/co/co.h"
 #include "async/threads.h"
 #include "base/log.h"
 #include "base/str.h"

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "async/mail.h"
+#include "async/curl/mail.h"
 #include "http/parser.h"
 
 #define FIELD(name) offsetof(struct settings, name)

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-#include "app/site.h"
+#include "app/http/site.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "endpoint.h"

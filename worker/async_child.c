@@ -19,8 +19,8 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include "app/job_context.h"
 #include "app/loader.h"
+#include "app/task/job_context.h"
 #include "async/loop.h"
 #include "base/log.h"
 #include "base/process.h"

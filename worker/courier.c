@@ -3,7 +3,7 @@
 #include "courier.h"
 
 #include "base/log.h"
-#include "queue/outbox.h"
+#include "queue/flow/outbox.h"
 #include "state.h"
 
 enum { AGAIN_MS = 1000 };

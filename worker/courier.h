@@ -1,9 +1,9 @@
 /* courier.h - carries the messages of the queues that a worker serves.
  *
  * What a job's end means for jobs elsewhere lies in its queue's outbox
- * (queue/outbox.h). Each answer of a work call says whether there is something;
- * then one coroutine delivers it. A message that nobody takes at present is
- * tried again after a second. Belongs to the dispatcher's loop. */
+ * (queue/flow/outbox.h). Each answer of a work call says whether there is
+ * something; then one coroutine delivers it. A message that nobody takes at
+ * present is tried again after a second. Belongs to the dispatcher's loop. */
 #ifndef WORKER_COURIER_H
 #define WORKER_COURIER_H
 

@@ -11,7 +11,7 @@
 #include "board.h"
 #include "options.h"
 #include "probe.h"
-#include "queue/id.h"
+#include "queue/job/id.h"
 #include "ring.h"
 
 struct dispatcher_context {

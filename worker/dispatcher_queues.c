@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "dispatcher.h"
-#include "queue/id.h"
+#include "queue/job/id.h"
 
 static enum status
 add(struct dispatcher_queue *queues, size_t *n, struct str name, int32_t weight,

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "async/mail.h"
+#include "async/curl/mail.h"
 #include "base/config.h"
 #include "base/config_man.h"
 #include "base/log.h"

@@ -26,7 +26,7 @@ struct options {
     const char *webhook_secret; /* webhook.h has what they look like */
     const char *webhook_secret_file;
     const char *webhook_allow;
-    const char *smtp;      /* as async/mail.h has it; NULL: no mails */
+    const char *smtp;      /* as async/curl/mail.h has it; NULL: no mails */
     const char *mail_from; /* the usual sender; NULL: none */
     const char *log_level;
     bool log_json;

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "app/loader.h"
-#include "app/task_entry.h"
+#include "app/task/task_entry.h"
 #include "base/buf.h"
 #include "base/children.h"
 #include "base/clock.h"

@@ -1,7 +1,7 @@
 /* Reach: made in one go when the child starts. */
 #include "reach.h"
 
-#include "app/queue_public.h"
+#include "app/public/queue_public.h"
 #include "base/log.h"
 #include "queue/durability.h"
 

@@ -8,8 +8,8 @@
 #define WORKER_REACH_H
 
 #include "app/outside.h"
-#include "app/task_catalog.h"
-#include "async/mail.h"
+#include "app/task/task_catalog.h"
+#include "async/curl/mail.h"
 #include "options.h"
 
 enum { REACH_WAIT_MS = 1000 };

@@ -28,7 +28,7 @@
 
 #include "base/error.h"
 #include "base/str.h"
-#include "queue/job.h"
+#include "queue/job/job.h"
 
 enum {
     RING_JOBS = 128,             /* handed to a child at once; a power of two */

@@ -6,7 +6,7 @@
 
 #include "base/log.h"
 #include "queue/queue_clock.h"
-#include "queue/schedules.h"
+#include "queue/schedule/schedules.h"
 #include "state.h"
 
 enum {

@@ -14,13 +14,13 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include "app/job_context.h"
 #include "app/loader.h"
+#include "app/task/job_context.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/process.h"
 #include "executors/executor.h"
-#include "queue/id.h"
+#include "queue/job/id.h"
 
 enum {
     RSS_EVERY_JOBS = 256, /* /proc is read once in so many short jobs */

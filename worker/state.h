@@ -19,7 +19,7 @@
 #define WORKER_STATE_H
 
 #include "async/loop.h"
-#include "async/rds.h"
+#include "async/redis/rds.h"
 #include "base/list.h"
 #include "board.h"
 #include "courier.h"

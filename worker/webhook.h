@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "async/address.h"
+#include "async/curl/address.h"
 #include "base/buf.h"
 #include "base/error.h"
 #include "options.h"

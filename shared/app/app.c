@@ -13,8 +13,8 @@
 #include <stdlib.h>
 
 #include "app/app_schedules.h"
-#include "app/request.h"
-#include "app/route.h"
+#include "app/http/request.h"
+#include "app/http/route.h"
 #include "base/log.h"
 
 /* The table ended here when PIT_ABI became 3; later members may be missing. */
@@ -218,7 +218,7 @@ identifier_valid(struct str s)
 }
 
 /* The shape alone, so that a slip is found by every program that loads the
- * application; what fits what is the router's business (app/route.h). */
+ * application; what fits what is the router's business (app/http/route.h). */
 static bool
 segment_valid(struct str segment, bool last, int *params)
 {

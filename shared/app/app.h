@@ -14,8 +14,8 @@
 #include "base/error.h"
 #include "base/str.h"
 #include "pit/app.h"
-#include "queue/job.h"
-#include "queue/schedule.h"
+#include "queue/job/job.h"
+#include "queue/schedule/schedule.h"
 
 enum {
     APP_TASKS_MAX = 1000,
@@ -31,7 +31,7 @@ enum {
 /* Tasks that Pitmaster has itself; no application's may begin so. */
 #define APP_TASK_RESERVED "pit."
 
-/* What a zero in struct pit_task stands for; the rest is in queue/job.h. */
+/* What a zero in struct pit_task stands for; the rest is in queue/job/job.h. */
 #define APP_QUEUE "default"
 enum { APP_BACKOFF_MS = 2 * 1000, APP_BACKOFF_CAP_MS = 60 * 60 * 1000 };
 /* The most that a view's timeout and its body can be. */

@@ -4,7 +4,7 @@
 
 #include <assert.h>
 
-#include "app/task_entry.h"
+#include "app/task/task_entry.h"
 #include "base/jsontext.h"
 #include "base/log.h"
 

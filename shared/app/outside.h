@@ -7,8 +7,8 @@
 #ifndef APP_OUTSIDE_H
 #define APP_OUTSIDE_H
 
-#include "async/co.h"
-#include "async/rds.h"
+#include "async/co/co.h"
+#include "async/redis/rds.h"
 #include "pit/mail.h"
 #include "pit/queue.h"
 #include "pit/redis.h"
@@ -25,7 +25,7 @@ struct task_entry;
 
 struct outside {
     struct rds *rds;                     /* NULL: none */
-    const struct mail_server *mail;      /* async/mail.h; NULL: none */
+    const struct mail_server *mail;      /* async/curl/mail.h; NULL: none */
     const struct outside_script *script; /* NULL: the real ones */
 };
 

@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "async/co.h"
+#include "async/co/co.h"
 #include "base/error.h"
 
 enum { FILE_NAME_MAX = 4096 }; /* bytes, PATH_MAX */

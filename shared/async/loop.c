@@ -23,8 +23,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "async/co.h"
-#include "async/fetch_pool.h"
+#include "async/co/co.h"
+#include "async/curl/fetch_pool.h"
 #include "async/loop_private.h"
 #include "base/clock.h"
 #include "base/log.h"

@@ -7,8 +7,8 @@
 #include <event2/event.h>
 #include <pthread.h>
 
+#include "async/co/stack.h"
 #include "async/loop.h"
-#include "async/stack.h"
 #include "async/threads.h"
 #include "async/timers.h"
 

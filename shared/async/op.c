@@ -5,8 +5,8 @@
  * status until somebody awaits it. */
 #include <assert.h>
 
-#include "async/co.h"
-#include "async/co_private.h"
+#include "async/co/co.h"
+#include "async/co/co_private.h"
 
 static void
 callback_task(struct loop_task *task)

@@ -12,7 +12,7 @@
 #include <signal.h>
 #include <stdlib.h>
 
-#include "async/co_private.h"
+#include "async/co/co_private.h"
 #include "base/log.h"
 
 struct threads {

@@ -16,7 +16,7 @@
 
 #include <stdint.h>
 
-#include "async/co.h"
+#include "async/co/co.h"
 
 struct threads;
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "queue/id.h"
+#include "queue/job/id.h"
 
 static const char *const names[KEYS_OF_QUEUE] = {
     [KEY_JOBS] = "jobs",         [KEY_STATE] = "state",

@@ -3,13 +3,13 @@
  * Each verb is one script in scripts/, so it happens wholly or not at all. A
  * struct queues is a process' access to all queues over one rds connection; it
  * belongs to that connection's loop. Operations are settled like every other
- * (async/co.h): await them, or give a callback. Statuses are those of struct
+ * (async/co/co.h): await them, or give a callback. Statuses are those of struct
  * rds_call unless a verb adds its own. */
 #ifndef QUEUE_QUEUE_H
 #define QUEUE_QUEUE_H
 
-#include "async/rds.h"
-#include "queue/job.h"
+#include "async/redis/rds.h"
+#include "queue/job/job.h"
 
 struct queues;
 

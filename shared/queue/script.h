@@ -4,7 +4,7 @@
 #ifndef QUEUE_SCRIPT_H
 #define QUEUE_SCRIPT_H
 
-#include "async/rds.h"
+#include "async/redis/rds.h"
 
 extern const struct rds_script script_attach;
 extern const struct rds_script script_control;

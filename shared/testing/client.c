@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <strings.h>
 
-#include "app/co_public.h"
-#include "app/problem.h"
+#include "app/http/problem.h"
+#include "app/public/co_public.h"
 #include "async/loop.h"
 #include "base/clock.h"
 #include "base/log.h"

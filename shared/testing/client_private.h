@@ -9,9 +9,9 @@
 #include <pthread.h>
 
 #include "app/app.h"
+#include "app/http/site.h"
 #include "app/outside.h"
-#include "app/site.h"
-#include "async/mail.h"
+#include "async/curl/mail.h"
 #include "base/buf.h"
 #include "base/list.h"
 #include "pit/test.h"

@@ -8,11 +8,11 @@
 
 #include <stdio.h>
 
-#include "app/job_info.h"
-#include "app/queue_public.h"
-#include "app/task_entry.h"
+#include "app/document/job_info.h"
+#include "app/public/queue_public.h"
+#include "app/task/task_entry.h"
 #include "base/clock.h"
-#include "queue/flow.h"
+#include "queue/flow/flow.h"
 
 enum { MESSAGE_MAX = 4096, LOG_MAX = 1 << 22 };
 

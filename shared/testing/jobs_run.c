@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "app/job_context.h"
+#include "app/task/job_context.h"
 #include "async/threads.h"
 #include "base/clock.h"
 #include "base/log.h"

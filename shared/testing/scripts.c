@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <strings.h>
 
-#include "async/fetch.h"
+#include "async/curl/fetch.h"
 #include "base/log.h"
 #include "client_private.h"
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "app/request_form.h"
+#include "app/http/request_form.h"
 #include "fuzz.h"
 
 static const char *const types[] = {

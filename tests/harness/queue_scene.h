@@ -6,8 +6,8 @@
 #ifndef HARNESS_QUEUE_SCENE_H
 #define HARNESS_QUEUE_SCENE_H
 
-#include "app/co_public.h"
-#include "app/queue_public.h"
+#include "app/public/co_public.h"
+#include "app/public/queue_public.h"
 #include "harness/redis_server.h"
 
 struct scene {

@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #include "async/loop.h"
-#include "async/rds.h"
+#include "async/redis/rds.h"
 #include "harness/fake_redis.h"
 
 enum { FIXTURE_DEADLINE_MS = 10000 };

@@ -376,7 +376,7 @@ class Docs(unittest.TestCase):
             with open(os.path.join(SOURCE_DIR, name), encoding="utf-8") as f:
                 return f.read()
         rows = re.findall(r"\[PROBLEM_\w+\] = \{(\d+),\s*\"([a-z-]+)\"",
-                          read("shared/app/problem.c"))
+                          read("shared/app/http/problem.c"))
         self.assertGreater(len(rows), 30)
         table = read("docs/errors.md")
         for status, name in rows:

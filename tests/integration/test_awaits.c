@@ -26,11 +26,11 @@
 #include <cmocka.h>
 
 #include "api/api.h"
-#include "app/co_public.h"
+#include "app/http/site.h"
 #include "app/outside.h"
-#include "app/queue_public.h"
-#include "app/site.h"
-#include "async/mail.h"
+#include "app/public/co_public.h"
+#include "app/public/queue_public.h"
+#include "async/curl/mail.h"
 #include "async/threads.h"
 #include "base/clock.h"
 #include "endpoint.h"

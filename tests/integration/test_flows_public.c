@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "harness/queue_scene.h"
-#include "queue/outbox.h"
+#include "queue/flow/outbox.h"
 
 static struct redis_server *server;
 

@@ -1,6 +1,6 @@
 /* pit/queue.h against a real Redis: what a view enqueues, looks at and waits
  * for. Nothing is asserted inside a coroutine. */
-#include "app/queue_public.h"
+#include "app/public/queue_public.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

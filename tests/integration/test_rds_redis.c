@@ -1,6 +1,6 @@
 /* A Redis connection and a real redis-server that is killed, stopped and
  * started again. */
-#include "async/rds.h"
+#include "async/redis/rds.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -13,7 +13,7 @@
 #include "harness/queue_scene.h"
 #include "pit/jobs.h"
 #include "pit/queues.h"
-#include "queue/schedules.h"
+#include "queue/schedule/schedules.h"
 
 static struct redis_server *server;
 

@@ -1,5 +1,5 @@
 /* Which addresses a request that somebody else chose may go to. */
-#include "async/address.h"
+#include "async/curl/address.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>

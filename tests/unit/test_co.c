@@ -1,6 +1,6 @@
 /* Coroutines: every await, ended by itself, by cancelling and by a deadline.
  * Nothing is asserted inside a coroutine: it only notes what it saw. */
-#include "async/co.h"
+#include "async/co/co.h"
 
 #include <setjmp.h>
 #include <signal.h>
@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "async/annotate.h"
+#include "async/co/annotate.h"
 #include "base/clock.h"
 
 static int

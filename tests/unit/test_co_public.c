@@ -1,6 +1,6 @@
 /* What an application awaits: pit_await_all(), threads and detached work,
  * through the public header. Nothing is asserted inside a coroutine. */
-#include "app/co_public.h"
+#include "app/public/co_public.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

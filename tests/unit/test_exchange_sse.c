@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "async/co.h"
+#include "async/co/co.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "http/exchange_sse.h"

@@ -1,6 +1,6 @@
 /* Fetch against a small server of our own on threads: what is sent, what comes
  * back, and every way in which that can end. */
-#include "async/fetch.h"
+#include "async/curl/fetch.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -19,7 +19,7 @@
 
 #include <cmocka.h>
 
-#include "app/co_public.h"
+#include "app/public/co_public.h"
 #include "base/clock.h"
 #include "pit/fetch.h"
 

@@ -21,7 +21,7 @@
 
 #include <cmocka.h>
 
-#include "app/co_public.h"
+#include "app/public/co_public.h"
 #include "async/threads.h"
 
 struct fixture {

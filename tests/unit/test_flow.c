@@ -1,5 +1,5 @@
 /* The graph of a flow: names, links, cycles; no Redis. */
-#include "queue/flow.h"
+#include "queue/flow/flow.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

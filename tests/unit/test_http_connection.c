@@ -17,7 +17,7 @@
 #include <cmocka.h>
 
 #include "access.h"
-#include "async/co.h"
+#include "async/co/co.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/error.h"

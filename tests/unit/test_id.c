@@ -1,5 +1,5 @@
 /* Ids: what is a name, what is a job id, and that ULIDs ascend. */
-#include "queue/id.h"
+#include "queue/job/id.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

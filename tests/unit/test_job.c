@@ -1,5 +1,5 @@
 /* Records and states: what is written is read, and damage is refused. */
-#include "queue/job.h"
+#include "queue/job/job.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /* Tasks in process: what they see of their job, and what is read off it when
  * they have ended. */
-#include "app/job_context.h"
+#include "app/task/job_context.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
-#include "queue/job.h"
+#include "queue/job/job.h"
 
 /* What the surroundings heard, and what they answer. */
 struct surroundings {

@@ -1,5 +1,5 @@
 /* The job document, read back with an independent parser. */
-#include "app/job_json.h"
+#include "app/document/job_json.h"
 
 #include <jansson.h>
 #include <setjmp.h>

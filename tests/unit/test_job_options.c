@@ -1,5 +1,5 @@
 /* What a job can ask for beyond running: written, read, refused. */
-#include "queue/job.h"
+#include "queue/job/job.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

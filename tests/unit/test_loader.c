@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "app/job_context.h"
+#include "app/task/job_context.h"
 
 #define FIXTURE(name) FIXTURE_DIR "/" name ".so"
 

@@ -1,6 +1,6 @@
 /* Mail: the text that leaves, what is refused before, and what each way of a
  * server's failing means. The server is a thread that follows a script. */
-#include "async/mail.h"
+#include "async/curl/mail.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>

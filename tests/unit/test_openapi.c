@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #include "api/api.h"
-#include "app/route.h"
+#include "app/http/route.h"
 
 enum { OPERATIONS_MAX = 256 };
 

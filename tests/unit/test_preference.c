@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "api/payload.h"
+#include "api/jobs/payload.h"
 
 enum { FIELDS = 4 };
 

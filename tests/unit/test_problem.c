@@ -1,5 +1,5 @@
 /* Problems: every kind is a document that a machine can read. */
-#include "app/problem.h"
+#include "app/http/problem.h"
 
 #include <ctype.h>
 #include <setjmp.h>

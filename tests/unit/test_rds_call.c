@@ -1,5 +1,5 @@
 /* Commands of a Redis connection, against a server that follows a script. */
-#include "async/rds.h"
+#include "async/redis/rds.h"
 
 #include <event2/event.h>
 #include <setjmp.h>

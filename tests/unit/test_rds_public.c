@@ -12,8 +12,8 @@
 
 #include <cmocka.h>
 
-#include "app/co_public.h"
 #include "app/outside.h"
+#include "app/public/co_public.h"
 #include "harness/rds_fixture.h"
 
 struct ask {

@@ -1,5 +1,5 @@
 /* Channels of a Redis connection, against a server that follows a script. */
-#include "async/rds.h"
+#include "async/redis/rds.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

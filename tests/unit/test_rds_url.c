@@ -1,5 +1,5 @@
 /* Redis URLs: what each part becomes, and what is said about a bad one. */
-#include "async/rds_url.h"
+#include "async/redis/rds_url.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

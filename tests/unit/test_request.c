@@ -1,6 +1,6 @@
 /* Requests and responses: decoding, look-ups, and what a response refuses. */
-#include "app/request.h"
-#include "app/response.h"
+#include "app/http/request.h"
+#include "app/http/response.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "app/problem.h"
+#include "app/http/problem.h"
 
 struct fixture {
     struct arena arena;

@@ -1,5 +1,5 @@
 /* Routes: one table as the programs have it, then what cannot be a table. */
-#include "app/route.h"
+#include "app/http/route.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

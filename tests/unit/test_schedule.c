@@ -1,6 +1,6 @@
 /* Schedules as values: stored and read back, merged with a changed table, and
  * what a late look at the clock makes of the times in between. */
-#include "queue/schedule_times.h"
+#include "queue/schedule/schedule_times.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

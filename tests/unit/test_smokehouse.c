@@ -17,7 +17,7 @@
 
 #include <cmocka.h>
 
-#include "app/job_context.h"
+#include "app/task/job_context.h"
 #include "base/clock.h"
 
 extern char **environ;

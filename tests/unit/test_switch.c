@@ -1,6 +1,6 @@
 /* The switch alone: every register that a function must preserve keeps its
  * value while another stack runs. */
-#include "async/switch.h"
+#include "async/co/switch.h"
 
 #include <fenv.h>
 #include <setjmp.h>
@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "async/annotate.h"
+#include "async/co/annotate.h"
 
 static struct switch_context here, there;
 

@@ -1,5 +1,5 @@
 /* What one program publishes of a task, another one must read the same. */
-#include "app/task_entry.h"
+#include "app/task/task_entry.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

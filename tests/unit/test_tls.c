@@ -18,7 +18,7 @@
 
 #include <cmocka.h>
 
-#include "async/co.h"
+#include "async/co/co.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "http/front.h"

@@ -15,9 +15,9 @@
 
 #include "api/body.h"
 #include "api/health.h"
+#include "api/jobs/payload.h"
 #include "api/openapi.h"
-#include "api/operations.h"
-#include "api/payload.h"
+#include "api/queues/operations.h"
 
 enum takes {
     TAKES_NOTHING, /* a body is empty, or {} */

@@ -11,12 +11,12 @@
 #include <stdint.h>
 
 #include "api/catalog.h"
-#include "api/changes.h"
-#include "api/pull.h"
+#include "api/events/changes.h"
+#include "api/leases/pull.h"
 #include "app/app.h"
-#include "app/problem.h"
-#include "app/route.h"
-#include "async/rds.h"
+#include "app/http/problem.h"
+#include "app/http/route.h"
+#include "async/redis/rds.h"
 #include "base/error.h"
 #include "base/list.h"
 #include "endpoint.h"

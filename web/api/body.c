@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 #include "base/jsontext.h"
-#include "queue/job.h"
+#include "queue/job/job.h"
 
 enum { POINTER_SIZE = 96, SHOWN_MAX = 40 };
 

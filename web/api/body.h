@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "async/co.h"
+#include "async/co/co.h"
 #include "base/error.h"
 #include "http/exchange.h"
 

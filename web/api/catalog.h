@@ -1,11 +1,11 @@
 /* catalog.h - an envelope's missing fields, as its task has them.
  *
- * The tasks and their defaults are in app/task_catalog.h. */
+ * The tasks and their defaults are in app/task/task_catalog.h. */
 #ifndef WEB_API_CATALOG_H
 #define WEB_API_CATALOG_H
 
-#include "api/envelope.h"
-#include "app/task_catalog.h"
+#include "api/jobs/envelope.h"
+#include "app/task/task_catalog.h"
 
 /* Finds the task of @envelope and completes the envelope with its policy,
  * copied to @arena where it does not belong to the application. May suspend for

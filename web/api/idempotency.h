@@ -7,7 +7,7 @@
  * hex>]"
  *
  * The ids of what the request makes (jobs, a flow, an operation) are derived
- * from the seed (queue/id.h), so that whatever happens between its steps, a
+ * from the seed (queue/job/id.h), so that whatever happens between its steps, a
  * repeat names the same and cannot make a second one. Phases: `p` under way;
  * `f` failed, may be taken over at once; `d` done, answered from the entry
  * alone. One under way for longer than IDEMPOTENCY_STALE_MS belongs to a
@@ -21,8 +21,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "app/request.h"
-#include "async/rds.h"
+#include "app/http/request.h"
+#include "async/redis/rds.h"
 #include "base/error.h"
 #include "base/str.h"
 #include "queue/keys.h"

@@ -4,8 +4,8 @@
  * Each resource has a fragment openapi/NAME.json with its tags, paths and
  * components; document.json has what all share. An operation describes its
  * successes itself and names its refusals in "x-problems": their responses are
- * made here from the table in app/problem.c, so that both say the same. A unit
- * test holds the document against the routes. */
+ * made here from the table in app/http/problem.c, so that both say the same. A
+ * unit test holds the document against the routes. */
 #ifndef WEB_API_OPENAPI_H
 #define WEB_API_OPENAPI_H
 

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "app/request.h"
+#include "app/http/request.h"
 #include "base/error.h"
 
 #define PREFERENCE_WAIT_MAX_MS INT64_C(60000)

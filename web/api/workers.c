@@ -3,7 +3,7 @@
  * what it leads to is seen in the worker's state a moment later. */
 #include "api/api.h"
 
-#include "app/worker_list.h"
+#include "app/document/worker_list.h"
 
 enum status
 workers_list(struct co *co, struct http_exchange *exchange, void *arg)

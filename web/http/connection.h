@@ -21,7 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "async/co.h"
+#include "async/co/co.h"
 #include "async/loop.h"
 #include "base/buf.h"
 #include "base/list.h"

@@ -10,7 +10,7 @@
 #include <assert.h>
 
 #include "access.h"
-#include "app/problem.h"
+#include "app/http/problem.h"
 #include "base/clock.h"
 #include "http/connection.h"
 #include "http/forwarded.h"

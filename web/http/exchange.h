@@ -20,9 +20,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "app/request.h"
-#include "app/response.h"
-#include "async/co.h"
+#include "app/http/request.h"
+#include "app/http/response.h"
+#include "async/co/co.h"
 #include "base/error.h"
 #include "base/str.h"
 

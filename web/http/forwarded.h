@@ -15,7 +15,7 @@
 #include <stdbool.h>
 #include <sys/socket.h>
 
-#include "app/request.h"
+#include "app/http/request.h"
 #include "base/error.h"
 
 enum { FORWARDED_NETWORKS_MAX = 64 };

@@ -3,8 +3,8 @@
  * A front belongs to one loop. Listeners (listener.h) hand it accepted sockets;
  * each becomes a connection, each request on it an exchange (exchange.h) that
  * runs the handler in a coroutine of its own. One handler serves everything;
- * routing is its business (app/route.h). A bad message never gets that far: the
- * front refuses it itself, with a problem document, and closes.
+ * routing is its business (app/http/route.h). A bad message never gets that
+ * far: the front refuses it itself, with a problem document, and closes.
  *
  * Loop thread only. */
 #ifndef WEB_HTTP_FRONT_H

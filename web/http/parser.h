@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "app/request.h"
+#include "app/http/request.h"
 #include "base/str.h"
 
 enum {

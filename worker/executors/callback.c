@@ -10,7 +10,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "async/fetch.h"
+#include "async/curl/fetch.h"
 #include "base/clock.h"
 #include "base/jsontext.h"
 #include "executors/executor.h"

@@ -9,8 +9,8 @@
 #include <stdbool.h>
 
 #include "app/app.h"
-#include "app/job_context.h"
-#include "async/co.h"
+#include "app/task/job_context.h"
+#include "async/co/co.h"
 
 struct webhook;
 

@@ -1,0 +1,485 @@
+/* /v1/queues and /v1/queues/{queue}: how deep they are, how they did, what they
+ * were told; PATCH, :pause and :resume tell them. */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "api/api.h"
+#include "api/body.h"
+#include "app/document/schedule_json.h"
+#include "queue/queue_overview.h"
+
+static void
+add_counts(struct buf *dst, const struct queue_counts *counts)
+{
+    static const enum job_state shown[] = {
+        JOB_READY,   JOB_SCHEDULED, JOB_RUNNING,   JOB_RETRYING,
+        JOB_BLOCKED, JOB_DEAD,      JOB_SUCCEEDED, JOB_QUARANTINED};
+
+    for (size_t i = 0; i < ARRAY_LEN(shown); i++)
+        buf_addf(dst, "%s\"%s\":%" PRId64, i == 0 ? "" : ",",
+                 job_state_name(shown[i]), counts->count[shown[i]]);
+}
+
+static void
+add_totals(struct buf *dst, const struct queue_counts *counts)
+{
+    const struct {
+        const char *name;
+        int64_t total;
+    } totals[] = {
+        {"enqueued", counts->enqueued},
+        {"succeeded", counts->succeeded},
+        {"failed", counts->failed},
+        {"retried", counts->retried},
+        {"dead", counts->dead},
+        {"crashed", counts->crashed},
+        {"lost", counts->lost},
+        {"timeout", counts->timeout},
+        {"released", counts->released},
+        {"expired", counts->expired},
+        {"quarantined", counts->quarantined},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(totals); i++)
+        buf_addf(dst, "%s\"%s\":%" PRId64, i == 0 ? "" : ",", totals[i].name,
+                 totals[i].total);
+}
+
+static void
+add_limit(struct buf *dst, const char *name, int64_t n)
+{
+    buf_addf(dst, "\"%s\":", name);
+    if (n < 0)
+        buf_add_c(dst, "null,");
+    else
+        buf_addf(dst, "%" PRId64 ",", n);
+}
+
+static int64_t
+or_standard(int64_t value, int64_t standard)
+{
+    return value < 0 ? standard : value;
+}
+
+static void
+add_settings(struct buf *dst, const struct queue_settings *settings)
+{
+    char rate[QUEUE_RATE_SIZE];
+
+    buf_add_c(dst, ",\"note\":");
+    buf_add_json_string(dst, str_c(settings->note));
+    buf_add_c(dst, ",\"limits\":{");
+    add_limit(dst, "length", settings->len_max);
+    add_limit(dst, "bytes", settings->bytes_max);
+    add_limit(dst, "concurrency", settings->concurrency);
+    if (settings->rate < 0)
+        buf_add_c(dst, "\"rate\":null");
+    else
+        buf_addf(dst, "\"rate\":\"%s\"", queue_settings_rate(settings, rate));
+    buf_addf(
+        dst,
+        "},\"retention\":{\"ended\":%" PRId64 ",\"dead\":%" PRId64
+        ",\"dead_for_s\":%" PRId64 ",\"quarantined\":%" PRId64
+        ",\"quarantined_for_s\":%" PRId64 "}",
+        or_standard(settings->done_max, QUEUE_DONE_STANDARD),
+        or_standard(settings->dead_max, QUEUE_DEAD_STANDARD),
+        or_standard(settings->dead_ms, QUEUE_DEAD_STANDARD_MS) / 1000,
+        or_standard(settings->quarantined_max, QUEUE_QUARANTINED_STANDARD),
+        or_standard(settings->quarantined_ms, QUEUE_QUARANTINED_STANDARD_MS) /
+            1000);
+}
+
+static void
+add_duration(struct buf *dst, const char *name, bool given, int64_t ms)
+{
+    buf_addf(dst, "\"%s\":", name);
+    if (given) {
+        buf_add_char(dst, '"');
+        schedule_json_duration(ms, dst);
+        buf_add_c(dst, "\",");
+    } else {
+        buf_add_c(dst, "null,");
+    }
+}
+
+/* As PATCH takes it; null: not set, so the standard. */
+static void
+add_retry(struct buf *dst, const struct queue_retry *retry)
+{
+    const struct backoff *backoff = &retry->backoff;
+
+    buf_add_c(dst, ",\"retry\":{");
+    add_limit(dst, "max", retry->set & JOB_RETRY_MAX ? retry->retries : -1);
+    if (retry->set & JOB_RETRY_BACKOFF)
+        buf_addf(dst, "\"backoff\":\"%s\",",
+                 backoff->kind == BACKOFF_FIXED ? "fixed" : "exponential");
+    else
+        buf_add_c(dst, "\"backoff\":null,");
+    add_duration(dst, "base", retry->set & JOB_RETRY_BASE, backoff->base_ms);
+    add_duration(dst, "cap", retry->set & JOB_RETRY_CAP, backoff->cap_ms);
+    if (retry->set & JOB_RETRY_JITTER)
+        buf_addf(dst, "\"jitter\":%g}", backoff->jitter);
+    else
+        buf_add_c(dst, "\"jitter\":null}");
+}
+
+/* A queue's name needs no escaping: its characters were checked. */
+static void
+add_queue(struct buf *dst, const struct queue_overview *overview)
+{
+    const struct queue_counts *counts = &overview->counts;
+    const struct queue_settings *settings = &overview->settings;
+    const struct queue_rates *rates = &overview->rates;
+
+    buf_addf(dst, "{\"name\":\"%s\",\"paused\":%s,\"closed\":%s,\"counts\":{",
+             counts->name, settings->paused ? "true" : "false",
+             settings->closed ? "true" : "false");
+    add_counts(dst, counts);
+    buf_add_c(dst, "},\"oldest_ready_s\":");
+    if (counts->oldest_ready_ms < 0)
+        buf_add_c(dst, "null");
+    else
+        buf_addf(dst, "%" PRId64 ".%03d", counts->oldest_ready_ms / 1000,
+                 (int)(counts->oldest_ready_ms % 1000));
+    buf_add_c(dst, ",\"totals\":{");
+    add_totals(dst, counts);
+    buf_add_char(dst, '}');
+    add_settings(dst, settings);
+    add_retry(dst, &settings->retry);
+    buf_addf(dst,
+             ",\"rates\":{\"enqueued_per_s\":%.3f,\"succeeded_per_s\":%.3f,"
+             "\"failed_per_s\":%.3f,\"window_s\":%.3f}}",
+             rates->enqueued_per_s, rates->succeeded_per_s, rates->failed_per_s,
+             rates->window_s);
+}
+
+static enum status
+read_name(const struct http_exchange *exchange, struct str *ret,
+          struct error *err)
+{
+    *ret = str_c(pit_request_param(&exchange->req, "queue"));
+    if (id_queue_valid(*ret))
+        return ST_OK;
+    return error_set(err, ST_INVALID,
+                     "a queue's name is 1 to %d characters A-Z a-z 0-9 _ . : -",
+                     ID_QUEUE_MAX);
+}
+
+/* Makes @changes first (0: none), in one step with reading them. */
+static enum status
+reply_queue(struct co *co, struct api *api, struct http_exchange *exchange,
+            struct str name, const struct queue_setting *changes, size_t n)
+{
+    struct queue_overview overview;
+    struct buf body;
+
+    enum status st = queue_overview_get(co, api->queues, name, changes, n,
+                                        &overview, &exchange->err);
+    if (st != ST_OK)
+        return api_fail(exchange, st, &exchange->err, n > 0);
+    buf_init(&body, RESPONSE_BODY_MAX);
+    add_queue(&body, &overview);
+    return response_take(&exchange->res, 200, "application/json", &body);
+}
+
+enum status
+queues_show(struct co *co, struct http_exchange *exchange, void *arg)
+{
+    struct str name;
+
+    enum status st = api_query(&exchange->req, STR_NULL, &exchange->err);
+    if (st == ST_OK)
+        st = read_name(exchange, &name, &exchange->err);
+    if (st != ST_OK)
+        return api_fail(exchange, st, &exchange->err, false);
+    return reply_queue(co, arg, exchange, name, NULL, 0);
+}
+
+/* ---- telling it ---- */
+
+struct changes {
+    struct queue_setting list[QUEUE_SETTINGS_MAX];
+    size_t n;
+};
+
+static struct queue_setting *
+add_change(struct changes *changes, const char *name)
+{
+    struct queue_setting *setting = &changes->list[changes->n++];
+
+    *setting = (struct queue_setting){.name = name};
+    return setting;
+}
+
+/* A null removes the setting, so that the standard holds again. */
+static void
+add_number(struct changes *changes, const char *name,
+           const struct body_value *value)
+{
+    if (!value->given)
+        return;
+    struct queue_setting *setting = add_change(changes, name);
+    if (!value->null)
+        snprintf(setting->value, sizeof setting->value, "%" PRId64,
+                 value->number);
+}
+
+/* The fields of the object @of of the body; a null stands for a null in each.
+ */
+static enum status
+read_object(const struct body_value *of, const char *at,
+            const struct body_field *fields, size_t n,
+            struct body_value *values, struct error *err)
+{
+    if (!of->null)
+        return body_fields(of->json, at, fields, n, values, err);
+    for (size_t i = 0; i < n; i++)
+        values[i] = (struct body_value){.given = true, .null = true};
+    return ST_OK;
+}
+
+static enum status
+fill_limits(const struct body_value *of, struct changes *changes,
+            struct error *err)
+{
+    static const struct body_field fields[] = {
+        {"length", BODY_INTEGER, 0, QUEUE_LEN_LIMIT_MAX},
+        {"bytes", BODY_INTEGER, 0, QUEUE_BYTES_LIMIT_MAX},
+        {"concurrency", BODY_INTEGER, 0, JOB_CONCURRENCY_MAX},
+        {"rate", BODY_RATE, 0, 0},
+    };
+    struct body_value values[ARRAY_LEN(fields)];
+
+    enum status st =
+        read_object(of, "/limits", fields, ARRAY_LEN(fields), values, err);
+    if (st != ST_OK)
+        return st;
+    add_number(changes, "len_max", &values[0]);
+    add_number(changes, "bytes_max", &values[1]);
+    add_number(changes, "concurrency", &values[2]);
+    if (values[3].given) {
+        struct queue_setting *setting = add_change(changes, "rate");
+        if (!values[3].null)
+            snprintf(setting->value, sizeof setting->value,
+                     "%" PRId64 "/%" PRId64, values[3].number,
+                     values[3].period_ms);
+    }
+    return ST_OK;
+}
+
+static enum status
+fill_retention(const struct body_value *of, struct changes *changes,
+               struct error *err)
+{
+    static const struct body_field fields[] = {
+        {"ended", BODY_INTEGER, 0, QUEUE_LEN_LIMIT_MAX},
+        {"dead", BODY_INTEGER, 0, QUEUE_LEN_LIMIT_MAX},
+        {"dead_for", BODY_DURATION, 1000, JOB_KEEP_MAX_MS},
+        {"quarantined", BODY_INTEGER, 0, QUEUE_LEN_LIMIT_MAX},
+        {"quarantined_for", BODY_DURATION, 1000, JOB_KEEP_MAX_MS},
+    };
+    struct body_value values[ARRAY_LEN(fields)];
+
+    enum status st =
+        read_object(of, "/retention", fields, ARRAY_LEN(fields), values, err);
+    if (st != ST_OK)
+        return st;
+    add_number(changes, "done_max", &values[0]);
+    add_number(changes, "dead_max", &values[1]);
+    add_number(changes, "dead_ms", &values[2]);
+    add_number(changes, "quarantined_max", &values[3]);
+    add_number(changes, "quarantined_ms", &values[4]);
+    return ST_OK;
+}
+
+static enum status
+fill_backoff(const struct body_value *value, struct changes *changes,
+             struct error *err)
+{
+    struct queue_setting *setting;
+
+    if (!value->given)
+        return ST_OK;
+    setting = add_change(changes, queue_retry_name(JOB_RETRY_BACKOFF));
+    if (value->null)
+        return ST_OK;
+    bool fixed = str_eq_c(value->text, "fixed");
+    if (!fixed && !str_eq_c(value->text, "exponential"))
+        return error_set_at(err, "/retry/backoff",
+                            "must be \"fixed\" or \"exponential\"");
+    str_copy_to(fixed ? STR("f") : STR("e"), setting->value, 2);
+    return ST_OK;
+}
+
+static enum status
+fill_retry(const struct body_value *of, struct changes *changes,
+           struct error *err)
+{
+    enum { MAX, BACKOFF, BASE, CAP, JITTER, FIELDS };
+    static const struct body_field fields[FIELDS] = {
+        [MAX] = {"max", BODY_INTEGER, 0, JOB_RETRIES_MAX},
+        [BACKOFF] = {"backoff", BODY_TEXT, 0, 0},
+        [BASE] = {"base", BODY_DURATION, 1, JOB_DELAY_MAX_MS},
+        [CAP] = {"cap", BODY_DURATION, 1, JOB_DELAY_MAX_MS},
+        [JITTER] = {"jitter", BODY_PERCENT, 0, 0},
+    };
+    struct body_value values[FIELDS];
+
+    enum status st = read_object(of, "/retry", fields, FIELDS, values, err);
+    if (st == ST_OK)
+        st = fill_backoff(&values[BACKOFF], changes, err);
+    if (st != ST_OK)
+        return st;
+    if (values[CAP].given && !values[CAP].null &&
+        values[CAP].number < values[BASE].number)
+        return error_set_at(err, "/retry/cap", "must not be below base");
+    add_number(changes, queue_retry_name(JOB_RETRY_MAX), &values[MAX]);
+    add_number(changes, queue_retry_name(JOB_RETRY_BASE), &values[BASE]);
+    add_number(changes, queue_retry_name(JOB_RETRY_CAP), &values[CAP]);
+    add_number(changes, queue_retry_name(JOB_RETRY_JITTER), &values[JITTER]);
+    return ST_OK;
+}
+
+static void
+add_text(struct changes *changes, const char *name,
+         const struct body_value *value)
+{
+    if (!value->given)
+        return;
+    struct queue_setting *setting = add_change(changes, name);
+    str_copy_to(value->null ? STR_NULL : value->text, setting->value,
+                sizeof setting->value);
+}
+
+enum status
+queues_edit(struct co *co, struct http_exchange *exchange, void *arg)
+{
+    static const struct body_field fields[] = {
+        {"note", BODY_TEXT, 0, QUEUE_NOTE_MAX},
+        {"limits", BODY_JSON, 0, 0},
+        {"retention", BODY_JSON, 0, 0},
+        {"retry", BODY_JSON, 0, 0},
+    };
+    struct body body = {0};
+    struct changes changes = {.n = 0};
+    struct str name;
+
+    enum status st = api_query(&exchange->req, STR_NULL, &exchange->err);
+    if (st == ST_OK)
+        st = read_name(exchange, &name, &exchange->err);
+    if (st == ST_OK)
+        st = body_read(co, exchange, fields, ARRAY_LEN(fields), &body,
+                       &exchange->err);
+    if (st == ST_OK)
+        add_text(&changes, "note", &body.values[0]);
+    if (st == ST_OK && body.values[1].given)
+        st = fill_limits(&body.values[1], &changes, &exchange->err);
+    if (st == ST_OK && body.values[2].given)
+        st = fill_retention(&body.values[2], &changes, &exchange->err);
+    if (st == ST_OK && body.values[3].given)
+        st = fill_retry(&body.values[3], &changes, &exchange->err);
+    if (st == ST_OK && changes.n == 0)
+        st = error_set(&exchange->err, ST_INVALID,
+                       "nothing to change: give note, limits, retention or "
+                       "retry");
+    body_clear(&body);
+    if (st == ST_OK)
+        st = api_store((struct api *)arg, &exchange->err);
+    if (st != ST_OK)
+        return api_fail(exchange, st, &exchange->err, false);
+    return reply_queue(co, arg, exchange, name, changes.list, changes.n);
+}
+
+static enum status
+switch_queue(struct co *co, struct http_exchange *exchange, struct api *api,
+             bool pause)
+{
+    static const struct body_field fields[] = {
+        {"dispatch", BODY_BOOL, 0, 0},
+        {"intake", BODY_BOOL, 0, 0},
+        {"note", BODY_TEXT, 0, QUEUE_NOTE_MAX},
+    };
+    struct body body = {0};
+    struct changes changes = {.n = 0};
+    struct str name;
+
+    enum status st = api_query(&exchange->req, STR_NULL, &exchange->err);
+    if (st == ST_OK)
+        st = read_name(exchange, &name, &exchange->err);
+    if (st == ST_OK)
+        st = body_read(co, exchange, fields, ARRAY_LEN(fields), &body,
+                       &exchange->err);
+    if (st == ST_OK) {
+        const struct body_value *values = body.values;
+        bool dispatch = values[0].number == 1, intake = values[1].number == 1;
+        struct str note = values[2].given ? values[2].text : STR_NULL;
+        if (values[2].given && note.n == 0)
+            note = STR("");
+        changes.n =
+            queue_settings_switch(pause, dispatch, intake, note, changes.list);
+        if ((values[0].given || values[1].given) && !dispatch && !intake)
+            st = error_set(&exchange->err, ST_INVALID,
+                           "neither dispatch nor intake is true: leave both "
+                           "out for the usual");
+    }
+    body_clear(&body);
+    if (st == ST_OK)
+        st = api_store(api, &exchange->err);
+    if (st != ST_OK)
+        return api_fail(exchange, st, &exchange->err, false);
+    return reply_queue(co, api, exchange, name, changes.list, changes.n);
+}
+
+enum status
+queues_pause(struct co *co, struct http_exchange *exchange, void *arg)
+{
+    return switch_queue(co, exchange, arg, true);
+}
+
+enum status
+queues_resume(struct co *co, struct http_exchange *exchange, void *arg)
+{
+    return switch_queue(co, exchange, arg, false);
+}
+
+/* ---- all of them ---- */
+
+/* One after the other: a list of a thousand takes two thousand commands, and
+ * the loop serves others in between. */
+enum status
+queues_list(struct co *co, struct http_exchange *exchange, void *arg)
+{
+    struct api *api = arg;
+    char(*names)[ID_QUEUE_MAX + 1] = NULL;
+    bool some = false;
+    struct buf body;
+    size_t n = 0;
+
+    buf_init(&body, RESPONSE_BODY_MAX);
+    buf_add_c(&body, "{\"queues\":[");
+    enum status st = api_query(&exchange->req, STR_NULL, &exchange->err);
+    if (st == ST_OK)
+        st = queue_names(co, api->queues, &names, &n, &exchange->err);
+    for (size_t i = 0; i < n && st == ST_OK; i++) {
+        struct queue_overview overview;
+        st = queue_overview_get(co, api->queues, str_c(names[i]), NULL, 0,
+                                &overview, &exchange->err);
+        if (st == ST_NOT_FOUND) { /* its name alone is left */
+            st = ST_OK;
+            continue;
+        }
+        if (st != ST_OK)
+            break;
+        if (some)
+            buf_add_char(&body, ',');
+        some = true;
+        add_queue(&body, &overview);
+    }
+    free(names);
+    if (st == ST_OK) {
+        buf_add_c(&body, "]}");
+        return response_take(&exchange->res, 200, "application/json", &body);
+    }
+    buf_clear(&body);
+    return api_fail(exchange, st, &exchange->err, false);
+}
