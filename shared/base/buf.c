@@ -223,6 +223,21 @@ buf_add_time(struct buf *b, int64_t ms)
 }
 
 void
+buf_add_json_time(struct buf *b, int64_t ms)
+{
+    char text[CLOCK_TIME_LEN + 2];
+
+    if (ms <= 0 || ms > CLOCK_LAST_MS) {
+        buf_add(b, "null", 4);
+        return;
+    }
+    text[0] = '"';
+    clock_format(ms, text + 1);
+    text[CLOCK_TIME_LEN + 1] = '"'; /* where its NUL is */
+    buf_add(b, text, sizeof text);
+}
+
+void
 buf_consume(struct buf *b, size_t n)
 {
     assert(n <= b->len);

@@ -41,8 +41,11 @@ PRINTF(2, 0) void buf_addv(struct buf *b, const char *fmt, va_list ap);
  * replaces bytes that are not UTF-8 by U+FFFD. */
 void buf_add_json_string(struct buf *b, struct str s);
 /* RFC 3339 UTC with milliseconds, without quotes ("2026-11-23T09:00:00.000Z").
- * @ms since the epoch, 0 .. year 9999. */
+ * @ms since the epoch, 0 .. CLOCK_LAST_MS. */
 void buf_add_time(struct buf *b, int64_t ms);
+/* The same as a JSON string, or null: for 0, and for what is no such time,
+ * since a record may say anything. */
+void buf_add_json_time(struct buf *b, int64_t ms);
 /* Drops the first @n bytes, moving the rest down. */
 void buf_consume(struct buf *b, size_t n);
 /* Lends the content, until the next change. */

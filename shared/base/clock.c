@@ -10,9 +10,6 @@
 
 enum { DAY_S = CIVIL_DAY_S };
 
-/* 9999-12-31T23:59:59.999Z */
-static const int64_t last_ms = INT64_C(253402300799999);
-
 /* Threads read the clock too. Never changes outside of tests. */
 static _Atomic int64_t skipped_us;
 
@@ -71,7 +68,7 @@ put(char *p, int64_t value, int width)
 void
 clock_format(int64_t ms, char dst[CLOCK_TIME_LEN + 1])
 {
-    assert(ms >= 0 && ms <= last_ms);
+    assert(ms >= 0 && ms <= CLOCK_LAST_MS);
     int64_t s = ms / 1000;
     struct civil c = civil_date(s / DAY_S);
     char *p = dst;
@@ -184,7 +181,7 @@ clock_parse(struct str s, int64_t *ret_ms)
     if (second == 60 &&
         (at_s < 0 || at_s % DAY_S != 0 || civil_date(at_s / DAY_S).day != 1))
         return false;
-    if (at_s < 0 || at_s > last_ms / 1000)
+    if (at_s < 0 || at_s > CLOCK_LAST_MS / 1000)
         return false;
     *ret_ms = at_s * 1000 + ms;
     return true;

@@ -11,7 +11,8 @@
 
 #include "base/str.h"
 
-enum { CLOCK_TIME_LEN = 24 }; /* "2026-11-23T09:00:00.000Z" */
+enum { CLOCK_TIME_LEN = 24 };                  /* "2026-11-23T09:00:00.000Z" */
+#define CLOCK_LAST_MS INT64_C(253402300799999) /* the end of year 9999 */
 
 int64_t clock_mono_us(void);
 int64_t clock_mono_ms(void);
@@ -22,7 +23,7 @@ void clock_skip(int64_t us);
 int64_t clock_skipped_us(void);
 /* Milliseconds since the epoch. */
 int64_t clock_wall_ms(void);
-/* RFC 3339 UTC with milliseconds and a final NUL. @ms: 0 .. year 9999. */
+/* RFC 3339 UTC with milliseconds and a final NUL. @ms: 0 .. CLOCK_LAST_MS. */
 void clock_format(int64_t ms, char dst[CLOCK_TIME_LEN + 1]);
 /* RFC 3339 section 5.6 date-time with any offset and up to 9 fraction digits
  * (what is below 1 ms is dropped); a leap second counts as the next second.

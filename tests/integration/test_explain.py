@@ -82,6 +82,13 @@ class Explain(ControlCase):
         self.assertEqual(self.explain("c")["reasons"][0]["text"],
                          "1 of the 3 jobs that it waits for have ended")
 
+    def test_a_time_that_none_can_show(self):
+        """Whoever writes to Redis may write anything: no process dies of it."""
+        self.queue.enqueue(job("a", where="+60000"))
+        self.client.zadd(self.queue.key("due"), {"5a": 9 * 10 ** 14})
+        reason, = self.explain()["reasons"]
+        self.assertEqual((reason["code"], reason["until"]), ("scheduled", None))
+
     def test_ended(self):
         self.queue.enqueue(job("a"), job("b"), job("c"), job("d"))
         one, two = self.claim(2)

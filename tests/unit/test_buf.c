@@ -9,6 +9,8 @@
 #include <cmocka.h>
 #include <jansson.h>
 
+#include "base/clock.h"
+
 static void
 test_appends(void **state)
 {
@@ -216,6 +218,32 @@ test_time(void **state)
 }
 
 static void
+test_json_time(void **state)
+{
+    static const struct {
+        int64_t ms;
+        const char *json;
+    } cases[] = {
+        {1, "\"1970-01-01T00:00:00.001Z\""},
+        {CLOCK_LAST_MS, "\"9999-12-31T23:59:59.999Z\""},
+        {0, "null"},
+        {-1, "null"},
+        {INT64_MIN, "null"},
+        {CLOCK_LAST_MS + 1, "null"},
+        {INT64_MAX, "null"},
+    };
+    CLEANUP(buf_clear) struct buf b;
+
+    (void)state;
+    buf_init(&b, 100);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        buf_reset(&b);
+        buf_add_json_time(&b, cases[i].ms);
+        assert_true(str_eq_c(buf_str(&b), cases[i].json));
+    }
+}
+
+static void
 test_consume(void **state)
 {
     CLEANUP(buf_clear) struct buf b;
@@ -244,6 +272,7 @@ main(void)
         cmocka_unit_test(test_json_string),
         cmocka_unit_test(test_any_bytes_become_a_json_string),
         cmocka_unit_test(test_time),
+        cmocka_unit_test(test_json_time),
         cmocka_unit_test(test_consume),
     };
 

@@ -157,13 +157,7 @@ static void
 add_time(struct buf *dst, const char *name, int64_t ms)
 {
     buf_addf(dst, ",\"%s\":", name);
-    if (ms <= 0) {
-        buf_add_c(dst, "null");
-        return;
-    }
-    buf_add_char(dst, '"');
-    buf_add_time(dst, ms);
-    buf_add_char(dst, '"');
+    buf_add_json_time(dst, ms);
 }
 
 /* Queue and local id were checked when they came in. */

@@ -6,12 +6,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/jsontext.h"
 
 /* The fixed text of a new job's document with its times, rounded up. */
 enum { FIXED_SIZE = 640 };
-
-#define YEAR_9999_MS INT64_C(253402300799999)
 
 #define ADD(dst, literal) buf_add(dst, "" literal, sizeof(literal) - 1)
 
@@ -37,18 +36,6 @@ add_number(struct buf *dst, int64_t n)
     if (n < 0)
         text[--at] = '-';
     buf_add(dst, text + at, sizeof text - at);
-}
-
-static void
-add_time(struct buf *dst, int64_t ms)
-{
-    if (ms <= 0 || ms > YEAR_9999_MS) { /* a record may say anything */
-        ADD(dst, "null");
-        return;
-    }
-    buf_add_char(dst, '"');
-    buf_add_time(dst, ms);
-    buf_add_char(dst, '"');
 }
 
 /* Text that another program wrote. */
@@ -143,11 +130,11 @@ job_json_write_new(const struct job_spec *spec, struct str local,
     ADD(dst, ",\"result\":null,\"error\":null,\"attempt\":0,\"retries\":0,"
              "\"crashes\":0,\"progress\":null,\"created_at\":");
     size_t created_at = dst->len;
-    add_time(dst, created_ms);
+    buf_add_json_time(dst, created_ms);
     size_t created_len = dst->len - created_at;
     ADD(dst, ",\"run_at\":");
     if (run_at_ms != created_ms) {
-        add_time(dst, run_at_ms);
+        buf_add_json_time(dst, run_at_ms);
     } else if (buf_room(dst, created_len)) { /* making a time costs the most */
         memcpy(dst->p + dst->len, dst->p + created_at, created_len);
         buf_grew(dst, created_len);
@@ -225,9 +212,9 @@ add_attempts(struct buf *dst, const struct job_history *history)
         ADD(dst, ",\"worker\":");
         buf_add_json_string(dst, attempt->worker);
         ADD(dst, ",\"started_at\":");
-        add_time(dst, attempt->started_ms);
+        buf_add_json_time(dst, attempt->started_ms);
         ADD(dst, ",\"ended_at\":");
-        add_time(dst, attempt->ended_ms);
+        buf_add_json_time(dst, attempt->ended_ms);
         ADD(dst, ",\"outcome\":\"");
         buf_add_c(dst, job_outcome_name(attempt->outcome));
         ADD(dst, "\",\"cause\":");
@@ -269,13 +256,13 @@ job_json_write(const struct job_view *view, struct buf *dst)
     ADD(dst, ",\"progress\":");
     add_json(dst, view->progress);
     ADD(dst, ",\"created_at\":");
-    add_time(dst, view->created_ms);
+    buf_add_json_time(dst, view->created_ms);
     ADD(dst, ",\"run_at\":");
-    add_time(dst, job_json_run_at(view));
+    buf_add_json_time(dst, job_json_run_at(view));
     ADD(dst, ",\"started_at\":");
-    add_time(dst, history->started_ms);
+    buf_add_json_time(dst, history->started_ms);
     ADD(dst, ",\"ended_at\":");
-    add_time(dst, history->ended_ms);
+    buf_add_json_time(dst, history->ended_ms);
     ADD(dst, ",\"worker\":");
     if (history->worker.n > 0)
         buf_add_json_string(dst, history->worker);

@@ -7,20 +7,6 @@
 #include "base/clock.h"
 #include "base/jsontext.h"
 
-#define YEAR_9999_MS INT64_C(253402300799999)
-
-static void
-add_time(struct buf *dst, int64_t ms)
-{
-    if (ms <= 0 || ms > YEAR_9999_MS) {
-        buf_add_c(dst, "null");
-        return;
-    }
-    buf_add_char(dst, '"');
-    buf_add_time(dst, ms);
-    buf_add_char(dst, '"');
-}
-
 void
 schedule_json_duration(int64_t ms, struct buf *dst)
 {
@@ -61,7 +47,7 @@ add_when(const struct schedule *s, struct buf *dst)
         break;
     case SCHEDULE_AT:
         buf_add_c(dst, ",\"at\":");
-        add_time(dst, s->at_ms);
+        buf_add_json_time(dst, s->at_ms);
         break;
     }
 }
@@ -188,7 +174,7 @@ schedule_json_next(const struct schedule_view *view, int64_t *ret, size_t max)
     size_t n = 0;
 
     for (; n < max && nominal_ms != SCHEDULE_NEVER &&
-           nominal_ms < YEAR_9999_MS - SCHEDULE_JITTER_MAX_MS;
+           nominal_ms < CLOCK_LAST_MS - SCHEDULE_JITTER_MAX_MS;
          nominal_ms = schedule_times_next(&view->schedule, nominal_ms))
         ret[n++] = nominal_ms;
     return n;
@@ -204,7 +190,7 @@ add_next(const struct schedule_view *view, struct buf *dst)
     for (size_t i = 0; i < n; i++) {
         if (i > 0)
             buf_add_char(dst, ',');
-        add_time(dst, schedule_times_fire(&view->schedule, times[i]));
+        buf_add_json_time(dst, schedule_times_fire(&view->schedule, times[i]));
     }
     buf_add_char(dst, ']');
 }
@@ -214,9 +200,9 @@ add_fire(const struct schedule_view *view, const struct schedule_fire *fire,
          struct buf *dst)
 {
     buf_add_c(dst, "{\"at\":");
-    add_time(dst, fire->nominal_ms);
+    buf_add_json_time(dst, fire->nominal_ms);
     buf_add_c(dst, ",\"fired_at\":");
-    add_time(dst, fire->at_ms);
+    buf_add_json_time(dst, fire->at_ms);
     buf_addf(dst,
              ",\"outcome\":\"%s\",\"job\":", schedules_fire_name(fire->what));
     if (fire->local.n > 0)
@@ -263,12 +249,12 @@ schedule_json_write(const struct schedule_view *view, struct buf *dst)
     else
         buf_add_c(dst, ",\"origin\":\"api\"");
     buf_add_c(dst, ",\"created_at\":");
-    add_time(dst, s->created_ms);
+    buf_add_json_time(dst, s->created_ms);
     buf_add_c(dst, ",\"updated_at\":");
-    add_time(dst, s->updated_ms);
+    buf_add_json_time(dst, s->updated_ms);
     add_next(view, dst);
     buf_add_c(dst, ",\"buffered\":");
-    add_time(dst, view->buffered_ms);
+    buf_add_json_time(dst, view->buffered_ms);
     buf_add_c(dst, ",\"last\":");
     if (view->fires_len > 0)
         add_fire(view, &view->fires[0], dst);

@@ -46,7 +46,7 @@ time_of(const json_t *entry, const char *name)
     int64_t ms = number_of(entry, name);
     char text[CLOCK_TIME_LEN + 1];
 
-    if (ms <= 0 || ms > INT64_C(253402300799999)) /* the end of 9999 */
+    if (ms <= 0 || ms > CLOCK_LAST_MS)
         return json_null();
     clock_format(ms, text);
     return json_string(text);

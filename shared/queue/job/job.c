@@ -15,6 +15,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
+
 static const struct backoff standard_backoff = {
     .kind = BACKOFF_EXPONENTIAL,
     .base_ms = 2000,
@@ -80,11 +82,11 @@ job_spec_check(const struct job_spec *spec, struct error *err)
         return error_set_at(err, "/priority", "must be 0 to 9 (9 runs first)");
     if (!within(spec->delay_ms, 0, JOB_DELAY_MAX_MS))
         return error_set_at(err, "/delay", "must be 0 to 10 years");
-    if (!within(spec->run_at_ms, 0, INT64_C(253402300799999)))
+    if (!within(spec->run_at_ms, 0, CLOCK_LAST_MS))
         return error_set_at(err, "/run_at", "must be a time up to year 9999");
     if (spec->run_at_ms > 0 && spec->delay_ms > 0)
         return error_set_at(err, "/delay", "give either delay or run_at");
-    if (!within(spec->expires_at_ms, 0, INT64_C(253402300799999)))
+    if (!within(spec->expires_at_ms, 0, CLOCK_LAST_MS))
         return error_set_at(err, "/expires_at",
                             "must be a time up to year 9999");
     if (!within(spec->timeout_ms, 1, JOB_TIMEOUT_MAX_MS))

@@ -345,9 +345,9 @@ static enum status
 send_line(struct co *co, struct one *one, const struct queue_log_line *line)
 {
     buf_reset(&one->data);
-    buf_add_c(&one->data, "{\"at\":\"");
-    buf_add_time(&one->data, line->at_ms);
-    buf_addf(&one->data, "\",\"attempt\":%d,\"text\":", line->attempt);
+    buf_add_c(&one->data, "{\"at\":");
+    buf_add_json_time(&one->data, line->at_ms);
+    buf_addf(&one->data, ",\"attempt\":%d,\"text\":", line->attempt);
     buf_add_json_string(&one->data, line->text);
     buf_add_char(&one->data, '}');
     str_copy_to(str_c(line->cursor), one->cursor, sizeof one->cursor);

@@ -8,13 +8,8 @@ write_reason(const struct explain_reason *reason, struct buf *body)
     buf_addf(body, "{\"code\":\"%s\",\"text\":", reason->code);
     buf_add_json_string(body, str_c(reason->text));
     buf_add_c(body, ",\"until\":");
-    if (reason->until_ms > 0) {
-        buf_add_char(body, '"');
-        buf_add_time(body, reason->until_ms);
-        buf_add_c(body, "\"}");
-    } else {
-        buf_add_c(body, "null}");
-    }
+    buf_add_json_time(body, reason->until_ms);
+    buf_add_char(body, '}');
 }
 
 static void
@@ -27,10 +22,10 @@ write_explanation(struct job_id id, const struct explanation *e,
         buf_add_c(body, "null");
     else
         buf_addf(body, "%lld", (long long)e->position);
-    buf_addf(body, ",\"position_at_least\":%s,\"at\":\"",
+    buf_addf(body, ",\"position_at_least\":%s,\"at\":",
              e->position_least ? "true" : "false");
-    buf_add_time(body, e->now_ms);
-    buf_add_c(body, "\",\"reasons\":[");
+    buf_add_json_time(body, e->now_ms);
+    buf_add_c(body, ",\"reasons\":[");
     for (size_t i = 0; i < e->len; i++) {
         if (i > 0)
             buf_add_char(body, ',');

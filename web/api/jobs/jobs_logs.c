@@ -31,9 +31,9 @@ write_page(const struct queue_log_page *page, struct str after,
     buf_add_c(body, "{\"lines\":[");
     for (size_t i = 0; i < page->len; i++) {
         const struct queue_log_line *line = &page->lines[i];
-        buf_addf(body, "%s{\"at\":\"", i ? "," : "");
-        buf_add_time(body, line->at_ms);
-        buf_addf(body, "\",\"attempt\":%d,\"text\":", line->attempt);
+        buf_addf(body, "%s{\"at\":", i ? "," : "");
+        buf_add_json_time(body, line->at_ms);
+        buf_addf(body, ",\"attempt\":%d,\"text\":", line->attempt);
         buf_add_json_string(body, line->text);
         buf_add_char(body, '}');
     }
