@@ -179,6 +179,11 @@ CHECK enum status queue_get(struct co *co, struct queues *queues,
                             struct job_id id, struct job_view *ret,
                             struct error *err);
 void queue_view_clear(struct job_view *view);
+/* Ends a job that waits and whose expires_at has passed, by Redis' clock: no
+ * worker may be there to meet it. Does nothing to another. Suspends. Errors:
+ * Redis' status. */
+CHECK enum status queue_expire(struct co *co, struct queues *queues,
+                               struct job_id id, struct error *err);
 
 /* Suspends until the job has ended (or is not there at all: queue_get() tells),
  * or @timeout_ms passed (ST_TIMEOUT). Needs queues_listen(). */

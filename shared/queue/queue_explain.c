@@ -153,6 +153,20 @@ queue_explain_judge(const struct explain_facts *facts, struct explanation *ret)
 /* --- the facts --------------------------------------------------------------
  */
 
+/* Of a record's options. */
+static int64_t
+read_expiry(struct str options)
+{
+    int64_t ms = 0;
+
+    while (options.n > 0) {
+        struct str option = str_cut(options, ' ', &options);
+        if (option.n > 1 && option.p[0] == 'e')
+            return str_to_i64(str_skip(option, 1), &ms) ? ms : 0;
+    }
+    return 0;
+}
+
 static void
 read_fact(struct explain_facts *facts, struct str name, struct str value)
 {
@@ -182,6 +196,7 @@ read_fact(struct explain_facts *facts, struct str name, struct str value)
         (void)str_cut(value, ' ', &rest);
         (void)str_cut(rest, ' ', &rest);
         facts->task = str_cut(rest, ' ', &rest);
+        facts->expires_ms = read_expiry(rest);
     } else if (str_eq_c(name, "key")) {
         facts->key = value;
     } else if (str_eq_c(name, "far")) {
@@ -196,6 +211,14 @@ read_fact(struct explain_facts *facts, struct str name, struct str value)
             facts->history = (struct job_history){0};
     }
 }
+
+static const struct explain_facts nothing_known = {
+    .concurrency = -1,
+    .rate_wait_ms = -1,
+    .key_concurrency = -1,
+    .key_rate_wait_ms = -1,
+    .parents = -1,
+};
 
 static enum status
 ask_queue(struct co *co, struct queues *queues, struct job_id id,
@@ -266,20 +289,34 @@ look_for_task(struct co *co, struct queues *queues, struct str task,
     return st == ST_UNKNOWN_TASK ? ST_OK : st;
 }
 
+/* Once more, having ended it, when it should have expired. A server that takes
+ * no writes still explains it, as it is. */
+static enum status
+settle(struct co *co, struct queues *queues, struct job_id id,
+       struct rds_call *call, struct explain_facts *facts, struct error *err)
+{
+    enum job_state state = job_history_state(facts->history.code, facts->due_ms,
+                                             facts->parents >= 0);
+
+    if (job_state_ended(state) || state == JOB_RUNNING ||
+        facts->expires_ms == 0 || facts->expires_ms > facts->now_ms ||
+        queue_expire(co, queues, id, NULL) != ST_OK)
+        return ST_OK;
+    rds_call_clear(call);
+    *facts = nothing_known;
+    return ask_queue(co, queues, id, call, facts, err);
+}
+
 enum status
 queue_explain(struct co *co, struct queues *queues, struct job_id id,
               struct explanation *ret, struct error *err)
 {
     struct rds_call call = {0};
-    struct explain_facts facts = {
-        .concurrency = -1,
-        .rate_wait_ms = -1,
-        .key_concurrency = -1,
-        .key_rate_wait_ms = -1,
-        .parents = -1,
-    };
+    struct explain_facts facts = nothing_known;
 
     enum status st = ask_queue(co, queues, id, &call, &facts, err);
+    if (st == ST_OK)
+        st = settle(co, queues, id, &call, &facts, err);
     if (st == ST_OK)
         st = count_workers(co, queues, id.queue, &facts.workers, err);
     if (st == ST_OK)

@@ -35,7 +35,8 @@ struct explain_facts {
     int64_t now_ms;
     struct str task;
     struct job_history history;
-    int64_t due_ms; /* 0: none */
+    int64_t due_ms;     /* 0: none */
+    int64_t expires_ms; /* 0: never */
     int64_t position;
     bool far;
     bool paused;

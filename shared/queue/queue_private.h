@@ -61,10 +61,6 @@ void queue_get_send(struct queues *queues, struct job_id id,
                     struct job_view *ret);
 CHECK enum status queue_get_result(struct job_view *view, struct job_id id,
                                    struct error *err);
-/* Ends a job that waits and whose expires_at has passed, by Redis' clock. Does
- * nothing to another. Errors: Redis' status. */
-CHECK enum status queue_expire(struct co *co, struct queues *queues,
-                               struct job_id id, struct error *err);
 /* After queue_get_result(): looks again, having ended it, when it should have
  * expired. */
 CHECK enum status queue_get_settled(struct co *co, struct queues *queues,

@@ -1,8 +1,9 @@
 """Flows over HTTP: what is accepted, what is refused and where, how they look."""
 
+import datetime
 import unittest
 
-from pitharness import PitTestCase
+from pitharness import PitTestCase, wait_until
 
 PROBLEM = "application/problem+json"
 
@@ -221,6 +222,25 @@ class Looking(FlowTestCase):
         for path, status in (("/v1/flows/default.none", 404),
                              ("/v1/flows/none", 400)):
             self.assertEqual(self.http.get(path).status, status)
+
+    def test_jobs_that_should_have_expired(self):
+        """No worker is there to meet them."""
+        at = datetime.datetime.now(datetime.timezone.utc)
+        at = (at + datetime.timedelta(milliseconds=300)).isoformat()
+        flow = self.start({"jobs": {
+            "a": task(expires_at=at), "b": task(after=["a"]),
+            "c": task(queue="other", delay="1h", expires_at=at),
+            "d": task(after=["c"], on_failure="go_on"), "e": task()}})
+        self.assertEqual([one["state"] for one in flow["jobs"]],
+                         ["ready", "blocked", "scheduled", "blocked", "ready"])
+        seen = wait_until(lambda: (lambda flow: flow["jobs"][0][
+            "state"] != "ready" and flow)(self.http.get(
+                flow["links"]["self"]).json()), 5, "the first to expire")
+        self.assertEqual([one["state"] for one in seen["jobs"]],
+                         ["expired", "cancelled", "expired", "ready", "ready"])
+        self.assertEqual((seen["state"], seen["jobs_left"]), ("running", 2))
+        self.assertEqual((seen["counts"]["expired"], seen["counts"]["ready"]),
+                         (2, 2))
 
     def test_pages(self):
         ids = [self.start({"chain": [task(queue=queue)]})["id"]

@@ -5,7 +5,7 @@ import json
 import time
 import unittest
 
-from pitscripts import done, ended, job
+from pitscripts import check, done, ended, job
 from test_api_control import ControlCase
 
 
@@ -101,6 +101,26 @@ class Explain(ControlCase):
         self.assertEqual(self.codes("d"), ["cancel-asked", "running"])
         self.refuse("GET", "/v1/jobs/q.never/explain", 404, "not-found")
         self.refuse("GET", "/v1/jobs/q.a/explain?x=1", 400, "invalid-request")
+
+    def test_what_should_have_expired(self):
+        over = f" e{self.queue.now() - 1}"
+        self.queue.enqueue(job("c", options=" e9999999999999", flag="+"),
+                           job("a", options=over, flag="+"),
+                           job("b", options=over, flag="+", where="+60000"))
+        for local in "ab":
+            told = self.explain(local)
+            self.assertEqual((told["state"], told["position"]),
+                             ("expired", None))
+            self.assertEqual(self.codes(local), ["expired"])
+        self.assertEqual(self.codes("c"), ["next"])
+        self.assertEqual(check(self.queue)["a"], "done")
+
+    def test_one_that_cannot_be_ended_is_explained(self):
+        self.queue.enqueue(job("a", flag="+",
+                               options=f" e{self.queue.now() - 1}"))
+        self.client.replicaof("127.0.0.1", 1)
+        self.addCleanup(self.client.replicaof, "NO", "ONE")
+        self.assertEqual(self.explain()["state"], "ready")
 
     def test_by_the_command_line(self):
         self.queue.enqueue(job("a"))

@@ -260,6 +260,20 @@ class Look(FlowCase):
                                               "retrying", "blocked", "gone"],
                                      ids)), "RDwSGNdB-")
 
+    def test_one_that_waits_past_its_expiry(self):
+        over, ahead = f" e{self.queue.now() - 1}", " e9999999999999"
+        named = job("task", options=ahead, flag="+")
+        self.queue.enqueue(
+            job("ready", options=over, flag="+"),
+            job("later", options=over, flag="+", where="+60000"),
+            named._replace(record=named.record.replace(" noop", " e1")),
+            job("args", args='" e1"', options=" g1", flag="-"))
+        ids = ["ready", "later", "task", "args"]
+        self.assertEqual(
+            "".join(self.queue._call("look", ["jobs", "state", "due",
+                                              "retrying", "blocked", "gone"],
+                                     ids)), "OONN")
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -427,6 +427,8 @@ class Model:
         job = self.jobs.get(local)
         if not job:
             return "G" if local in self.gone else "-"
+        if job.waits and 0 < job.spec.expires <= self.now:
+            return "O"
         return {"due": "d", "retrying": "w", "blocked": "B",
                 "ready": job.code or "N"}.get(job.place, job.code)
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/jsontext.h"
+#include "base/log.h"
 #include "queue/flow/outbox.h"
 #include "queue/queue_control.h"
 
@@ -96,9 +97,9 @@ look(struct co *co, struct queues *queues, struct flow_report *report,
     return st;
 }
 
-enum status
-flow_report_load(struct co *co, struct queues *queues, struct job_id id,
-                 struct flow_report *ret, struct error *err)
+static enum status
+load(struct co *co, struct queues *queues, struct job_id id,
+     struct flow_report *ret, struct error *err)
 {
     *ret = (struct flow_report){0};
     enum status st = flow_get(co, queues, id, &ret->view, err);
@@ -110,6 +111,59 @@ flow_report_load(struct co *co, struct queues *queues, struct job_id id,
         if (!ret->states[i])
             st = look(co, queues, ret, i, err);
     return st;
+}
+
+/* What the jobs' ends say to the flow lies where the jobs are. */
+static enum status
+deliver_ends(struct co *co, struct queues *queues,
+             const struct flow_report *report, struct error *err)
+{
+    struct job_id id, other;
+    enum status st = ST_OK;
+
+    for (size_t i = 0; i < report->jobs && st == ST_OK; i++) {
+        bool seen = !id_at(report, i, &id);
+        for (size_t j = 0; j < i && !seen; j++)
+            seen = id_at(report, j, &other) && str_eq(other.queue, id.queue);
+        if (!seen)
+            st = outbox_deliver(co, queues, id.queue, NULL, err);
+    }
+    return st;
+}
+
+/* Ends those that should have expired: no worker may be there to meet them.
+ * False: there was none, or it cannot be done now. */
+static bool
+expire(struct co *co, struct queues *queues, const struct flow_report *report)
+{
+    enum { EXPIRE_MAX = 256 }; /* a look; the others are said to be expired */
+    struct job_id id;
+    size_t n = 0;
+
+    for (size_t i = 0; i < report->jobs && n < EXPIRE_MAX; i++)
+        if (report->states[i] == 'O' && id_at(report, i, &id)) {
+            if (queue_expire(co, queues, id, NULL) != ST_OK)
+                return false;
+            n++;
+        }
+    return n > 0;
+}
+
+enum status
+flow_report_load(struct co *co, struct queues *queues, struct job_id id,
+                 struct flow_report *ret, struct error *err)
+{
+    struct error why;
+    enum status st = load(co, queues, id, ret, err);
+
+    if (st != ST_OK || !expire(co, queues, ret))
+        return st;
+    /* What comes behind them hears of it now; a worker tells it otherwise. */
+    if (deliver_ends(co, queues, ret, &why) != ST_OK)
+        log_debug("flow %.*s.%.*s: %s", STR_ARG(id.queue), STR_ARG(id.local),
+                  why.msg);
+    flow_report_clear(ret);
+    return load(co, queues, id, ret, err);
 }
 
 void
@@ -127,11 +181,11 @@ static const struct {
     char letter;
     const char *name;
 } states[] = {
-    {'-', "pending"},   {'B', "blocked"},   {'d', "scheduled"},
-    {'N', "ready"},     {'W', "ready"},     {'R', "running"},
-    {'w', "retrying"},  {'S', "succeeded"}, {'D', "dead"},
-    {'C', "cancelled"}, {'X', "expired"},   {'Q', "quarantined"},
-    {'G', "gone"},
+    {'-', "pending"},     {'B', "blocked"},   {'d', "scheduled"},
+    {'N', "ready"},       {'W', "ready"},     {'R', "running"},
+    {'w', "retrying"},    {'S', "succeeded"}, {'D', "dead"},
+    {'C', "cancelled"},   {'X', "expired"},   {'O', "expired"},
+    {'Q', "quarantined"}, {'G', "gone"},
 };
 
 const char *
@@ -196,7 +250,7 @@ write_counts(const struct flow_report *report, struct buf *dst)
     buf_add_c(dst, ",\"counts\":{");
     for (size_t s = 0; s < ARRAY_LEN(states); s++) {
         size_t n = 0;
-        if (states[s].letter == 'W') /* counted with N */
+        if (strchr("WO", states[s].letter)) /* counted with N, X */
             continue;
         for (size_t i = 0; i < report->jobs; i++)
             n += strcmp(flow_report_job_state(report->states[i]),
@@ -290,24 +344,6 @@ cancel_some(struct co *co, struct queues *queues, struct flow_report *report,
             continue;
         st = cancel_job(co, queues, id, STR("its flow was cancelled"), running,
                         err);
-    }
-    return st;
-}
-
-/* What the jobs' ends say to the flow lies where the jobs are. */
-static enum status
-deliver_ends(struct co *co, struct queues *queues,
-             const struct flow_report *report, struct error *err)
-{
-    struct job_id id, other;
-    enum status st = ST_OK;
-
-    for (size_t i = 0; i < report->jobs && st == ST_OK; i++) {
-        bool seen = !id_at(report, i, &id);
-        for (size_t j = 0; j < i && !seen; j++)
-            seen = id_at(report, j, &other) && str_eq(other.queue, id.queue);
-        if (!seen)
-            st = outbox_deliver(co, queues, id.queue, NULL, err);
     }
     return st;
 }

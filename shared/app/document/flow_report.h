@@ -2,7 +2,8 @@
  *
  * What GET /v1/flows/{id} answers and `pit flows show` prints. A flow knows
  * from its jobs' messages which have ended and how; the others are asked for
- * their state, a queue at a time. Loop thread only. */
+ * their state, a queue at a time, and those that should have expired are ended
+ * then, as GET of the job does. Loop thread only. */
 #ifndef APP_FLOW_REPORT_H
 #define APP_FLOW_REPORT_H
 

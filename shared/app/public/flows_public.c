@@ -96,10 +96,10 @@ state_of(char letter)
         char letter;
         enum pit_state state;
     } states[] = {
-        {'B', PIT_BLOCKED},   {'d', PIT_SCHEDULED},   {'N', PIT_READY},
-        {'W', PIT_READY},     {'R', PIT_RUNNING},     {'w', PIT_RETRYING},
-        {'S', PIT_SUCCEEDED}, {'D', PIT_DEAD},        {'C', PIT_JOB_CANCELLED},
-        {'X', PIT_EXPIRED},   {'Q', PIT_QUARANTINED},
+        {'B', PIT_BLOCKED},   {'d', PIT_SCHEDULED}, {'N', PIT_READY},
+        {'W', PIT_READY},     {'R', PIT_RUNNING},   {'w', PIT_RETRYING},
+        {'S', PIT_SUCCEEDED}, {'D', PIT_DEAD},      {'C', PIT_JOB_CANCELLED},
+        {'X', PIT_EXPIRED},   {'O', PIT_EXPIRED},   {'Q', PIT_QUARANTINED},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(states); i++)

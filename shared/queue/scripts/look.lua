@@ -7,9 +7,11 @@
 --
 -- Returns a letter for each, in order: the state's code (R for a running one
 -- however it is marked), N ready, W ready again, w retrying, d scheduled,
--- B blocked, G past its retention, - never heard of.
+-- B blocked, O waits in any of these ways though its expires_at has passed (the
+-- verb expire of control ends it), G past its retention, - never heard of.
 -- include: need
-local call, sub = need, string.sub
+-- include: clock
+local call, sub, match = need, string.sub, string.match
 local answer = {}
 local records = call('HMGET', KEYS[1], unpack(ARGV))
 local texts = call('HMGET', KEYS[2], unpack(ARGV))
@@ -34,6 +36,15 @@ if #waiting > 0 then
             if since then
                 answer[waiting[n]] = letter
             end
+        end
+    end
+end
+for _, i in ipairs(waiting) do
+    if sub(records[i], 3, 3) == '+' then
+        local head = match(records[i], '^[^\n]*')
+        local ends = tonumber(match(head, '^%S+ %S+ %S+.- e(%d+)'))
+        if ends and ends <= now then
+            answer[i] = 'O'
         end
     end
 end
