@@ -1,5 +1,4 @@
 /* pit explain - why is this job not running? */
-#include "base/clock.h"
 #include "queue/queue_explain.h"
 #include "session.h"
 #include "text.h"
@@ -30,14 +29,12 @@ print_json(struct job_id id, const struct explanation *e)
     snprintf(name, sizeof name, "%.*s.%.*s", STR_ARG(id.queue),
              STR_ARG(id.local));
     for (size_t i = 0; i < e->len; i++) {
-        char when[CLOCK_TIME_LEN + 1];
+        char when[TEXT_SIZE];
         const struct explain_reason *reason = &e->reasons[i];
-        if (reason->until_ms > 0)
-            clock_format(reason->until_ms, when);
+        text_time(reason->until_ms, when);
         json_array_append_new(
             reasons, json_pack("{s:s, s:s, s:s?}", "code", reason->code, "text",
-                               reason->text, "until",
-                               reason->until_ms > 0 ? when : NULL));
+                               reason->text, "until", when[0] ? when : NULL));
     }
     text_print_json(
         json_pack("{s:s, s:s, s:o, s:b, s:o}", "id", name, "state",

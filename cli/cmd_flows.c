@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #include "app/document/flow_report.h"
-#include "base/clock.h"
 #include "queue/flow/flow_list.h"
 #include "session.h"
 #include "table.h"
@@ -49,11 +48,9 @@ struct listing {
 static void
 add_time(struct table *table, int64_t ms)
 {
-    char text[CLOCK_TIME_LEN + 1] = "";
+    char text[TEXT_SIZE];
 
-    if (ms > 0)
-        clock_format(ms, text);
-    table_add(table, "%s", text);
+    table_add(table, "%s", text_time(ms, text));
 }
 
 static void

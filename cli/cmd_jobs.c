@@ -1,6 +1,5 @@
 /* pit jobs - the jobs of one queue in one state, a table or documents. */
 #include "app/document/job_json.h"
-#include "base/clock.h"
 #include "queue/queue_list.h"
 #include "session.h"
 #include "table.h"
@@ -49,7 +48,8 @@ static void
 add_row(struct table *table, const struct job_view *view)
 {
     const struct job_history *history = &view->history;
-    char when[CLOCK_TIME_LEN + 1] = "";
+    char when[TEXT_SIZE];
+    int64_t last_ms = 0;
 
     table_add(table, "%.*s.%.*s", STR_ARG(view->spec.queue),
               STR_ARG(view->spec.local));
@@ -57,16 +57,14 @@ add_row(struct table *table, const struct job_view *view)
     table_add(table, "%s", job_state_name(view->state));
     table_add(table, "%d", view->spec.priority);
     table_add(table, "%d", history->attempt);
-    clock_format(view->created_ms, when);
-    table_add(table, "%s", when);
-    when[0] = '\0';
+    table_add(table, "%s", text_time(view->created_ms, when));
     if (history->ended_ms > 0)
-        clock_format(history->ended_ms, when);
+        last_ms = history->ended_ms;
     else if (view->due_ms > 0)
-        clock_format(view->due_ms, when);
+        last_ms = view->due_ms;
     else if (view->state == JOB_RUNNING)
-        clock_format(history->started_ms, when);
-    table_add(table, "%s", when);
+        last_ms = history->started_ms;
+    table_add(table, "%s", text_time(last_ms, when));
     table_add(table, "%.*s", STR_ARG(view->spec.tags));
 }
 

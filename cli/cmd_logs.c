@@ -1,7 +1,6 @@
 /* pit logs - what a job's attempts said, and what they say next. */
 #include <stdlib.h>
 
-#include "base/clock.h"
 #include "base/utf8.h"
 #include "queue/queue_log.h"
 #include "session.h"
@@ -40,20 +39,21 @@ struct following {
 static void
 print_line(const struct queue_log_line *line, bool json)
 {
-    char when[CLOCK_TIME_LEN + 1];
+    char when[TEXT_SIZE];
     struct buf text;
 
-    clock_format(line->at_ms, when);
     buf_init(&text, (size_t)8 * QUEUE_LOG_LINE_MAX);
     if (json) {
+        buf_add_c(&text, "{\"at\":");
+        buf_add_json_time(&text, line->at_ms);
+        buf_addf(&text, ",\"attempt\":%d,\"text\":", line->attempt);
         buf_add_json_string(&text, line->text);
-        printf("{\"at\":\"%s\",\"attempt\":%d,\"text\":%.*s}\n", when,
-               line->attempt, (int)text.len, text.p);
+        printf("%.*s}\n", (int)text.len, text.p);
     } else {
         buf_add_str(&text, line->text);
         text_make_printable(text.p, text.len);
-        printf("%s %d  %.*s\n", when, line->attempt, (int)text.len,
-               text.p ? text.p : "");
+        printf("%s %d  %.*s\n", text_time(line->at_ms, when), line->attempt,
+               (int)text.len, text.p ? text.p : "");
     }
     buf_clear(&text);
 }

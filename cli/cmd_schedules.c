@@ -107,7 +107,7 @@ static const char *const heads[] = {"SCHEDULE", "WHEN",  "ZONE", "TASK",
 static void
 add_when(struct table *table, const struct schedule *s)
 {
-    char when[CLOCK_TIME_LEN + 1], text[TEXT_SIZE];
+    char text[TEXT_SIZE];
 
     switch (s->when) {
     case SCHEDULE_CRON:
@@ -118,8 +118,7 @@ add_when(struct table *table, const struct schedule *s)
         table_add(table, "every %s", text_duration(s->every_ms, text));
         break;
     default:
-        clock_format(s->at_ms, when);
-        table_add(table, "at %s", when);
+        table_add(table, "at %s", text_time(s->at_ms, text));
     }
     table_add(table, "%s", "");
 }
@@ -128,7 +127,7 @@ static void
 add_row(struct table *table, const struct schedule_view *view)
 {
     const struct schedule *s = &view->schedule;
-    char when[CLOCK_TIME_LEN + 1] = "";
+    char when[TEXT_SIZE] = "";
     int64_t next_ms;
 
     table_add(table, "%s", view->name);
@@ -138,7 +137,7 @@ add_row(struct table *table, const struct schedule_view *view)
     table_add(table, "%s%s", s->paused ? "paused" : "active",
               s->modified ? ", modified" : "");
     if (schedule_json_next(view, &next_ms, 1) == 1)
-        clock_format(schedule_times_fire(s, next_ms), when);
+        text_time(schedule_times_fire(s, next_ms), when);
     table_add(table, "%s", when);
     table_add(table, "%s",
               view->fires_len > 0 ? schedules_fire_name(view->fires[0].what)
@@ -198,7 +197,7 @@ static void
 print_fires(const struct schedule_view *view)
 {
     static const char *const fire_heads[] = {"FOR", "FIRED", "OUTCOME", "JOB"};
-    char nominal[CLOCK_TIME_LEN + 1], at[CLOCK_TIME_LEN + 1];
+    char when[TEXT_SIZE];
     struct table table;
 
     if (view->fires_len == 0)
@@ -207,10 +206,8 @@ print_fires(const struct schedule_view *view)
     table_init(&table, "llll", fire_heads);
     for (size_t i = 0; i < view->fires_len; i++) {
         const struct schedule_fire *fire = &view->fires[i];
-        clock_format(fire->nominal_ms, nominal);
-        clock_format(fire->at_ms, at);
-        table_add(&table, "%s", nominal);
-        table_add(&table, "%s", at);
+        table_add(&table, "%s", text_time(fire->nominal_ms, when));
+        table_add(&table, "%s", text_time(fire->at_ms, when));
         table_add(&table, "%s", schedules_fire_name(fire->what));
         if (fire->what == 'm')
             table_add(&table, "%" PRId64 " times", fire->missed);
@@ -467,10 +464,10 @@ print_times(const struct schedule_view *view, size_t max, bool json)
     int64_t *times = calloc(max, sizeof *times);
     size_t n = times ? schedule_json_next(view, times, max) : 0;
     json_t *array = json_array();
-    char when[CLOCK_TIME_LEN + 1];
+    char when[TEXT_SIZE];
 
     for (size_t i = 0; i < n; i++) {
-        clock_format(schedule_times_fire(&view->schedule, times[i]), when);
+        text_time(schedule_times_fire(&view->schedule, times[i]), when);
         if (json)
             json_array_append_new(array, json_string(when));
         else

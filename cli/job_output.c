@@ -6,7 +6,6 @@
 #include <stdio.h>
 
 #include "app/document/job_json.h"
-#include "base/clock.h"
 #include "base/jsontext.h"
 #include "table.h"
 #include "text.h"
@@ -17,13 +16,12 @@ enum { DOCUMENT_MAX = JOB_ARGS_MAX + JOB_RESULT_MAX + 1024 * 1024 };
 static void
 add_time(struct table *table, const char *name, int64_t ms)
 {
-    char when[CLOCK_TIME_LEN + 1];
+    char when[TEXT_SIZE];
 
     if (ms <= 0)
         return;
-    clock_format(ms, when);
     table_add(table, "%s", name);
-    table_add(table, "%s", when);
+    table_add(table, "%s", text_time(ms, when));
 }
 
 static void
@@ -84,7 +82,7 @@ print_attempts(const struct job_history *history)
 {
     static const char *const heads[] = {"ATTEMPT", "OUTCOME", "STARTED",
                                         "TOOK",    "WORKER",  "MESSAGE"};
-    char when[CLOCK_TIME_LEN + 1];
+    char when[TEXT_SIZE];
     char took[TEXT_SIZE];
     struct table table;
 
@@ -93,10 +91,9 @@ print_attempts(const struct job_history *history)
     table_init(&table, "rllrll", heads);
     for (int i = 0; i < history->attempts_len; i++) {
         const struct job_attempt *attempt = &history->attempts[i];
-        clock_format(attempt->started_ms, when);
         table_add(&table, "%d", attempt->number);
         table_add(&table, "%s", job_outcome_name(attempt->outcome));
-        table_add(&table, "%s", when);
+        table_add(&table, "%s", text_time(attempt->started_ms, when));
         table_add(&table, "%s",
                   text_duration(attempt->ended_ms - attempt->started_ms, took));
         table_add(&table, "%.*s", STR_ARG(attempt->worker));

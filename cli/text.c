@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/utf8.h"
 
 static const char *
@@ -39,6 +40,15 @@ text_duration(int64_t ms, char dst[TEXT_SIZE])
         return two_units(seconds / 60, 60, "h", "m", dst);
     else
         return two_units(seconds / 3600, 24, "d", "h", dst);
+    return dst;
+}
+
+const char *
+text_time(int64_t ms, char dst[TEXT_SIZE])
+{
+    dst[0] = '\0';
+    if (ms > 0 && ms <= CLOCK_LAST_MS)
+        clock_format(ms, dst);
     return dst;
 }
 

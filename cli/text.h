@@ -12,6 +12,9 @@ enum { TEXT_SIZE = 32 };
 
 /* "450ms", "12s", "3m 20s", "2h 5m", "4d 1h"; "-" below 0. */
 const char *text_duration(int64_t ms, char dst[TEXT_SIZE]);
+/* RFC 3339 UTC with milliseconds; "" for 0 and for what is no time up to the
+ * year 9999, since a record may say anything. */
+const char *text_time(int64_t ms, char dst[TEXT_SIZE]);
 /* Control characters, and what is no UTF-8, become '?': no text may take over a
  * terminal. In place. */
 void text_make_printable(char *text, size_t len);

@@ -88,6 +88,12 @@ class Explain(ControlCase):
         self.client.zadd(self.queue.key("due"), {"5a": 9 * 10 ** 14})
         reason, = self.explain()["reasons"]
         self.assertEqual((reason["code"], reason["until"]), ("scheduled", None))
+        told = json.loads(self.cli(self.store, "explain", "q.a",
+                                   "--json").stdout)
+        self.assertIsNone(told["reasons"][0]["until"])
+        for verb in ("job", "q.a"), ("jobs", "q", "--state", "scheduled"):
+            said = self.cli(self.store, *verb)
+            self.assertIn("scheduled", said.stdout)
 
     def test_ended(self):
         self.queue.enqueue(job("a"), job("b"), job("c"), job("d"))

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "text.h"
 
@@ -96,6 +97,20 @@ test_durations(void **state)
         assert_string_equal(text_duration(rows[i].ms, text), rows[i].want);
 }
 
+static void
+test_times(void **state)
+{
+    char text[TEXT_SIZE];
+
+    (void)state;
+    assert_string_equal(text_time(1, text), "1970-01-01T00:00:00.001Z");
+    assert_string_equal(text_time(CLOCK_LAST_MS, text),
+                        "9999-12-31T23:59:59.999Z");
+    assert_string_equal(text_time(0, text), "");
+    assert_string_equal(text_time(INT64_MIN, text), "");
+    assert_string_equal(text_time(CLOCK_LAST_MS + 1, text), "");
+}
+
 int
 main(void)
 {
@@ -104,6 +119,7 @@ main(void)
         cmocka_unit_test(test_no_text_takes_over_the_terminal),
         cmocka_unit_test(test_long_cells_are_cut_between_characters),
         cmocka_unit_test(test_durations),
+        cmocka_unit_test(test_times),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

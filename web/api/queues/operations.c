@@ -46,6 +46,8 @@ make_time(int64_t ms)
 {
     char text[CLOCK_TIME_LEN + 1];
 
+    if (ms <= 0 || ms > CLOCK_LAST_MS)
+        return json_null();
     clock_format(ms, text);
     return json_string(text);
 }
