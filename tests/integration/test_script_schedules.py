@@ -424,6 +424,14 @@ class TestTrigger(SchedulesCase):
         self.queue.cancel("holder")
         self.assertEqual(self.schedules.trigger("s", "one"), [2, 1])
 
+    def test_a_unique_key_that_is_lost_on_the_way(self):
+        """Between the trigger and the delivery; asked again, it is said."""
+        self.put(record="15+ 0 noop ur,0,U\nnull")
+        self.assertEqual(self.schedules.trigger("s", "one"), [2, 1])
+        self.queue.enqueue(job("other", options=" ur,0,U", flag="+"))
+        self.client.delete(self.queue.key("outbox"))  # it was refused
+        self.assertEqual(self.schedules.trigger("s", "one"), [0, "=other"])
+
 
 if __name__ == "__main__":
     unittest.main()
