@@ -1,6 +1,6 @@
 /* Good and bad bodies in tables: what a client reads in docs/http-api.md is
  * what is checked here, the pointer of each refusal included. */
-#include "api/jobs/envelope.h"
+#include "app/document/envelope.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -10,10 +10,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "api/catalog.h"
 #include "api/events/changes.h"
 #include "api/leases/pull.h"
 #include "app/app.h"
+#include "app/document/catalog.h"
 #include "app/http/problem.h"
 #include "app/http/route.h"
 #include "async/redis/rds.h"

@@ -4,9 +4,9 @@
  * whoever dies. Delivering them is tried at once, so that they are there when
  * the answer is; if that fails a worker does it. */
 #include "api/api.h"
-#include "api/flows/flow_document.h"
 #include "api/idempotency.h"
 #include "api/jobs/payload.h"
+#include "app/document/flow_document.h"
 #include "app/document/flow_report.h"
 #include "queue/flow/flow_list.h"
 #include "queue/flow/outbox.h"

@@ -13,7 +13,7 @@
 
 #include <stdbool.h>
 
-#include "api/jobs/envelope.h"
+#include "app/document/envelope.h"
 #include "app/http/request.h"
 #include "base/error.h"
 

@@ -6,7 +6,7 @@
 #ifndef WEB_API_SCHEDULE_BODY_H
 #define WEB_API_SCHEDULE_BODY_H
 
-#include "api/jobs/envelope.h"
+#include "app/document/envelope.h"
 #include "queue/schedule/schedule.h"
 
 enum schedule_field {

@@ -3,14 +3,14 @@
  * The tables say a field's name, its bit and its reader. What reads single
  * values is in envelope_value.c, what reads the objects of limits and others in
  * envelope_options.c. */
-#include "api/jobs/envelope.h"
+#include "app/document/envelope.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "api/jobs/envelope_options.h"
-#include "api/jobs/envelope_value.h"
+#include "app/document/envelope_options.h"
+#include "app/document/envelope_value.h"
 
 /* ---- fields ---- */
 

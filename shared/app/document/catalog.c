@@ -1,6 +1,6 @@
 /* Catalog: the task's queue is copied, since the registry's answer is kept for
  * a moment only. */
-#include "api/catalog.h"
+#include "app/document/catalog.h"
 
 enum status
 catalog_complete(struct co *co, struct task_catalog *catalog,

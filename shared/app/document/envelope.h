@@ -8,8 +8,8 @@
  * the bytes that came, checked but never rebuilt.
  *
  * Pure but for the arena that decoded text goes to; nothing suspends. */
-#ifndef WEB_API_ENVELOPE_H
-#define WEB_API_ENVELOPE_H
+#ifndef APP_ENVELOPE_H
+#define APP_ENVELOPE_H
 
 #include <stdint.h>
 

@@ -4,10 +4,10 @@
  * Strings are lent from the body as they stand; only one with an escape in it
  * is decoded into the arena. @pointer is the field's (RFC 6901), for the
  * refusal. Every error is ST_INVALID. Nothing suspends. */
-#ifndef WEB_API_ENVELOPE_VALUE_H
-#define WEB_API_ENVELOPE_VALUE_H
+#ifndef APP_ENVELOPE_VALUE_H
+#define APP_ENVELOPE_VALUE_H
 
-#include "api/jobs/envelope.h"
+#include "app/document/envelope.h"
 
 /* The content of a string; false for another type, or for one too long. */
 CHECK bool envelope_value_text(struct jsontext value, struct arena *arena,

@@ -8,10 +8,10 @@
  * "durability" beside. A job is an enqueue's envelope, and may have "name" and
  * "on_failure" of its own. Strict as the envelope: what is wrong is refused
  * with a pointer to it. */
-#ifndef WEB_API_FLOW_DOCUMENT_H
-#define WEB_API_FLOW_DOCUMENT_H
+#ifndef APP_FLOW_DOCUMENT_H
+#define APP_FLOW_DOCUMENT_H
 
-#include "api/catalog.h"
+#include "app/document/catalog.h"
 #include "base/buf.h"
 #include "queue/durability.h"
 #include "queue/flow/flow.h"

@@ -4,7 +4,7 @@
  *
  * A job's own fields are the flow's business; the rest is an envelope, which is
  * written anew without them and read as every other. */
-#include "api/flows/flow_document.h"
+#include "app/document/flow_document.h"
 
 #include <assert.h>
 #include <stdio.h>

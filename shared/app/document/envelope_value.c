@@ -1,6 +1,6 @@
 /* Values: what is wrong with one, in words, with the pointer that it was given;
  * and the walk over an object's fields by a table. */
-#include "api/jobs/envelope_value.h"
+#include "app/document/envelope_value.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,10 +1,10 @@
 /* catalog.h - an envelope's missing fields, as its task has them.
  *
  * The tasks and their defaults are in app/task/task_catalog.h. */
-#ifndef WEB_API_CATALOG_H
-#define WEB_API_CATALOG_H
+#ifndef APP_CATALOG_H
+#define APP_CATALOG_H
 
-#include "api/jobs/envelope.h"
+#include "app/document/envelope.h"
 #include "app/task/task_catalog.h"
 
 /* Finds the task of @envelope and completes the envelope with its policy,

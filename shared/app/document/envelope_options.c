@@ -1,9 +1,9 @@
 /* Options of an envelope that are objects or lists of their own. */
-#include "api/jobs/envelope_options.h"
+#include "app/document/envelope_options.h"
 
 #include <stdio.h>
 
-#include "api/jobs/envelope_value.h"
+#include "app/document/envelope_value.h"
 
 /* Bits of the fields within one object: they never reach envelope->given, which
  * says of the object as a whole that it was there. */

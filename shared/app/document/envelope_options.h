@@ -1,9 +1,9 @@
 /* envelope_options.h - the fields of an enqueue's body by which a job is tied
  * to others: unique, limit, callback, after. For envelope.c's table. */
-#ifndef WEB_API_ENVELOPE_OPTIONS_H
-#define WEB_API_ENVELOPE_OPTIONS_H
+#ifndef APP_ENVELOPE_OPTIONS_H
+#define APP_ENVELOPE_OPTIONS_H
 
-#include "api/jobs/envelope.h"
+#include "app/document/envelope.h"
 
 /* {"key": "...", "while": "running", "ttl": "10m", "on_conflict": "reject"} */
 CHECK enum status envelope_options_unique(struct jsontext value,
