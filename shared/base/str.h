@@ -61,6 +61,16 @@ str_skip(struct str s, size_t from)
     return from >= s.n ? STR_NULL : str_from(s.p + from, s.n - from);
 }
 
+/* 0 to 15 for a hexadecimal digit of either case, else -1. */
+static inline int
+str_hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 /* The part before the first @sep, and *rest behind it. Without @sep the whole
  * of @s, and *rest is empty with p == NULL. */
 struct str str_cut(struct str s, char sep, struct str *rest);

@@ -47,14 +47,6 @@ queue_list_cursor(struct str place, char dst[QUEUE_CURSOR_SIZE])
     dst[n] = '\0';
 }
 
-static int
-hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Visible ASCII, as every place is. */
 static bool
 read_cursor(struct str cursor, struct buf *dst)
@@ -62,7 +54,8 @@ read_cursor(struct str cursor, struct buf *dst)
     if (cursor.n % 2 != 0 || cursor.n >= QUEUE_CURSOR_SIZE)
         return false;
     for (size_t i = 0; i < cursor.n; i += 2) {
-        int high = hex_value(cursor.p[i]), low = hex_value(cursor.p[i + 1]);
+        int high = str_hex_digit(cursor.p[i]),
+            low = str_hex_digit(cursor.p[i + 1]);
         int c = 16 * high + low;
         if (high < 0 || low < 0 || c <= 0x20 || c >= 0x7f)
             return false;

@@ -170,6 +170,19 @@ test_hash_is_fnv_1a(void **state)
     assert_true(str_hash(STR("foobar")) == UINT64_C(0x85944171f73967e8));
 }
 
+static void
+test_hex_digits(void **state)
+{
+    static const char digits[] = "0123456789abcdef0123456789ABCDEF";
+
+    (void)state;
+    for (int i = 0; i < 32; i++)
+        assert_int_equal(str_hex_digit(digits[i]), i % 16);
+    for (int c = 0; c < 256; c++)
+        if (!c || !strchr(digits, c))
+            assert_int_equal(str_hex_digit((char)c), -1);
+}
+
 int
 main(void)
 {
@@ -181,6 +194,7 @@ main(void)
         cmocka_unit_test(test_to_duration),
         cmocka_unit_test(test_copy_to),
         cmocka_unit_test(test_hash_is_fnv_1a),
+        cmocka_unit_test(test_hex_digits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

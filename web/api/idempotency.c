@@ -32,16 +32,6 @@ add_hex(struct buf *dst, const unsigned char *bytes, size_t n)
     }
 }
 
-static int
-hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return -1;
-}
-
 /* @n bytes from exactly 2 @n digits. */
 static bool
 read_hex(struct str s, unsigned char *dst, size_t n)
@@ -49,7 +39,8 @@ read_hex(struct str s, unsigned char *dst, size_t n)
     if (s.n != 2 * n)
         return false;
     for (size_t i = 0; i < n; i++) {
-        int high = hex_digit(s.p[2 * i]), low = hex_digit(s.p[2 * i + 1]);
+        int high = str_hex_digit(s.p[2 * i]),
+            low = str_hex_digit(s.p[2 * i + 1]);
         if (high < 0 || low < 0)
             return false;
         dst[i] = (unsigned char)(high << 4 | low);

@@ -34,15 +34,6 @@ request_init(struct pit_request *req, struct arena *arena)
     req->scheme = "http";
 }
 
-static int
-hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Decodes into @dst, which has room for s.n bytes; SIZE_MAX when an escape is
  * broken or stands for NUL, which would cut C strings. */
 static size_t
@@ -55,8 +46,8 @@ percent_decode_to(char *dst, struct str s, bool plus)
         if (c == '+' && plus) {
             c = ' ';
         } else if (c == '%') {
-            int high = s.n - i > 2 ? hex_value(s.p[i + 1]) : -1;
-            int low = s.n - i > 2 ? hex_value(s.p[i + 2]) : -1;
+            int high = s.n - i > 2 ? str_hex_digit(s.p[i + 1]) : -1;
+            int low = s.n - i > 2 ? str_hex_digit(s.p[i + 2]) : -1;
             if (high < 0 || low < 0 || high + low == 0)
                 return SIZE_MAX;
             c = (char)(high * 16 + low);

@@ -7,18 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static int
-hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 /* RFC 3986 section 2.1. @name is for the message. */
 static enum status
 decode(struct str in, const char *name, char *dst, size_t size,
@@ -29,8 +17,8 @@ decode(struct str in, const char *name, char *dst, size_t size,
     for (size_t i = 0; i < in.n; i++) {
         int c = (unsigned char)in.p[i];
         if (c == '%') {
-            int high = i + 2 < in.n ? hex_digit(in.p[i + 1]) : -1;
-            int low = high >= 0 ? hex_digit(in.p[i + 2]) : -1;
+            int high = i + 2 < in.n ? str_hex_digit(in.p[i + 1]) : -1;
+            int low = high >= 0 ? str_hex_digit(in.p[i + 2]) : -1;
             if (low < 0)
                 return error_set(err, ST_INVALID,
                                  "a %% in the %s is not followed "
