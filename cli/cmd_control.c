@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "control_output.h"
 #include "queue/queue_bulk.h"
 #include "session.h"
 #include "text.h"
@@ -113,33 +114,6 @@ struct controlling {
 
 /* --- the jobs that are named ---------------------------------------------- */
 
-static void
-report(struct session *session, const struct control *control,
-       enum status status, struct error *err)
-{
-    char id[ID_JOB_MAX + 1];
-
-    if (status == ST_OK)
-        status = queue_control_verdict(control, err);
-    bool good = status == ST_OK;
-
-    snprintf(id, sizeof id, "%.*s.%.*s", STR_ARG(control->id.queue),
-             STR_ARG(control->id.local));
-    if (session->options->json) {
-        text_print_json(json_pack("{s:s, s:b, s:b, s:s?}", "id", id, "done",
-                                  good, "asked",
-                                  good && control->outcome == CONTROL_ASKED,
-                                  "why", good ? NULL : err->msg));
-    } else if (good && control->outcome == CONTROL_ASKED) {
-        printf("%s runs: it was asked to stop\n", id);
-    } else if (!good) {
-        (void)command_fail(session->command, COMMAND_FAILED, "%s: %s", id,
-                           err->msg);
-    }
-    if (!good)
-        session->exit = COMMAND_FAILED;
-}
-
 static enum status
 control_ids(struct co *co, struct session *session)
 {
@@ -164,7 +138,7 @@ control_ids(struct co *co, struct session *session)
             st = ST_OK;
             control.outcome = CONTROL_SAME;
         }
-        report(session, &control, st, &err);
+        control_output_report(session, &control, st, &err);
     }
     return ST_OK;
 }

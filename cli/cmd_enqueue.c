@@ -120,29 +120,17 @@ struct enqueue_command {
     char id[ID_JOB_MAX + 1];
 };
 
-static enum status
-read_time(const char *flag, const char *text, int64_t *ret_ms,
-          struct error *err)
-{
-    if (text && !clock_parse(str_c(text), ret_ms))
-        return error_set(err, ST_INVALID,
-                         "--%s: \"%.60s\" is no time: give RFC 3339, such as "
-                         "2027-01-01T08:00:00Z",
-                         flag, text);
-    return ST_OK;
-}
-
 /* What ties it to a time and to other jobs. */
 static enum status
 fill_ties(const struct enqueue_options *options, struct job_spec *spec,
           struct error *err)
 {
     enum status st =
-        read_time("run-at", options->run_at, &spec->run_at_ms, err);
+        text_read_time("run-at", options->run_at, &spec->run_at_ms, err);
 
     if (st == ST_OK)
-        st = read_time("expires-at", options->expires_at, &spec->expires_at_ms,
-                       err);
+        st = text_read_time("expires-at", options->expires_at,
+                            &spec->expires_at_ms, err);
     if (st != ST_OK)
         return st;
     if (options->unique) {

@@ -19,6 +19,7 @@ static const struct command *const commands[] = {
     &cmd_retry,
     &cmd_promote,
     &cmd_release,
+    &cmd_edit,
     &cmd_delete,
     &cmd_queues,
     &cmd_queue,

@@ -37,6 +37,7 @@ extern const struct command cmd_cancel;
 extern const struct command cmd_retry;
 extern const struct command cmd_promote;
 extern const struct command cmd_release;
+extern const struct command cmd_edit;
 extern const struct command cmd_delete;
 extern const struct command cmd_pause;
 extern const struct command cmd_resume;

@@ -52,6 +52,18 @@ text_time(int64_t ms, char dst[TEXT_SIZE])
     return dst;
 }
 
+enum status
+text_read_time(const char *option, const char *text, int64_t *ret_ms,
+               struct error *err)
+{
+    if (text && !clock_parse(str_c(text), ret_ms))
+        return error_set(err, ST_INVALID,
+                         "--%s: \"%.60s\" is no time: give RFC 3339, such as "
+                         "2027-01-01T08:00:00Z",
+                         option, text);
+    return ST_OK;
+}
+
 void
 text_make_printable(char *text, size_t len)
 {

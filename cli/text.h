@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/error.h"
 #include "base/str.h"
 
 enum { TEXT_SIZE = 32 };
@@ -15,6 +16,10 @@ const char *text_duration(int64_t ms, char dst[TEXT_SIZE]);
 /* RFC 3339 UTC with milliseconds; "" for 0 and for what is no time up to the
  * year 9999, since a record may say anything. */
 const char *text_time(int64_t ms, char dst[TEXT_SIZE]);
+/* What --@option was given, as clock_parse(); NULL leaves *ret_ms as it is.
+ * Errors: ST_INVALID, with words that name the option. */
+CHECK enum status text_read_time(const char *option, const char *text,
+                                 int64_t *ret_ms, struct error *err);
 /* Control characters, and what is no UTF-8, become '?': no text may take over a
  * terminal. In place. */
 void text_make_printable(char *text, size_t len);

@@ -99,6 +99,46 @@ class Steps(ControlCase):
         self.pit("release", "q.a")
         self.assertEqual(check(self.queue), {"a": "ready"})
 
+    def test_edit(self):
+        self.queue.enqueue(job("a"), job("b"))
+        self.assertEqual(self.pit("edit", "q.a", "--run-at",
+                                  "2100-01-01T00:00:00Z").stdout, "")
+        shown = self.pit_json("job", "q.a")
+        self.assertEqual((shown["state"], shown["run_at"], shown["priority"]),
+                         ("scheduled", "2100-01-01T00:00:00.000Z", 5))
+        self.pit("edit", "q.a", "--priority", 9)
+        shown = self.pit_json("job", "q.a")
+        self.assertEqual((shown["run_at"], shown["priority"]),
+                         ("2100-01-01T00:00:00.000Z", 9))
+        self.pit("edit", "q.a", "--delay", 0)
+        shown = self.pit_json("job", "q.a")
+        self.assertEqual((shown["state"], shown["priority"]), ("ready", 9))
+
+        before = self.queue.now()
+        self.assertEqual(
+            self.pit_json("edit", "q.b", "--delay", "1h", "--priority", 0),
+            {"id": "q.b", "done": True, "asked": False, "why": None})
+        due = self.client.zscore(self.queue.key("due"), "0b")
+        self.assertGreaterEqual(due, before + 3600000)
+        self.assertLessEqual(due, self.queue.now() + 3600000)
+        self.assertEqual(check(self.queue), {"a": "ready", "b": "due"})
+
+    def test_edit_refused(self):
+        """Each has its line; those that wait are changed all the same."""
+        self.queue.enqueue(job("a"))
+        self.queue.work(claim=1)
+        self.queue.enqueue(job("b"))
+        finished = self.pit("edit", "q.a", "q.never", "q.b", "--priority", 1,
+                            code=1)
+        self.assertEqual(len(finished.stderr.splitlines()), 2)
+        self.assertIn("q.a: the job is running: only one that waits",
+                      finished.stderr)
+        self.assertIn("q.never", finished.stderr)
+        self.assertEqual(self.pit_json("job", "q.b")["priority"], 1)
+        told = self.pit_json("edit", "q.a", "--delay", "5s", code=1)
+        self.assertFalse(told["done"])
+        self.assertIn("only one that waits", told["why"])
+
     def test_filter(self):
         self.dead("a", "b", "c")
         self.assertEqual(self.pit_json("retry", "--queue", "q", "--state",
@@ -125,6 +165,15 @@ class Steps(ControlCase):
                  "--rate"),
                 (["retry", "q.a", "--dry-run"], "--dry-run"),
                 (["jobs"], "queue"), (["jobs", "q", "--state", "odd"], "odd"),
+                (["edit", "--priority", "1"], "name jobs"),
+                (["edit", "nodot", "--priority", "1"], "no dot"),
+                (["edit", "q.a"], "nothing to change"),
+                (["edit", "q.a", "--priority", "10"], "--priority"),
+                (["edit", "q.a", "--run-at", "soon"], "--run-at"),
+                (["edit", "q.a", "--delay", "soon"], "--delay"),
+                (["edit", "q.a", "--delay", "3651d"], "--delay"),
+                (["edit", "q.a", "--delay", "1s", "--run-at",
+                  "2100-01-01T00:00:00Z"], "one of --run-at and --delay"),
                 (["logs"], "id"), (["pause"], "queue"),
                 (["purge", "q"], "--confirm q"),
                 (["purge", "q", "--confirm", "q", "--state", "running"],
