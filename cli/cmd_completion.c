@@ -55,7 +55,7 @@ static const struct {
     {"operations", "cancel", "operations"},
     {"schedules", "list show put pause resume trigger delete next",
      "schedules"},
-    {"flows", "show cancel", "flows"},
+    {"flows", "start show cancel", "flows"},
     {"workers", "quiet resume stop", "workers"},
     {"bench", "contrast", NULL},
 };

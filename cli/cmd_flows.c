@@ -1,8 +1,10 @@
 /* pit flows - the flows of all queues or of one, a flow with its jobs, its
- * cancellation. */
+ * start, its cancellation. */
 #include <stdlib.h>
 
 #include "app/document/flow_report.h"
+#include "flow_output.h"
+#include "flow_start.h"
 #include "queue/flow/flow_list.h"
 #include "session.h"
 #include "table.h"
@@ -12,6 +14,7 @@ struct flows_options {
     struct session_options session;
     const char *queue;
     int64_t limit;
+    int64_t wait_ms;
 };
 
 #define FIELD(name) offsetof(struct flows_options, name)
@@ -21,22 +24,25 @@ static const struct config_option option_table[] = {
      .help = "only those whose home that is"},
     {"limit", "N", CONFIG_INT, FIELD(limit), "20", 1, FLOW_LIST_MAX,
      .help = "how many of a queue to show at most"},
+    {"wait", "TIME", CONFIG_DURATION, FIELD(wait_ms), .max = 86400000,
+     .help = "start: wait so long for its end, print it, exit 1 unless it "
+             "succeeded"},
     SESSION_OPTIONS(struct flows_options),
     {0},
 };
 
 static const struct config_program program = {
     .name = "pit flows",
-    .synopsis = "pit flows [show ID | cancel ID] [OPTION...]",
-    .about = "Lists flows, the newest of each queue first; shows one with the "
-             "state of each of its jobs; or cancels what of it has not ended.",
+    .synopsis = "pit flows [start FILE | show ID | cancel ID] [OPTION...]",
+    .about = "Lists flows, the newest of each queue first; starts the one that "
+             "FILE (-: standard input) describes, as POST /v1/flows takes it, "
+             "and prints its id; shows one with the state of each of its jobs; "
+             "or cancels what of it has not ended.",
     .options = option_table,
 };
 
 static const char *const heads[] = {"FLOW", "NAME",    "STATE", "JOBS",
                                     "LEFT", "STARTED", "ENDED"};
-static const char *const job_heads[] = {"NAME", "STATE", "TASK", "JOB",
-                                        "AFTER"};
 
 /* ---- the list ---- */
 
@@ -128,46 +134,11 @@ struct visit {
     bool cancel;
 };
 
-static void
-add_job(struct table *table, const json_t *job, char letter)
-{
-    const json_t *after = json_object_get(job, "after");
-    struct buf names;
-
-    table_add(table, "%s", json_string_value(json_object_get(job, "name")));
-    table_add(table, "%s", flow_report_job_state(letter));
-    table_add(table, "%s", json_string_value(json_object_get(job, "task")));
-    table_add(table, "%s", json_string_value(json_object_get(job, "id")));
-    buf_init(&names, TABLE_CELL_MAX);
-    for (size_t i = 0; i < json_array_size(after); i++)
-        buf_addf(&names, "%s%s", i ? " " : "",
-                 json_string_value(json_array_get(after, i)));
-    table_add(table, "%.*s", STR_ARG(buf_str(&names)));
-    buf_clear(&names);
-}
-
-static void
-print_report(const struct flow_report *report)
-{
-    const json_t *jobs = json_object_get(report->document, "jobs");
-    const struct flow_view *view = &report->view;
-    struct table table;
-
-    text_print_line("name", view->title);
-    text_print_line("state", str_c(flow_report_state(view)));
-    table_init(&table, "lllll", job_heads);
-    for (size_t i = 0; i < report->jobs; i++)
-        add_job(&table, json_array_get(jobs, i), report->states[i]);
-    table_print(&table, stdout);
-    table_clear(&table);
-}
-
 static enum status
 show(struct co *co, struct session *session)
 {
     const struct visit *visit = session->arg;
     struct flow_report report = {0};
-    struct buf text;
     size_t running = 0;
     enum status st = ST_OK;
 
@@ -177,19 +148,45 @@ show(struct co *co, struct session *session)
     if (st == ST_OK)
         st = flow_report_load(co, session->queues, visit->id, &report,
                               &session->err);
-    if (st == ST_OK && session->options->json) {
-        buf_init(&text, 16 << 20);
-        flow_report_write(&report, &text);
-        text_print_json(json_loadb(text.p, text.len, 0, NULL));
-        buf_clear(&text);
-    } else if (st == ST_OK) {
-        print_report(&report);
-    }
+    if (st == ST_OK)
+        flow_output_print(&report, session->options->json);
     if (st == ST_OK && running > 0)
         fprintf(stderr, "pit flows: %zu running jobs were asked to stop\n",
                 running);
     flow_report_clear(&report);
     return st;
+}
+
+/* ---- a new one ---- */
+
+static int
+start(const struct flows_options *options, int words_len, char *const *words)
+{
+    struct flow_start request = {.wait_ms = options->wait_ms};
+    struct error err;
+
+    if (words_len != 2)
+        return command_fail(&cmd_flows, COMMAND_USAGE,
+                            "start takes one FILE with the flow, or - for "
+                            "standard input");
+    if (options->queue[0])
+        return command_fail(&cmd_flows, COMMAND_USAGE,
+                            "--queue is for the list: a flow's home is the "
+                            "\"queue\" of its document");
+    enum status st = flow_start_open(words[1], &request, &err);
+    int exit = st == ST_OK
+                   ? session_run(&cmd_flows, &options->session, flow_start_run,
+                                 &request)
+                   : command_fail(&cmd_flows, COMMAND_USAGE, "%s", err.msg);
+    flow_start_clear(&request);
+    return exit;
+}
+
+static int
+refuse_wait(void)
+{
+    return command_fail(&cmd_flows, COMMAND_USAGE,
+                        "--wait is for pit flows start");
 }
 
 static int
@@ -201,16 +198,23 @@ run(const void *values, int words_len, char *const *words)
     struct error err;
 
     if (words_len == 0) {
+        if (options->wait_ms > 0)
+            return refuse_wait();
         if (options->queue[0] && !id_queue_valid(str_c(options->queue)))
             return command_fail(&cmd_flows, COMMAND_USAGE,
                                 "--queue %s: no queue has such a name",
                                 options->queue);
         return session_run(&cmd_flows, &options->session, list, &copy);
     }
+    if (str_eq_c(str_c(words[0]), "start"))
+        return start(options, words_len, words);
+    if (options->wait_ms > 0)
+        return refuse_wait();
     visit.cancel = str_eq_c(str_c(words[0]), "cancel");
     if (words_len != 2 || !(visit.cancel || str_eq_c(str_c(words[0]), "show")))
-        return command_fail(&cmd_flows, COMMAND_USAGE,
-                            "takes no words, or: show ID, cancel ID");
+        return command_fail(
+            &cmd_flows, COMMAND_USAGE,
+            "takes no words, or: start FILE, show ID, cancel ID");
     if (id_split(str_c(words[1]), &visit.id, &err) != ST_OK)
         return command_fail(&cmd_flows, COMMAND_USAGE, "%s: %s", words[1],
                             err.msg);
@@ -219,7 +223,7 @@ run(const void *values, int words_len, char *const *words)
 
 const struct command cmd_flows = {
     .name = "flows",
-    .about = "list flows, show one with its jobs, cancel one",
+    .about = "list flows, start one, show one with its jobs, cancel one",
     .program = &program,
     .options_size = sizeof(struct flows_options),
     .run = run,
