@@ -52,6 +52,7 @@ static const struct {
     {"pause", NULL, "queues"},
     {"resume", NULL, "queues"},
     {"purge", NULL, "queues"},
+    {"scale", NULL, "queues"},
     {"operations", "cancel", "operations"},
     {"schedules", "list show put pause resume trigger delete next",
      "schedules"},

@@ -26,6 +26,7 @@ static const struct command *const commands[] = {
     &cmd_pause,
     &cmd_resume,
     &cmd_purge,
+    &cmd_scale,
     &cmd_operations,
     &cmd_schedules,
     &cmd_flows,

@@ -42,6 +42,7 @@ extern const struct command cmd_delete;
 extern const struct command cmd_pause;
 extern const struct command cmd_resume;
 extern const struct command cmd_purge;
+extern const struct command cmd_scale;
 extern const struct command cmd_logs;
 extern const struct command cmd_operations;
 extern const struct command cmd_schedules;

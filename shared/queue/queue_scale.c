@@ -127,6 +127,16 @@ queue_scale_judge(int64_t target_ms, struct queue_scale *ret)
         ret->wanted = 1;
 }
 
+int64_t
+queue_scale_wanted_workers(const struct queue_scale *scale, int64_t slots_each)
+{
+    if (slots_each == 0)
+        slots_each = scale->workers > 0 && scale->slots > scale->workers
+                         ? scale->slots / scale->workers
+                         : 1;
+    return (scale->wanted + slots_each - 1) / slots_each;
+}
+
 static bool
 serves(const json_t *worker, const char *queue)
 {

@@ -29,6 +29,13 @@ struct queue_scale {
                          what waits within the target */
 };
 
+enum {
+    QUEUE_SCALE_TARGET_STANDARD_MS = 60000,
+    QUEUE_SCALE_TARGET_MIN_MS = 1000,
+    QUEUE_SCALE_TARGET_MAX_MS = 86400000,
+    QUEUE_SCALE_SLOTS_MAX = 10000, /* of one worker */
+};
+
 /* Errors: Redis' status. */
 CHECK enum status queue_rates(struct co *co, struct queues *queues,
                               const struct queue_counts *counts,
@@ -38,6 +45,11 @@ CHECK enum status queue_scale(struct co *co, struct queues *queues,
                               const struct queue_counts *counts,
                               int64_t target_ms, struct queue_scale *ret,
                               struct error *err);
+
+/* How many workers of @slots_each have the slots that are wanted; 0: each has
+ * what those alive have on average, or one where there is none. */
+int64_t queue_scale_wanted_workers(const struct queue_scale *scale,
+                                   int64_t slots_each);
 
 /* What queue_scale() computes by; for tests. @ret has rates, waiting, running,
  * workers and slots. */

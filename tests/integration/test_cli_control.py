@@ -175,6 +175,9 @@ class Steps(ControlCase):
                 (["edit", "q.a", "--delay", "1s", "--run-at",
                   "2100-01-01T00:00:00Z"], "one of --run-at and --delay"),
                 (["logs"], "id"), (["pause"], "queue"),
+                (["scale"], "queue"), (["scale", "a b"], "queue"),
+                (["scale", "q", "--target", "100ms"], "--target"),
+                (["scale", "q", "--slots", "10001"], "--slots"),
                 (["purge", "q"], "--confirm q"),
                 (["purge", "q", "--confirm", "q", "--state", "running"],
                  "running")):
@@ -220,6 +223,45 @@ class Queues(ControlCase):
                             (["--concurrency", "999999999"], "--concurrency"),
                             (["--dead-for", "1ms"], "--dead-for")):
             self.assert_refused(["queue", "q", *words], 2, says)
+
+    def test_scale(self):
+        """600 came and 1,200 ended in a minute; 100 wait, 10 run."""
+        lines = self.pit("scale", "q").stdout.splitlines()
+        self.assertEqual(lines[1].split(), ["in,", "out,", "failed", "not",
+                                            "known", "yet"])
+        self.assertEqual(lines[-1].split(), ["wanted", "workers", "0"])
+        self.queue.enqueue(*[job(f"j{n:03d}") for n in range(110)])
+        self.queue.work(claim=10)
+        self.client.delete(self.queue.key("samples"))
+        self.client.hset(self.queue.key("stats"),
+                         mapping={"enqueued": 1600, "succeeded": 2200})
+        self.client.lpush(self.queue.key("samples"),
+                          f"{self.queue.now() - 60000} 1000 1000 0 0 0 0 0 0 0")
+        told = self.pit_json("scale", "q", "--target", "10s", "--slots", 4)
+        self.assertEqual((told["queue"], told["waiting"], told["running"],
+                          told["workers"]), ("q", 100, 10, 0))
+        self.assertAlmostEqual(told["rates"]["enqueued_per_s"], 10, 0)
+        self.assertAlmostEqual(told["drain_s"], 10, 0)
+        # 0.5 s times (10/s and 100 within 10 s): 10 slots, 3 workers of 4.
+        self.assertIn(told["wanted_slots"], (10, 11))
+        self.assertEqual(told["wanted_workers"], 3)
+        text = self.pit("scale", "q", "--target", "10s", "--slots", 4).stdout
+        for line in (r"queue +q", r"waiting +100", r"running +10",
+                     r"in, out, failed +(10\.0|9\.\d)/s, (20\.0|19\.\d)/s, "
+                     r"0\.0/s over 1m( \ds)?", r"drained in +1\d(\.\d)?s",
+                     r"an attempt takes +5\d\dms", r"wanted workers +3"):
+            self.assertRegex(text, f"(?m)^{line}$")
+
+    def test_scale_of_what_never_drains(self):
+        self.queue.enqueue(job("a"))
+        self.assertRegex(self.pit("scale", "q").stdout,
+                         r"(?m)^drained in +not known yet$")
+        self.client.delete(self.queue.key("samples"))
+        self.client.lpush(self.queue.key("samples"),
+                          f"{self.queue.now() - 60000} 0 0 0 0 0 0 0 0 0")
+        self.assertRegex(self.pit("scale", "q").stdout,
+                         r"(?m)^drained in +never at these rates$")
+        self.assertIsNone(self.pit_json("scale", "q")["drain_s"])
 
     def test_purge(self):
         self.dead("d")

@@ -74,6 +74,23 @@ test_nothing_known_yet(void **state)
     assert_int_equal(judge(0, 0, 0, 3, 8).wanted, 1);     /* they run on */
 }
 
+static void
+test_workers_have_the_slots_that_are_wanted(void **state)
+{
+    struct queue_scale scale = {.wanted = 10, .workers = 2, .slots = 8};
+
+    (void)state;
+    assert_int_equal(queue_scale_wanted_workers(&scale, 0), 3);
+    assert_int_equal(queue_scale_wanted_workers(&scale, 5), 2);
+    /* Less than one each, and none at all. */
+    scale.slots = 1;
+    assert_int_equal(queue_scale_wanted_workers(&scale, 0), 10);
+    scale.workers = scale.slots = 0;
+    assert_int_equal(queue_scale_wanted_workers(&scale, 0), 10);
+    scale.wanted = 0;
+    assert_int_equal(queue_scale_wanted_workers(&scale, 4), 0);
+}
+
 int
 main(void)
 {
@@ -83,6 +100,7 @@ main(void)
         cmocka_unit_test(test_what_waits_is_done_within_the_target),
         cmocka_unit_test(test_it_never_drains_when_more_comes_than_ends),
         cmocka_unit_test(test_nothing_known_yet),
+        cmocka_unit_test(test_workers_have_the_slots_that_are_wanted),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

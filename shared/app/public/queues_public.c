@@ -12,9 +12,6 @@
 #include "base/log.h"
 #include "queue/queue_overview.h"
 
-enum { TARGET_STANDARD_MS = 60000, TARGET_MIN_MS = 1000 };
-#define TARGET_MAX_MS INT64_C(86400000)
-
 /* ---- what is shown ---- */
 
 /* All strings lie beside their queue. */
@@ -437,12 +434,13 @@ pit_queues_scale(struct pit_co *public, const char *name, int64_t target_ms,
     struct queues *queues;
 
     if (target_ms == 0)
-        target_ms = TARGET_STANDARD_MS;
+        target_ms = QUEUE_SCALE_TARGET_STANDARD_MS;
     *ret = (struct pit_scale){.drain_s = -1, .attempt_s = -1};
     enum status st = queue_public_begin(co, &queues, &err);
     if (st == ST_OK)
         st = check_name(name, &err);
-    if (st == ST_OK && (target_ms < TARGET_MIN_MS || target_ms > TARGET_MAX_MS))
+    if (st == ST_OK && (target_ms < QUEUE_SCALE_TARGET_MIN_MS ||
+                        target_ms > QUEUE_SCALE_TARGET_MAX_MS))
         st = error_set_at(&err, "/target_ms", "must be a second to a day");
     if (st == ST_OK)
         st = queue_counts(co, queues, str_c(name), &counts, &err);
