@@ -103,7 +103,7 @@ print_bash_choices(void)
           "        mapfile -t COMPREPLY < <(compgen -W "
           "\"$(_pit_names tasks)\" -- \"$word\")\n"
           "        return\n        ;;\n"
-          "    --app|--config|--dir)\n"
+          "    --app|--batch|--config|--dir)\n"
           "        mapfile -t COMPREPLY < <(compgen -f -- \"$word\")\n"
           "        return\n        ;;\n",
           stdout);

@@ -1,4 +1,4 @@
-/* pit enqueue - one job into a queue.
+/* pit enqueue - one job into a queue, or many out of a file.
  *
  * Queue and policy come from the task's entry in the registry, which workers
  * write at their start; options override single values. What is wrong with the
@@ -11,6 +11,7 @@
 #include "app/task/task_entry.h"
 #include "base/clock.h"
 #include "base/jsontext.h"
+#include "enqueue_batch.h"
 #include "job_output.h"
 #include "queue/flow/queue_after.h"
 #include "queue/queue_retry.h"
@@ -41,6 +42,7 @@ struct enqueue_options {
     const char *rate;
     const char *callback;
     const char *after;
+    const char *batch;
     bool force;
 };
 
@@ -95,6 +97,9 @@ static const struct config_option option_table[] = {
     {"id", "ID", CONFIG_STRING, FIELD(id),
      .help = "an id of your own (behind the queue's name and a dot), so that a "
              "repetition makes no second job"},
+    {"batch", "FILE", CONFIG_STRING, FIELD(batch),
+     .help = "the jobs of a file (-: standard input), an envelope of POST "
+             "/v1/jobs a line; prints an id or a refusal for each"},
     {"force", NULL, CONFIG_BOOL, FIELD(force),
      .help = "also a task that no application has told of yet"},
     SESSION_OPTIONS(struct enqueue_options),
@@ -103,8 +108,9 @@ static const struct config_option option_table[] = {
 
 static const struct config_program program = {
     .name = "pit enqueue",
-    .synopsis = "pit enqueue TASK [OPTION...]",
-    .about = "Puts a job into its queue and prints its id.",
+    .synopsis = "pit enqueue TASK [OPTION...] | pit enqueue --batch FILE",
+    .about = "Puts a job into its queue and prints its id; or the jobs of a "
+             "file, one a line.",
     .options = option_table,
 };
 
@@ -393,6 +399,46 @@ take_after(struct enqueue_command *command, struct error *err)
     return ST_OK;
 }
 
+/* Was it given, with another value than the standard one? */
+static bool
+is_set(const struct enqueue_options *options, const struct config_option *o)
+{
+    const char *standard = o->standard ? o->standard : "";
+    const char *field = (const char *)options + o->offset;
+
+    if (o->kind == CONFIG_BOOL)
+        return *(const bool *)field;
+    if (o->kind == CONFIG_STRING) {
+        const char *text = *(const char *const *)(const void *)field;
+        return text && strcmp(text, standard) != 0;
+    }
+    return *(const int64_t *)(const void *)field != strtoll(standard, NULL, 10);
+}
+
+static int
+run_batch(const struct enqueue_options *options, int words_len)
+{
+    static const char *const fit[] = {"batch", "redis", "timeout", "json"};
+    const char *path = options->batch;
+
+    if (words_len != 0)
+        return command_fail(&cmd_enqueue, COMMAND_USAGE,
+                            "name a task or --batch FILE, not both: each line "
+                            "of a batch names its own");
+    for (const struct config_option *o = option_table; o->name; o++) {
+        bool fits = false;
+        for (size_t i = 0; i < ARRAY_LEN(fit); i++)
+            fits = fits || strcmp(o->name, fit[i]) == 0;
+        if (!fits && is_set(options, o))
+            return command_fail(&cmd_enqueue, COMMAND_USAGE,
+                                "--%s is for a single job: with --batch each "
+                                "line says what it wants",
+                                o->name);
+    }
+    return session_run(&cmd_enqueue, &options->session, enqueue_batch_run,
+                       &path);
+}
+
 static int
 run(const void *values, int words_len, char *const *words)
 {
@@ -402,6 +448,8 @@ run(const void *values, int words_len, char *const *words)
     struct error err;
     int exit;
 
+    if (options->batch)
+        return run_batch(options, words_len);
     if (words_len != 1 || !id_task_valid(str_c(words[0])))
         return command_fail(&cmd_enqueue, COMMAND_USAGE,
                             "name one task, of 1 to %d characters out of A-Z "
@@ -433,7 +481,7 @@ run(const void *values, int words_len, char *const *words)
 
 const struct command cmd_enqueue = {
     .name = "enqueue",
-    .about = "put a job into its queue",
+    .about = "put a job into its queue, or the jobs of a file",
     .program = &program,
     .options_size = sizeof(struct enqueue_options),
     .run = run,
