@@ -20,8 +20,8 @@ static const struct config_option option_table[] = {
      .help = "not before 2027-01-01T08:00:00Z, say"},
     {"delay", "TIME", CONFIG_STRING, FIELD(delay),
      .help = "not before that time has passed from now: 30s, 2h; 0: at once"},
-    {"priority", "N", CONFIG_INT, FIELD(priority), "-1", -1, JOB_PRIORITY_MAX,
-     .help = "0 to 9, 9 first; -1 leaves it"},
+    {"priority", "N", CONFIG_INT, FIELD(priority), "-1", 0, JOB_PRIORITY_MAX,
+     .help = "0 to 9, 9 first; else it stays"},
     SESSION_OPTIONS(struct edit_options),
     {0},
 };

@@ -96,7 +96,10 @@ print_attempts(const struct job_history *history)
         table_add(&table, "%s", text_time(attempt->started_ms, when));
         table_add(&table, "%s",
                   text_duration(attempt->ended_ms - attempt->started_ms, took));
-        table_add(&table, "%.*s", STR_ARG(attempt->worker));
+        if (attempt->worker.n > 0)
+            table_add(&table, "%.*s", STR_ARG(attempt->worker));
+        else
+            table_add(&table, "-");
         add_message(&table, attempt->message);
     }
     putchar('\n');

@@ -34,7 +34,8 @@ struct config_option {
     const char *value_name; /* for --help: "BYTES" */
     enum config_kind kind;
     size_t offset;        /* of the field in the program's struct */
-    const char *standard; /* the default, as text; NULL leaves zero/NULL */
+    const char *standard; /* the default, as text; NULL leaves zero/NULL. One
+                             below min says that nothing was given. */
     int64_t min, max;     /* for the number kinds; both 0: no limit */
     bool secret;          /* never shown in an error or in --help */
     const char *help;     /* one line */

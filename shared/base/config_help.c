@@ -28,7 +28,7 @@ config_help(const struct config_program *program, FILE *out)
         config_env_name(o->name, name);
         print_option(out, o->name, o->value_name, o->help);
         fprintf(out, "%*s[%s", HELP_COLUMN, "", name);
-        if (o->standard && *o->standard && !o->secret)
+        if (config_setting_has_default(o))
             fprintf(out, ", default %s", o->standard);
         fprintf(out, "]\n");
     }

@@ -59,7 +59,7 @@ print_option(const struct config_option *option, FILE *out)
     fputc('\n', out);
     config_man_text(option->help, out);
     fprintf(out, "\n(%s", name);
-    if (option->standard && *option->standard && !option->secret) {
+    if (config_setting_has_default(option)) {
         fputs(", default ", out);
         config_man_text(option->standard, out);
     }

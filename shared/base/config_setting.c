@@ -209,10 +209,22 @@ config_setting_apply(const struct config_setting *s, void *values,
     }
     if (!read_number(option->kind, s->value, &number))
         return refuse(s, err);
-    if (has_limits(option) && (number < option->min || number > option->max))
+    if (s->value.p != option->standard && has_limits(option) &&
+        (number < option->min || number > option->max))
         return refuse(s, err);
     memcpy(to, &number, sizeof number);
     return ST_OK;
+}
+
+bool
+config_setting_has_default(const struct config_option *option)
+{
+    int64_t number;
+
+    if (option->secret || !option->standard || !*option->standard)
+        return false;
+    return !read_number(option->kind, str_c(option->standard), &number) ||
+           number >= option->min;
 }
 
 enum status

@@ -32,6 +32,9 @@ CHECK enum status config_setting_apply(const struct config_setting *s,
 CHECK enum status config_setting_append(const struct config_setting *s,
                                         void *values, struct error *err);
 
+/* Whether --help tells the option's default: it has one that says something. */
+bool config_setting_has_default(const struct config_option *option);
+
 /* The environment variable of an option: "max-body" is PIT_MAX_BODY. */
 void config_env_name(const char *name, char dst[CONFIG_ENV_SIZE]);
 

@@ -40,6 +40,8 @@ class Steps(ControlCase):
         done = self.act("a", "cancel", json={"reason": "not needed\u20ac"})
         shown = done.json()
         self.assertEqual(shown["state"], "cancelled")
+        self.assertIsNone(shown["worker"])
+        self.assertIsNone(shown["attempts"][0]["worker"])
         self.assertEqual(shown["error"], {"cause": "cancelled",
                                           "message": "not needed\u20ac"})
         self.assertEqual(done.headers["ETag"],

@@ -168,7 +168,7 @@ class Steps(ControlCase):
                 (["edit", "--priority", "1"], "name jobs"),
                 (["edit", "nodot", "--priority", "1"], "no dot"),
                 (["edit", "q.a"], "nothing to change"),
-                (["edit", "q.a", "--priority", "10"], "--priority"),
+                (["edit", "q.a", "--priority", "-1"], "between 0 and 9"),
                 (["edit", "q.a", "--run-at", "soon"], "--run-at"),
                 (["edit", "q.a", "--delay", "soon"], "--delay"),
                 (["edit", "q.a", "--delay", "3651d"], "--delay"),

@@ -200,6 +200,16 @@ job_json_write_error(const struct job_view *view, struct buf *dst)
 }
 
 static void
+add_worker(struct buf *dst, struct str name)
+{
+    ADD(dst, ",\"worker\":");
+    if (name.n > 0)
+        buf_add_json_string(dst, name);
+    else
+        ADD(dst, "null");
+}
+
+static void
 add_attempts(struct buf *dst, const struct job_history *history)
 {
     buf_add_char(dst, '[');
@@ -209,8 +219,7 @@ add_attempts(struct buf *dst, const struct job_history *history)
             buf_add_char(dst, ',');
         ADD(dst, "{\"number\":");
         add_number(dst, attempt->number);
-        ADD(dst, ",\"worker\":");
-        buf_add_json_string(dst, attempt->worker);
+        add_worker(dst, attempt->worker);
         ADD(dst, ",\"started_at\":");
         buf_add_json_time(dst, attempt->started_ms);
         ADD(dst, ",\"ended_at\":");
@@ -263,11 +272,7 @@ job_json_write(const struct job_view *view, struct buf *dst)
     buf_add_json_time(dst, history->started_ms);
     ADD(dst, ",\"ended_at\":");
     buf_add_json_time(dst, history->ended_ms);
-    ADD(dst, ",\"worker\":");
-    if (history->worker.n > 0)
-        buf_add_json_string(dst, history->worker);
-    else
-        ADD(dst, "null");
+    add_worker(dst, history->worker);
     add_request_id(dst, spec->origin.request_id);
     ADD(dst, ",\"attempts\":");
     add_attempts(dst, history);

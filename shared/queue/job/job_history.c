@@ -18,6 +18,15 @@ take_int(struct str *rest, int *ret)
     return true;
 }
 
+/* Scripts write - where no worker had it. */
+static struct str
+take_worker(struct str *rest)
+{
+    struct str name = str_cut(*rest, ' ', rest);
+
+    return str_eq_c(name, "-") ? STR_NULL : name;
+}
+
 static bool
 decode_first(struct str line, struct job_history *ret)
 {
@@ -30,7 +39,7 @@ decode_first(struct str line, struct job_history *ret)
     if (!take_int(&rest, &ret->attempt) || !take_int(&rest, &ret->retries) ||
         !take_int(&rest, &ret->crashes) || !take_int(&rest, &ret->lost))
         return false;
-    ret->worker = str_cut(rest, ' ', &rest);
+    ret->worker = take_worker(&rest);
     if (!str_to_i64(str_cut(rest, ' ', &rest), &ret->started_ms))
         return false;
     return rest.n == 0 || str_to_i64(rest, &ret->ended_ms);
@@ -49,7 +58,7 @@ decode_attempt(struct str line, struct job_attempt *ret)
         !str_to_i64(str_cut(rest, ' ', &rest), &ret->ended_ms))
         return false;
     ret->outcome = (unsigned char)outcome.p[0];
-    ret->worker = str_cut(rest, ' ', &rest);
+    ret->worker = take_worker(&rest);
     ret->message = rest;
     return true;
 }
