@@ -122,15 +122,12 @@ class Limit(Ties):
         limit = {"key": "tenant:7", "concurrency": 1}
         ids = [self.post(202, task="sleep", args={"seconds": 0.3},
                          limit=limit).json()["id"] for _ in range(4)]
-        most = 0
-
-        def all_ended():
-            nonlocal most
-            states = [self.state(i) for i in ids]
-            most = max(most, states.count("running"))
-            return states == ["succeeded"] * 4
-        wait_until(all_ended, 20, "four jobs to end one after the other")
-        self.assertEqual(most, 1)
+        wait_until(lambda: [self.state(i) for i in ids] == ["succeeded"] * 4,
+                   20, "four jobs to end")
+        shown = sorted((self.http.get(f"/v1/jobs/{i}").json() for i in ids),
+                       key=lambda job: job["started_at"])
+        for before, after in zip(shown, shown[1:]):
+            self.assertLessEqual(before["ended_at"], after["started_at"])
 
 
 class After(Ties):
