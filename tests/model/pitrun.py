@@ -412,8 +412,8 @@ class Run:
         """The jobs of a flow come into being; False when one was refused."""
         jobs = [(local, self.specs[local]) for local in ids]
         words = [Job(local, spec.priority, record_of(spec),
-                     f"+{spec.delay}" if spec.delay and not spec.parents
-                     else None) for local, spec in jobs]
+                     f"+{spec.delay}" if spec.delay else None)
+                 for local, spec in jobs]
         expected = self.model.enqueue("named", jobs)
         try:
             found = self.enqueue("named", words, jobs)
