@@ -33,33 +33,49 @@ static struct app_task tasks[] = {
 static const struct app app = {
     .name = "test", .tasks = tasks, .tasks_len = ARRAY_LEN(tasks)};
 
-void
-scene_run(struct redis_server *server, co_fn *fn, struct scene *s)
+static void
+set_up(struct scene *s)
 {
-    const struct rds_options options = {.url = redis_server_url(server)};
+    s->server = redis_server_shared();
+    const char *url = redis_server_url(s->server);
+    const struct rds_options options = {.url = url};
     struct error err = {.msg = ""};
 
-    redis_server_command(server, "FLUSHALL", "+OK");
+    redis_server_command(s->server, "FLUSHALL", "+OK");
     s->loop = loop_new(NULL);
     if (rds_new(s->loop, &options, &s->rds, &err) != ST_OK)
         fail_msg("rds_new: %s", err.msg);
     s->queues = queues_new(s->rds, s->loop, NULL);
-    if (queues_listen(s->queues, redis_server_url(server), &err) != ST_OK)
+    if (queues_listen(s->queues, url, &err) != ST_OK)
         fail_msg("queues_listen: %s", err.msg);
     task_catalog_init(&s->catalog, s->queues, &app);
     queue_public_attach(s->loop, &s->catalog);
-    struct durability *durability =
-        durability_new(s->loop, s->queues, redis_server_url(server));
-    queue_public_attach_durability(s->loop, durability);
-    enum status status = co_run(s->loop, "test", fn, s);
+    s->durability = durability_new(s->loop, s->queues, url);
+    queue_public_attach_durability(s->loop, s->durability);
+}
+
+static void
+tear_down(struct scene *s)
+{
     task_catalog_clear(&s->catalog);
-    durability_free(durability);
+    durability_free(s->durability);
     queues_free(s->queues);
     rds_free(s->rds);
     loop_free(s->loop);
+}
+
+void
+scene_test(void **state)
+{
+    co_fn *const *fn = *state;
+    struct scene s = {0};
+
+    set_up(&s);
+    enum status status = co_run(s.loop, "test", *fn, &s);
+    tear_down(&s);
     if (status != ST_OK)
-        fail_msg("%s after line %d: %s", status_name(status), s->step,
-                 s->err.msg);
+        fail_msg("%s after line %d: %s", status_name(status), s.step,
+                 s.err.msg);
 }
 
 enum status
@@ -76,7 +92,7 @@ scene_work(struct co *co, struct scene *s, const char *queue,
                         .claim = 1,
                         .lease_ms = 15000,
                         .worker = "w1",
-                        .token_first = 1};
+                        .token_first = s->tokens++};
 
     queue_work(s->queues, &work, NULL, 0, NULL, NULL);
     enum status st = co_await(co, &work.call.op);
@@ -88,7 +104,7 @@ scene_work(struct co *co, struct scene *s, const char *queue,
         struct work end = {.queue = str_c(queue),
                            .lease_ms = 15000,
                            .worker = "w1",
-                           .token_first = 2};
+                           .token_first = s->tokens};
         finish->local = work.claimed[0].local;
         finish->token = str_c(work.claimed[0].token);
         finish->priority = work.claimed[0].priority;

@@ -238,3 +238,31 @@ redis_server_free(struct redis_server *server)
     remove_dir(server);
     free(server);
 }
+
+/* ---- one for all tests of a program ---- */
+
+static struct redis_server *shared;
+
+struct redis_server *
+redis_server_shared(void)
+{
+    assert_non_null(shared);
+    return shared;
+}
+
+int
+redis_server_begin_shared(void **state)
+{
+    (void)state;
+    shared = redis_server_start(NULL);
+    return 0;
+}
+
+int
+redis_server_end_shared(void **state)
+{
+    (void)state;
+    redis_server_free(shared);
+    shared = NULL;
+    return 0;
+}

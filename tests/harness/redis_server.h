@@ -33,4 +33,15 @@ void redis_server_continue(struct redis_server *server);
 void redis_server_command(struct redis_server *server, const char *line,
                           const char *want);
 
+/* main()'s last line, return redis_server_run_tests(tests): runs the array
+ * @tests of cmocka with one server for all of them. */
+#define redis_server_run_tests(tests)                        \
+    cmocka_run_group_tests(tests, redis_server_begin_shared, \
+                           redis_server_end_shared)
+/* That server, for as long as they run. */
+struct redis_server *redis_server_shared(void);
+/* Fixtures of cmocka, for the macro. */
+int redis_server_begin_shared(void **state);
+int redis_server_end_shared(void **state);
+
 #endif

@@ -12,15 +12,13 @@
 #include "harness/queue_scene.h"
 #include "queue/flow/outbox.h"
 
-static struct redis_server *server;
-
 static const struct pit_flow_job two[] = {
     {"mail.send", .name = "a"},
     {"mail.send", .name = "b", .go_on = true},
 };
 
 static enum status
-look_fn(struct co *co, void *arg)
+test_a_flow_is_shown_with_its_jobs(struct co *co, void *arg)
 {
     struct scene *s = arg;
     struct pit_co *public = co_public_of(co);
@@ -67,17 +65,8 @@ look_fn(struct co *co, void *arg)
     return ST_OK;
 }
 
-static void
-test_a_flow_is_shown_with_its_jobs(void **state)
-{
-    struct scene s = {0};
-
-    (void)state;
-    scene_run(server, look_fn, &s);
-}
-
 static enum status
-cancel_fn(struct co *co, void *arg)
+test_a_flow_is_cancelled(struct co *co, void *arg)
 {
     struct scene *s = arg;
     struct pit_co *public = co_public_of(co);
@@ -98,17 +87,8 @@ cancel_fn(struct co *co, void *arg)
     return ST_OK;
 }
 
-static void
-test_a_flow_is_cancelled(void **state)
-{
-    struct scene s = {0};
-
-    (void)state;
-    scene_run(server, cancel_fn, &s);
-}
-
 static enum status
-list_fn(struct co *co, void *arg)
+test_flows_are_listed(struct co *co, void *arg)
 {
     struct scene *s = arg;
     struct pit_co *public = co_public_of(co);
@@ -145,38 +125,13 @@ list_fn(struct co *co, void *arg)
     return ST_OK;
 }
 
-static void
-test_flows_are_listed(void **state)
-{
-    struct scene s = {0};
-
-    (void)state;
-    scene_run(server, list_fn, &s);
-}
-
-static int
-start_server(void **state)
-{
-    (void)state;
-    server = redis_server_start(NULL);
-    return 0;
-}
-
-static int
-stop_server(void **state)
-{
-    (void)state;
-    redis_server_free(server);
-    return 0;
-}
-
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_flow_is_shown_with_its_jobs),
-        cmocka_unit_test(test_a_flow_is_cancelled),
-        cmocka_unit_test(test_flows_are_listed),
+        scene_unit_test(test_a_flow_is_shown_with_its_jobs),
+        scene_unit_test(test_a_flow_is_cancelled),
+        scene_unit_test(test_flows_are_listed),
     };
-    return cmocka_run_group_tests(tests, start_server, stop_server);
+    return redis_server_run_tests(tests);
 }

@@ -13,8 +13,6 @@
 #include "harness/queue_scene.h"
 #include "queue/queue_log.h"
 
-static struct redis_server *server;
-
 /* Puts the job mail.@id there. */
 static enum pit_status
 put(struct co *co, const char *id, int64_t delay_ms)
@@ -42,7 +40,7 @@ static struct finish dead = {.outcome = OUTCOME_FAILED,
 /* ---- looks ---- */
 
 static enum status
-look_fn(struct co *co, void *arg)
+test_a_job_is_shown_whole(struct co *co, void *arg)
 {
     struct scene *s = arg;
     struct pit_co *public = co_public_of(co);
@@ -91,17 +89,8 @@ look_fn(struct co *co, void *arg)
     return ST_OK;
 }
 
-static void
-test_a_job_is_shown_whole(void **state)
-{
-    struct scene s = {0};
-
-    (void)state;
-    scene_run(server, look_fn, &s);
-}
-
 static enum status
-list_fn(struct co *co, void *arg)
+test_lists_go_page_by_page(struct co *co, void *arg)
 {
     struct scene *s = arg;
     struct pit_co *public = co_public_of(co);
@@ -156,18 +145,9 @@ list_fn(struct co *co, void *arg)
     return ST_OK;
 }
 
-static void
-test_lists_go_page_by_page(void **state)
-{
-    struct scene s = {0};
-
-    (void)state;
-    scene_run(server, list_fn, &s);
-}
-
 /* Five jobs of 600 KiB do not fit a page of 2 MiB. */
 static enum status
-large_fn(struct co *co, void *arg)
+test_a_page_is_bounded_in_bytes(struct co *co, void *arg)
 {
     enum { LARGE = 600 * 1024 };
     struct scene *s = arg;
@@ -194,17 +174,8 @@ large_fn(struct co *co, void *arg)
     return ST_OK;
 }
 
-static void
-test_a_page_is_bounded_in_bytes(void **state)
-{
-    struct scene s = {0};
-
-    (void)state;
-    scene_run(server, large_fn, &s);
-}
-
 static enum status
-logs_fn(struct co *co, void *arg)
+test_log_lines_are_followed(struct co *co, void *arg)
 {
     struct scene *s = arg;
     struct pit_co *public = co_public_of(co);
@@ -244,17 +215,8 @@ logs_fn(struct co *co, void *arg)
     return ST_OK;
 }
 
-static void
-test_log_lines_are_followed(void **state)
-{
-    struct scene s = {0};
-
-    (void)state;
-    scene_run(server, logs_fn, &s);
-}
-
 static enum status
-explain_fn(struct co *co, void *arg)
+test_why_it_does_not_run(struct co *co, void *arg)
 {
     struct scene *s = arg;
     struct pit_co *public = co_public_of(co);
@@ -279,19 +241,10 @@ explain_fn(struct co *co, void *arg)
     return ST_OK;
 }
 
-static void
-test_why_it_does_not_run(void **state)
-{
-    struct scene s = {0};
-
-    (void)state;
-    scene_run(server, explain_fn, &s);
-}
-
 /* ---- changes ---- */
 
 static enum status
-cancel_fn(struct co *co, void *arg)
+test_cancel_ends_or_asks(struct co *co, void *arg)
 {
     struct scene *s = arg;
     struct pit_co *public = co_public_of(co);
@@ -340,17 +293,8 @@ cancel_fn(struct co *co, void *arg)
     return ST_OK;
 }
 
-static void
-test_cancel_ends_or_asks(void **state)
-{
-    struct scene s = {0};
-
-    (void)state;
-    scene_run(server, cancel_fn, &s);
-}
-
 static enum status
-again_fn(struct co *co, void *arg)
+test_what_ended_runs_again(struct co *co, void *arg)
 {
     struct scene *s = arg;
     struct pit_co *public = co_public_of(co);
@@ -386,17 +330,8 @@ again_fn(struct co *co, void *arg)
     return ST_OK;
 }
 
-static void
-test_what_ended_runs_again(void **state)
-{
-    struct scene s = {0};
-
-    (void)state;
-    scene_run(server, again_fn, &s);
-}
-
 static enum status
-edit_fn(struct co *co, void *arg)
+test_edit_while_it_waits(struct co *co, void *arg)
 {
     struct scene *s = arg;
     struct pit_co *public = co_public_of(co);
@@ -442,18 +377,9 @@ edit_fn(struct co *co, void *arg)
     return ST_OK;
 }
 
-static void
-test_edit_while_it_waits(void **state)
-{
-    struct scene s = {0};
-
-    (void)state;
-    scene_run(server, edit_fn, &s);
-}
-
 /* Its unique key is another's; it would expire at once. */
 static enum status
-held_fn(struct co *co, void *arg)
+test_a_held_key_is_said(struct co *co, void *arg)
 {
     struct scene *s = arg;
     struct pit_co *public = co_public_of(co);
@@ -471,18 +397,9 @@ held_fn(struct co *co, void *arg)
     return ST_OK;
 }
 
-static void
-test_a_held_key_is_said(void **state)
-{
-    struct scene s = {0};
-
-    (void)state;
-    scene_run(server, held_fn, &s);
-}
-
 /* Redis stops in the middle: nobody knows. */
 static enum status
-unclear_fn(struct co *co, void *arg)
+test_an_unclear_outcome_is_said(struct co *co, void *arg)
 {
     struct scene *s = arg;
     struct pit_co *public = co_public_of(co);
@@ -490,55 +407,30 @@ unclear_fn(struct co *co, void *arg)
 
     STEP(s, scene_up(co, s) == ST_OK);
     STEP(s, put(co, "a", 0) == PIT_OK);
-    redis_server_stop(server);
+    redis_server_stop(s->server);
     co_deadline_ms(co, 50);
     enum pit_status st = pit_jobs_cancel(public, "mail.a", NULL, &did);
     enum pit_status after = pit_jobs_cancel(public, "mail.a", NULL, NULL);
-    redis_server_continue(server);
+    redis_server_continue(s->server);
     STEP(s, st == PIT_UNCLEAR && strstr(did.error, "may have happened"));
     STEP(s, after == PIT_TIMEOUT); /* nothing was sent any more */
     return ST_OK;
-}
-
-static void
-test_an_unclear_outcome_is_said(void **state)
-{
-    struct scene s = {0};
-
-    (void)state;
-    scene_run(server, unclear_fn, &s);
-}
-
-static int
-start_server(void **state)
-{
-    (void)state;
-    server = redis_server_start(NULL);
-    return 0;
-}
-
-static int
-stop_server(void **state)
-{
-    (void)state;
-    redis_server_free(server);
-    return 0;
 }
 
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_job_is_shown_whole),
-        cmocka_unit_test(test_lists_go_page_by_page),
-        cmocka_unit_test(test_a_page_is_bounded_in_bytes),
-        cmocka_unit_test(test_log_lines_are_followed),
-        cmocka_unit_test(test_why_it_does_not_run),
-        cmocka_unit_test(test_cancel_ends_or_asks),
-        cmocka_unit_test(test_what_ended_runs_again),
-        cmocka_unit_test(test_edit_while_it_waits),
-        cmocka_unit_test(test_a_held_key_is_said),
-        cmocka_unit_test(test_an_unclear_outcome_is_said),
+        scene_unit_test(test_a_job_is_shown_whole),
+        scene_unit_test(test_lists_go_page_by_page),
+        scene_unit_test(test_a_page_is_bounded_in_bytes),
+        scene_unit_test(test_log_lines_are_followed),
+        scene_unit_test(test_why_it_does_not_run),
+        scene_unit_test(test_cancel_ends_or_asks),
+        scene_unit_test(test_what_ended_runs_again),
+        scene_unit_test(test_edit_while_it_waits),
+        scene_unit_test(test_a_held_key_is_said),
+        scene_unit_test(test_an_unclear_outcome_is_said),
     };
-    return cmocka_run_group_tests(tests, start_server, stop_server);
+    return redis_server_run_tests(tests);
 }

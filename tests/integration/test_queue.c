@@ -9,21 +9,8 @@
 
 #include <cmocka.h>
 
-#include "harness/redis_server.h"
+#include "harness/queue_scene.h"
 #include "queue/registry.h"
-
-static struct redis_server *server;
-
-/* What a test's coroutine works with and what it saw: assertions are made on
- * the test's own stack, after the coroutine has ended. */
-struct scene {
-    struct loop *loop;
-    struct rds *rds;
-    struct queues *queues;
-    uint64_t tokens;
-    struct error err;
-    int step; /* the last one that was reached */
-};
 
 static enum status
 enqueue(struct co *co, struct scene *s, struct enqueue *e, const char *args)
@@ -50,37 +37,8 @@ work(struct co *co, struct scene *s, struct work *w, int claim,
     return status == ST_OK ? queue_work_result(w, &s->err) : status;
 }
 
-static void
-run(co_fn *fn, struct scene *s)
-{
-    const struct rds_options options = {.url = redis_server_url(server)};
-    struct error err = {.msg = ""};
-
-    redis_server_command(server, "FLUSHALL", "+OK");
-    s->loop = loop_new(NULL);
-    if (rds_new(s->loop, &options, &s->rds, &err) != ST_OK)
-        fail_msg("rds_new: %s", err.msg);
-    s->queues = queues_new(s->rds, s->loop, NULL);
-    if (queues_listen(s->queues, redis_server_url(server), &err) != ST_OK)
-        fail_msg("queues_listen: %s", err.msg);
-    enum status status = co_run(s->loop, "test", fn, s);
-    queues_free(s->queues);
-    rds_free(s->rds);
-    loop_free(s->loop);
-    if (status != ST_OK)
-        fail_msg("%s after step %d: %s", status_name(status), s->step,
-                 s->err.msg);
-}
-
-#define STEP(s, condition)                                         \
-    do {                                                           \
-        (s)->step = __LINE__;                                      \
-        if (!(condition))                                          \
-            return error_set(&(s)->err, ST_BUG, "%s", #condition); \
-    } while (0)
-
 static enum status
-life(struct co *co, void *arg)
+test_life_of_a_job(struct co *co, void *arg)
 {
     struct scene *s = arg;
     struct enqueue e = {0};
@@ -88,7 +46,7 @@ life(struct co *co, void *arg)
     struct job_view view;
     struct queue_counts counts;
 
-    STEP(s, rds_wait_up(co, s->rds, 5000) == ST_OK);
+    STEP(s, scene_up(co, s) == ST_OK);
     STEP(s, enqueue(co, s, &e, "{\"a\":1}") == ST_OK);
     struct job_id id = {STR("q"), str_c(e.local)};
     STEP(s, queue_get(co, s->queues, id, &view, &s->err) == ST_OK);
@@ -126,26 +84,17 @@ life(struct co *co, void *arg)
     return ST_OK;
 }
 
-static void
-test_life_of_a_job(void **state)
-{
-    struct scene s = {0};
-
-    (void)state;
-    run(life, &s);
-}
-
 enum { MANY = 1000 };
 
 static enum status
-many(struct co *co, void *arg)
+test_many_go_in_few_calls_and_come_out_by_priority(struct co *co, void *arg)
 {
     struct scene *s = arg;
     struct enqueue *all = calloc(MANY, sizeof *all);
     struct work w;
     int claimed = 0;
 
-    STEP(s, rds_wait_up(co, s->rds, 5000) == ST_OK);
+    STEP(s, scene_up(co, s) == ST_OK);
     for (int i = 0; i < MANY; i++) {
         job_spec_init(&all[i].spec);
         all[i].spec.queue = STR("q");
@@ -170,25 +119,16 @@ many(struct co *co, void *arg)
     return ST_OK;
 }
 
-static void
-test_many_go_in_few_calls_and_come_out_by_priority(void **state)
-{
-    struct scene s = {0};
-
-    (void)state;
-    run(many, &s);
-}
-
 /* A batch whose last job is as large as can be, all of them with long tags. */
 static enum status
-large(struct co *co, void *arg)
+test_large_jobs_gather(struct co *co, void *arg)
 {
     enum { JOBS = 128, ARGS = 8256 };
     struct scene *s = arg;
     struct enqueue *all = calloc(JOBS, sizeof *all);
     char *args = malloc(JOB_ARGS_MAX), tags[JOB_TAGS_MAX * 65];
 
-    STEP(s, rds_wait_up(co, s->rds, 5000) == ST_OK);
+    STEP(s, scene_up(co, s) == ST_OK);
     memset(args, ' ', JOB_ARGS_MAX);
     memset(tags, 't', sizeof tags);
     for (size_t i = 64; i < sizeof tags; i += 65)
@@ -215,24 +155,15 @@ large(struct co *co, void *arg)
     return ST_OK;
 }
 
-static void
-test_large_jobs_gather(void **state)
-{
-    struct scene s = {0};
-
-    (void)state;
-    run(large, &s);
-}
-
 static enum status
-named(struct co *co, void *arg)
+test_own_ids_are_stored_once(struct co *co, void *arg)
 {
     struct scene *s = arg;
     struct enqueue first = {.named = true, .local = "order-1"};
     struct enqueue again = first, other = first, fresh = {0};
     struct enqueue *both[] = {&fresh, &other};
 
-    STEP(s, rds_wait_up(co, s->rds, 5000) == ST_OK);
+    STEP(s, scene_up(co, s) == ST_OK);
     STEP(s, enqueue(co, s, &first, "{}") == ST_OK);
     STEP(s, first.outcome == ENQUEUE_NEW);
     STEP(s, enqueue(co, s, &again, "{}") == ST_OK);
@@ -267,14 +198,14 @@ enqueue_unique(struct co *co, struct scene *s, struct enqueue *e,
 }
 
 static enum status
-unique(struct co *co, void *arg)
+test_a_unique_key_has_one_holder(struct co *co, void *arg)
 {
     struct scene *s = arg;
     struct enqueue first = {0}, second = {0}, third = {0}, plain = {0};
     struct enqueue *both[] = {&plain, &second};
     struct job_view view;
 
-    STEP(s, rds_wait_up(co, s->rds, 5000) == ST_OK);
+    STEP(s, scene_up(co, s) == ST_OK);
     STEP(s, enqueue_unique(co, s, &first, UNIQUE_REJECT) == ST_OK);
     STEP(s, first.outcome == ENQUEUE_NEW && !first.holder[0]);
     STEP(s, enqueue_unique(co, s, &second, UNIQUE_REJECT) == ST_OK);
@@ -302,24 +233,15 @@ unique(struct co *co, void *arg)
     return ST_OK;
 }
 
-static void
-test_a_unique_key_has_one_holder(void **state)
-{
-    struct scene s = {0};
-
-    (void)state;
-    run(unique, &s);
-}
-
 static enum status
-full(struct co *co, void *arg)
+test_a_full_queue_takes_what_fits(struct co *co, void *arg)
 {
     struct scene *s = arg;
     struct rds_call call = {0};
     struct enqueue all[3] = {{.local = ""}};
     struct enqueue *two[] = {&all[0], &all[1]};
 
-    STEP(s, rds_wait_up(co, s->rds, 5000) == ST_OK);
+    STEP(s, scene_up(co, s) == ST_OK);
     STEP(s,
          rds_await(co, s->rds, &call, "HSET pit:{q}:meta len_max 2") == ST_OK);
     rds_call_clear(&call);
@@ -340,17 +262,8 @@ full(struct co *co, void *arg)
     return ST_OK;
 }
 
-static void
-test_a_full_queue_takes_what_fits(void **state)
-{
-    struct scene s = {0};
-
-    (void)state;
-    run(full, &s);
-}
-
 static enum status
-child(struct co *co, void *arg)
+test_a_child_has_its_parents_results(struct co *co, void *arg)
 {
     struct scene *s = arg;
     struct rds_call call = {0};
@@ -359,7 +272,7 @@ child(struct co *co, void *arg)
     struct job_id id = {STR("q"), STR("c")};
     struct work w;
 
-    STEP(s, rds_wait_up(co, s->rds, 5000) == ST_OK);
+    STEP(s, scene_up(co, s) == ST_OK);
     job_spec_init(&job.spec);
     job.spec.queue = STR("q");
     job.spec.task = STR("noop");
@@ -396,24 +309,6 @@ child(struct co *co, void *arg)
     return ST_OK;
 }
 
-static void
-test_a_child_has_its_parents_results(void **state)
-{
-    struct scene s = {0};
-
-    (void)state;
-    run(child, &s);
-}
-
-static void
-test_own_ids_are_stored_once(void **state)
-{
-    struct scene s = {0};
-
-    (void)state;
-    run(named, &s);
-}
-
 struct waiting {
     struct scene *scene;
     struct job_id id;
@@ -432,13 +327,13 @@ wait_for_end(struct co *co, void *arg)
 }
 
 static enum status
-waits(struct co *co, void *arg)
+test_a_wait_ends_with_the_job(struct co *co, void *arg)
 {
     struct scene *s = arg;
     struct enqueue e = {0};
     struct work w;
 
-    STEP(s, rds_wait_up(co, s->rds, 5000) == ST_OK);
+    STEP(s, scene_up(co, s) == ST_OK);
     STEP(s, enqueue(co, s, &e, "1") == ST_OK);
     struct waiting waiting = {.scene = s, .id = {STR("q"), str_c(e.local)}};
     struct error err;
@@ -469,44 +364,19 @@ waits(struct co *co, void *arg)
     return ST_OK;
 }
 
-static void
-test_a_wait_ends_with_the_job(void **state)
-{
-    struct scene s = {0};
-
-    (void)state;
-    run(waits, &s);
-}
-
-static int
-start_server(void **state)
-{
-    (void)state;
-    server = redis_server_start(NULL);
-    return 0;
-}
-
-static int
-stop_server(void **state)
-{
-    (void)state;
-    redis_server_free(server);
-    return 0;
-}
-
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_life_of_a_job),
-        cmocka_unit_test(test_many_go_in_few_calls_and_come_out_by_priority),
-        cmocka_unit_test(test_large_jobs_gather),
-        cmocka_unit_test(test_own_ids_are_stored_once),
-        cmocka_unit_test(test_a_unique_key_has_one_holder),
-        cmocka_unit_test(test_a_full_queue_takes_what_fits),
-        cmocka_unit_test(test_a_child_has_its_parents_results),
-        cmocka_unit_test(test_a_wait_ends_with_the_job),
+        scene_unit_test(test_life_of_a_job),
+        scene_unit_test(test_many_go_in_few_calls_and_come_out_by_priority),
+        scene_unit_test(test_large_jobs_gather),
+        scene_unit_test(test_own_ids_are_stored_once),
+        scene_unit_test(test_a_unique_key_has_one_holder),
+        scene_unit_test(test_a_full_queue_takes_what_fits),
+        scene_unit_test(test_a_child_has_its_parents_results),
+        scene_unit_test(test_a_wait_ends_with_the_job),
     };
 
-    return cmocka_run_group_tests(tests, start_server, stop_server);
+    return redis_server_run_tests(tests);
 }

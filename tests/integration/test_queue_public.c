@@ -14,21 +14,13 @@
 #include "pit/flow.h"
 #include "queue/queue_settings.h"
 
-static struct redis_server *server;
-
 static const char trace[] =
     "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-
-static void
-run(co_fn *fn, struct scene *s)
-{
-    scene_run(server, fn, s);
-}
 
 /* ---- enqueue ---- */
 
 static enum status
-enqueue_fn(struct co *co, void *arg)
+test_enqueue_stores_args_options_and_trace(struct co *co, void *arg)
 {
     struct scene *s = arg;
     struct pit_co *public = co_public_of(co);
@@ -98,7 +90,7 @@ first_record(struct co *co, struct scene *s, const char *pattern)
 
 /* The job, then its task, then the queue; a flow's jobs alike. */
 static enum status
-queue_retry_fn(struct co *co, void *arg)
+test_a_queue_says_what_job_and_task_do_not(struct co *co, void *arg)
 {
     struct scene *s = arg;
     struct pit_co *public = co_public_of(co);
@@ -125,26 +117,8 @@ queue_retry_fn(struct co *co, void *arg)
     return ST_OK;
 }
 
-static void
-test_a_queue_says_what_job_and_task_do_not(void **state)
-{
-    struct scene s = {0};
-
-    (void)state;
-    run(queue_retry_fn, &s);
-}
-
-static void
-test_enqueue_stores_args_options_and_trace(void **state)
-{
-    struct scene s = {0};
-
-    (void)state;
-    run(enqueue_fn, &s);
-}
-
 static enum status
-own_id_fn(struct co *co, void *arg)
+test_an_own_id_makes_one_job(struct co *co, void *arg)
 {
     struct scene *s = arg;
     struct pit_co *public = co_public_of(co);
@@ -163,17 +137,8 @@ own_id_fn(struct co *co, void *arg)
     return ST_OK;
 }
 
-static void
-test_an_own_id_makes_one_job(void **state)
-{
-    struct scene s = {0};
-
-    (void)state;
-    run(own_id_fn, &s);
-}
-
 static enum status
-refusals_fn(struct co *co, void *arg)
+test_what_is_wrong_is_said(struct co *co, void *arg)
 {
     struct scene *s = arg;
     struct pit_co *public = co_public_of(co);
@@ -206,15 +171,6 @@ refusals_fn(struct co *co, void *arg)
     return ST_OK;
 }
 
-static void
-test_what_is_wrong_is_said(void **state)
-{
-    struct scene s = {0};
-
-    (void)state;
-    run(refusals_fn, &s);
-}
-
 /* ---- results ---- */
 
 static enum status
@@ -229,7 +185,7 @@ finish_later(struct co *co, void *arg)
 }
 
 static enum status
-wait_fn(struct co *co, void *arg)
+test_results_are_looked_at_and_waited_for(struct co *co, void *arg)
 {
     struct scene *s = arg;
     struct pit_co *public = co_public_of(co);
@@ -266,15 +222,6 @@ wait_fn(struct co *co, void *arg)
     return ST_OK;
 }
 
-static void
-test_results_are_looked_at_and_waited_for(void **state)
-{
-    struct scene s = {0};
-
-    (void)state;
-    run(wait_fn, &s);
-}
-
 /* ---- flows ---- */
 
 /* The state of the job @name of the flow @id. */
@@ -297,7 +244,7 @@ state_in_flow(struct co *co, struct scene *s, const char *id, const char *name,
 }
 
 static enum status
-flow_fn(struct co *co, void *arg)
+test_flows_start_from_c(struct co *co, void *arg)
 {
     struct scene *s = arg;
     struct pit_co *public = co_public_of(co);
@@ -350,19 +297,10 @@ flow_fn(struct co *co, void *arg)
     return ST_OK;
 }
 
-static void
-test_flows_start_from_c(void **state)
-{
-    struct scene s = {0};
-
-    (void)state;
-    run(flow_fn, &s);
-}
-
 /* ---- Redis goes away ---- */
 
 static enum status
-unclear_fn(struct co *co, void *arg)
+test_an_unclear_outcome_has_the_id(struct co *co, void *arg)
 {
     struct scene *s = arg;
     struct pit_co *public = co_public_of(co);
@@ -372,41 +310,16 @@ unclear_fn(struct co *co, void *arg)
     STEP(s, scene_up(co, s) == ST_OK);
     /* The queue's policy is known from here on: nothing is read any more. */
     STEP(s, pit_enqueue(public, "mail.send", NULL, NULL) == PIT_OK);
-    redis_server_stop(server);
+    redis_server_stop(s->server);
     enum pit_status st = pit_enqueue(public, "mail.send", NULL, &options);
-    redis_server_continue(server);
+    redis_server_continue(s->server);
     STEP(s, st == PIT_UNCLEAR);
     STEP(s, strncmp(ticket.id, "mail.", 5) == 0 && ticket.error[0]);
     return ST_OK;
 }
 
-static void
-test_an_unclear_outcome_has_the_id(void **state)
-{
-    struct scene s = {0};
-
-    (void)state;
-    run(unclear_fn, &s);
-}
-
-static int
-start_server(void **state)
-{
-    (void)state;
-    server = redis_server_start(NULL);
-    return 0;
-}
-
-static int
-stop_server(void **state)
-{
-    (void)state;
-    redis_server_free(server);
-    return 0;
-}
-
 static enum status
-ties_in_coroutine(struct co *co, void *arg)
+test_ties_to_other_jobs(struct co *co, void *arg)
 {
     struct scene *s = arg;
     struct pit_co *public = co_public_of(co);
@@ -437,20 +350,11 @@ ties_in_coroutine(struct co *co, void *arg)
     return ST_OK;
 }
 
-static void
-test_ties_to_other_jobs(void **state)
-{
-    struct scene scene = {0};
-
-    (void)state;
-    run(ties_in_coroutine, &scene);
-}
-
 /* ---- durability ---- */
 
 /* What this server can do is set from outside, in between. */
 static enum status
-durable_fn(struct co *co, void *arg)
+test_durability_is_had_or_refused(struct co *co, void *arg)
 {
     struct scene *s = arg;
     struct pit_co *public = co_public_of(co);
@@ -459,17 +363,17 @@ durable_fn(struct co *co, void *arg)
     struct pit_result result PIT_RESULT = {0};
 
     STEP(s, scene_up(co, s) == ST_OK);
-    redis_server_command(server, "CONFIG SET appendonly no", "+OK");
+    redis_server_command(s->server, "CONFIG SET appendonly no", "+OK");
     STEP(s, pit_enqueue(public, "mail.send", NULL, &options) == PIT_INVALID);
     STEP(s, strstr(ticket.error, "durability: ") &&
                 strstr(ticket.error, "appendonly"));
-    redis_server_command(server, "CONFIG SET appendonly yes", "+OK");
+    redis_server_command(s->server, "CONFIG SET appendonly yes", "+OK");
     STEP(s, pit_enqueue(public, "mail.send", NULL, &options) == PIT_OK);
     STEP(s, pit_result_get(public, ticket.id, &result) == PIT_OK);
     const char *const after[] = {ticket.id, NULL};
     options.after = after;
     STEP(s, pit_enqueue(public, "mail.send", NULL, &options) == PIT_OK);
-    redis_server_command(server, "CONFIG SET appendonly no", "+OK");
+    redis_server_command(s->server, "CONFIG SET appendonly no", "+OK");
     options =
         (struct pit_enqueue){.ticket = &ticket, .durability = PIT_REPLICA};
     STEP(s, pit_enqueue(public, "mail.send", NULL, &options) == PIT_INVALID);
@@ -488,21 +392,12 @@ durable_fn(struct co *co, void *arg)
     return ST_OK;
 }
 
-static void
-test_durability_is_had_or_refused(void **state)
-{
-    struct scene scene = {0};
-
-    (void)state;
-    run(durable_fn, &scene);
-}
-
 /* ---- many ---- */
 
 enum { MANY = 1300 };
 
 static enum status
-many_fn(struct co *co, void *arg)
+test_many_have_a_status_each(struct co *co, void *arg)
 {
     struct scene *s = arg;
     struct pit_co *public = co_public_of(co);
@@ -551,17 +446,8 @@ many_fn(struct co *co, void *arg)
     return st;
 }
 
-static void
-test_many_have_a_status_each(void **state)
-{
-    struct scene scene = {0};
-
-    (void)state;
-    run(many_fn, &scene);
-}
-
 static enum status
-all_fn(struct co *co, void *arg)
+test_all_or_nothing(struct co *co, void *arg)
 {
     struct scene *s = arg;
     struct pit_co *public = co_public_of(co);
@@ -611,12 +497,12 @@ all_fn(struct co *co, void *arg)
     enum pit_status st = pit_enqueue_all(public, many, 129);
     free(many);
     STEP(s, st == PIT_TOO_LARGE);
-    redis_server_stop(server);
+    redis_server_stop(s->server);
     co_deadline_ms(co, 50);
     options[2] = (struct pit_enqueue){.ticket = &tickets[2]};
     FILL();
     st = pit_enqueue_all(public, jobs, 3);
-    redis_server_continue(server);
+    redis_server_continue(s->server);
     STEP(s, st == PIT_UNCLEAR && jobs[2].status == PIT_UNCLEAR);
     STEP(s, tickets[2].id[0] && strstr(tickets[2].error, "may be stored"));
     FILL();
@@ -626,30 +512,21 @@ all_fn(struct co *co, void *arg)
     return ST_OK;
 }
 
-static void
-test_all_or_nothing(void **state)
-{
-    struct scene scene = {0};
-
-    (void)state;
-    run(all_fn, &scene);
-}
-
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ties_to_other_jobs),
-        cmocka_unit_test(test_durability_is_had_or_refused),
-        cmocka_unit_test(test_many_have_a_status_each),
-        cmocka_unit_test(test_all_or_nothing),
-        cmocka_unit_test(test_enqueue_stores_args_options_and_trace),
-        cmocka_unit_test(test_a_queue_says_what_job_and_task_do_not),
-        cmocka_unit_test(test_an_own_id_makes_one_job),
-        cmocka_unit_test(test_what_is_wrong_is_said),
-        cmocka_unit_test(test_results_are_looked_at_and_waited_for),
-        cmocka_unit_test(test_flows_start_from_c),
-        cmocka_unit_test(test_an_unclear_outcome_has_the_id),
+        scene_unit_test(test_ties_to_other_jobs),
+        scene_unit_test(test_durability_is_had_or_refused),
+        scene_unit_test(test_many_have_a_status_each),
+        scene_unit_test(test_all_or_nothing),
+        scene_unit_test(test_enqueue_stores_args_options_and_trace),
+        scene_unit_test(test_a_queue_says_what_job_and_task_do_not),
+        scene_unit_test(test_an_own_id_makes_one_job),
+        scene_unit_test(test_what_is_wrong_is_said),
+        scene_unit_test(test_results_are_looked_at_and_waited_for),
+        scene_unit_test(test_flows_start_from_c),
+        scene_unit_test(test_an_unclear_outcome_has_the_id),
     };
-    return cmocka_run_group_tests(tests, start_server, stop_server);
+    return redis_server_run_tests(tests);
 }

@@ -12,8 +12,6 @@
 #include "base/clock.h"
 #include "harness/queue_scene.h"
 
-static struct redis_server *server;
-
 /* Puts @n jobs there, with ids from @first on. */
 static enum pit_status
 put(struct co *co, int first, int n, const char *tags, int64_t delay_ms)
@@ -43,7 +41,7 @@ count(struct co *co, enum pit_state state)
 /* ---- many jobs ---- */
 
 static enum status
-bulk_fn(struct co *co, void *arg)
+test_a_filter_changes_many(struct co *co, void *arg)
 {
     struct scene *s = arg;
     struct pit_co *public = co_public_of(co);
@@ -92,18 +90,9 @@ bulk_fn(struct co *co, void *arg)
     return ST_OK;
 }
 
-static void
-test_a_filter_changes_many(void **state)
-{
-    struct scene s = {0};
-
-    (void)state;
-    scene_run(server, bulk_fn, &s);
-}
-
 /* 130 jobs are three pages; at 640/s the third comes not before 200 ms. */
 static enum status
-rate_fn(struct co *co, void *arg)
+test_a_bulk_keeps_its_rate_and_says_how_far_it_came(struct co *co, void *arg)
 {
     struct scene *s = arg;
     struct pit_co *public = co_public_of(co);
@@ -128,17 +117,8 @@ rate_fn(struct co *co, void *arg)
     return ST_OK;
 }
 
-static void
-test_a_bulk_keeps_its_rate_and_says_how_far_it_came(void **state)
-{
-    struct scene s = {0};
-
-    (void)state;
-    scene_run(server, rate_fn, &s);
-}
-
 static enum status
-bulk_refusals_fn(struct co *co, void *arg)
+test_a_wrong_filter_is_refused(struct co *co, void *arg)
 {
     struct scene *s = arg;
     struct pit_co *public = co_public_of(co);
@@ -174,19 +154,10 @@ bulk_refusals_fn(struct co *co, void *arg)
     return ST_OK;
 }
 
-static void
-test_a_wrong_filter_is_refused(void **state)
-{
-    struct scene s = {0};
-
-    (void)state;
-    scene_run(server, bulk_refusals_fn, &s);
-}
-
 /* ---- queues ---- */
 
 static enum status
-look_fn(struct co *co, void *arg)
+test_queues_are_shown(struct co *co, void *arg)
 {
     struct scene *s = arg;
     struct pit_co *public = co_public_of(co);
@@ -227,17 +198,8 @@ look_fn(struct co *co, void *arg)
     return ST_OK;
 }
 
-static void
-test_queues_are_shown(void **state)
-{
-    struct scene s = {0};
-
-    (void)state;
-    scene_run(server, look_fn, &s);
-}
-
 static enum status
-tell_fn(struct co *co, void *arg)
+test_limits_hold_and_are_taken_back(struct co *co, void *arg)
 {
     struct scene *s = arg;
     struct pit_co *public = co_public_of(co);
@@ -325,17 +287,8 @@ tell_fn(struct co *co, void *arg)
     return ST_OK;
 }
 
-static void
-test_limits_hold_and_are_taken_back(void **state)
-{
-    struct scene s = {0};
-
-    (void)state;
-    scene_run(server, tell_fn, &s);
-}
-
 static enum status
-pause_fn(struct co *co, void *arg)
+test_pause_resume_purge(struct co *co, void *arg)
 {
     struct scene *s = arg;
     struct pit_co *public = co_public_of(co);
@@ -373,41 +326,16 @@ pause_fn(struct co *co, void *arg)
     return ST_OK;
 }
 
-static void
-test_pause_resume_purge(void **state)
-{
-    struct scene s = {0};
-
-    (void)state;
-    scene_run(server, pause_fn, &s);
-}
-
-static int
-start_server(void **state)
-{
-    (void)state;
-    server = redis_server_start(NULL);
-    return 0;
-}
-
-static int
-stop_server(void **state)
-{
-    (void)state;
-    redis_server_free(server);
-    return 0;
-}
-
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_filter_changes_many),
-        cmocka_unit_test(test_a_bulk_keeps_its_rate_and_says_how_far_it_came),
-        cmocka_unit_test(test_a_wrong_filter_is_refused),
-        cmocka_unit_test(test_queues_are_shown),
-        cmocka_unit_test(test_limits_hold_and_are_taken_back),
-        cmocka_unit_test(test_pause_resume_purge),
+        scene_unit_test(test_a_filter_changes_many),
+        scene_unit_test(test_a_bulk_keeps_its_rate_and_says_how_far_it_came),
+        scene_unit_test(test_a_wrong_filter_is_refused),
+        scene_unit_test(test_queues_are_shown),
+        scene_unit_test(test_limits_hold_and_are_taken_back),
+        scene_unit_test(test_pause_resume_purge),
     };
-    return cmocka_run_group_tests(tests, start_server, stop_server);
+    return redis_server_run_tests(tests);
 }

@@ -18,15 +18,20 @@
 #include "pit/jobs.h"
 #include "pit/redis.h"
 
-static struct redis_server *server;
+static const char *
+url(void)
+{
+    return redis_server_url(redis_server_shared());
+}
 
 /* Tells of a task, as a worker does. */
 static void
 publish(void)
 {
-    redis_server_command(server, "FLUSHALL", "+OK");
-    redis_server_command(
-        server, "HSET pit:tasks mail.send '{\"queue\":\"mail\"}'", ":1");
+    redis_server_command(redis_server_shared(), "FLUSHALL", "+OK");
+    redis_server_command(redis_server_shared(),
+                         "HSET pit:tasks mail.send '{\"queue\":\"mail\"}'",
+                         ":1");
 }
 
 struct found {
@@ -68,7 +73,7 @@ visit_fn(struct pit_co *co, void *arg)
 static void
 test_everything_works_within(void **state)
 {
-    struct pit_run run = {.redis = redis_server_url(server), .name = "cron"};
+    struct pit_run run = {.redis = url(), .name = "cron"};
     struct found found = {0};
 
     (void)state;
@@ -94,7 +99,7 @@ count_fn(struct pit_co *co, void *arg)
 static void
 test_its_status_is_returned(void **state)
 {
-    struct pit_run run = {.redis = redis_server_url(server)};
+    struct pit_run run = {.redis = url()};
     int calls = 0;
 
     (void)state;
@@ -102,7 +107,7 @@ test_its_status_is_returned(void **state)
     assert_int_equal(pit_run(&run, count_fn, &calls), PIT_FAILED);
     assert_string_equal(run.error, ""); /* the function was called */
     assert_int_equal(calls, 1);
-    setenv("PIT_REDIS", redis_server_url(server), 1);
+    setenv("PIT_REDIS", url(), 1);
     assert_int_equal(pit_run(NULL, count_fn, &calls), PIT_FAILED);
     unsetenv("PIT_REDIS");
     assert_int_equal(calls, 2);
@@ -123,9 +128,9 @@ test_what_is_wrong_is_said(void **state)
     run = (struct pit_run){.timeout_ms = -1};
     assert_int_equal(pit_run(&run, count_fn, &calls), PIT_INVALID);
     assert_non_null(strstr(run.error, "timeout_ms"));
-    redis_server_command(server, "FLUSHALL", "+OK");
-    redis_server_command(server, "SET pit:schema 999", "+OK");
-    run = (struct pit_run){.redis = redis_server_url(server)};
+    redis_server_command(redis_server_shared(), "FLUSHALL", "+OK");
+    redis_server_command(redis_server_shared(), "SET pit:schema 999", "+OK");
+    run = (struct pit_run){.redis = url()};
     assert_int_equal(pit_run(&run, count_fn, &calls), PIT_CONFLICT);
     assert_non_null(strstr(run.error, "999"));
     assert_int_equal(calls, 0);
@@ -141,7 +146,7 @@ sleep_fn(struct pit_co *co, void *arg)
 static void
 test_the_whole_has_a_deadline(void **state)
 {
-    struct pit_run run = {.redis = redis_server_url(server), .timeout_ms = 50};
+    struct pit_run run = {.redis = url(), .timeout_ms = 50};
     int64_t started_ms = clock_mono_ms();
 
     (void)state;
@@ -166,7 +171,7 @@ enqueue_fn(struct pit_co *co, void *arg)
 static void *
 thread_main(void *arg)
 {
-    struct pit_run run = {.redis = redis_server_url(server)};
+    struct pit_run run = {.redis = url()};
 
     *(enum pit_status *)arg = pit_run(&run, enqueue_fn, NULL);
     return NULL;
@@ -188,7 +193,7 @@ test_threads_each_run_their_own(void **state)
         pthread_join(threads[i], NULL);
     for (int i = 0; i < THREADS; i++)
         assert_int_equal(ended[i], PIT_OK);
-    redis_server_command(server, "HLEN pit:{mail}:jobs", ":80");
+    redis_server_command(redis_server_shared(), "HLEN pit:{mail}:jobs", ":80");
 }
 
 /* ---- SIGPIPE ---- */
@@ -210,7 +215,7 @@ pipe_fn(struct pit_co *co, void *arg)
 static void
 test_a_broken_pipe_ends_nobody(void **state)
 {
-    struct pit_run run = {.redis = redis_server_url(server)};
+    struct pit_run run = {.redis = url()};
     struct sigaction before, standard = {.sa_handler = SIG_DFL};
     sigset_t mask, pending;
     ssize_t wrote = 0;
@@ -227,22 +232,6 @@ test_a_broken_pipe_ends_nobody(void **state)
     sigaction(SIGPIPE, &before, NULL);
 }
 
-static int
-start_server(void **state)
-{
-    (void)state;
-    server = redis_server_start(NULL);
-    return 0;
-}
-
-static int
-stop_server(void **state)
-{
-    (void)state;
-    redis_server_free(server);
-    return 0;
-}
-
 int
 main(void)
 {
@@ -254,5 +243,5 @@ main(void)
         cmocka_unit_test(test_threads_each_run_their_own),
         cmocka_unit_test(test_a_broken_pipe_ends_nobody),
     };
-    return cmocka_run_group_tests(tests, start_server, stop_server);
+    return redis_server_run_tests(tests);
 }

@@ -15,10 +15,8 @@
 #include "pit/queues.h"
 #include "queue/schedule/schedules.h"
 
-static struct redis_server *server;
-
 static enum status
-put_fn(struct co *co, void *arg)
+test_a_schedule_is_put_shown_and_put_again(struct co *co, void *arg)
 {
     struct scene *s = arg;
     struct pit_co *public = co_public_of(co);
@@ -101,17 +99,8 @@ put_fn(struct co *co, void *arg)
     return ST_OK;
 }
 
-static void
-test_a_schedule_is_put_shown_and_put_again(void **state)
-{
-    struct scene s = {0};
-
-    (void)state;
-    scene_run(server, put_fn, &s);
-}
-
 static enum status
-life_fn(struct co *co, void *arg)
+test_trigger_pause_fires_delete(struct co *co, void *arg)
 {
     struct scene *s = arg;
     struct pit_co *public = co_public_of(co);
@@ -172,17 +161,8 @@ life_fn(struct co *co, void *arg)
     return ST_OK;
 }
 
-static void
-test_trigger_pause_fires_delete(void **state)
-{
-    struct scene s = {0};
-
-    (void)state;
-    scene_run(server, life_fn, &s);
-}
-
 static enum status
-list_fn(struct co *co, void *arg)
+test_schedules_are_listed(struct co *co, void *arg)
 {
     struct scene *s = arg;
     struct pit_co *public = co_public_of(co);
@@ -213,17 +193,8 @@ list_fn(struct co *co, void *arg)
     return ST_OK;
 }
 
-static void
-test_schedules_are_listed(void **state)
-{
-    struct scene s = {0};
-
-    (void)state;
-    scene_run(server, list_fn, &s);
-}
-
 static enum status
-refusals_fn(struct co *co, void *arg)
+test_what_is_wrong_is_said(struct co *co, void *arg)
 {
     struct scene *s = arg;
     struct pit_co *public = co_public_of(co);
@@ -281,18 +252,9 @@ refusals_fn(struct co *co, void *arg)
     return ST_OK;
 }
 
-static void
-test_what_is_wrong_is_said(void **state)
-{
-    struct scene s = {0};
-
-    (void)state;
-    scene_run(server, refusals_fn, &s);
-}
-
 /* One that an application declared would come back. */
 static enum status
-declared_fn(struct co *co, void *arg)
+test_an_applications_own_is_not_deleted(struct co *co, void *arg)
 {
     struct scene *s = arg;
     struct pit_co *public = co_public_of(co);
@@ -326,40 +288,15 @@ declared_fn(struct co *co, void *arg)
     return ST_OK;
 }
 
-static void
-test_an_applications_own_is_not_deleted(void **state)
-{
-    struct scene s = {0};
-
-    (void)state;
-    scene_run(server, declared_fn, &s);
-}
-
-static int
-start_server(void **state)
-{
-    (void)state;
-    server = redis_server_start(NULL);
-    return 0;
-}
-
-static int
-stop_server(void **state)
-{
-    (void)state;
-    redis_server_free(server);
-    return 0;
-}
-
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_schedule_is_put_shown_and_put_again),
-        cmocka_unit_test(test_trigger_pause_fires_delete),
-        cmocka_unit_test(test_schedules_are_listed),
-        cmocka_unit_test(test_what_is_wrong_is_said),
-        cmocka_unit_test(test_an_applications_own_is_not_deleted),
+        scene_unit_test(test_a_schedule_is_put_shown_and_put_again),
+        scene_unit_test(test_trigger_pause_fires_delete),
+        scene_unit_test(test_schedules_are_listed),
+        scene_unit_test(test_what_is_wrong_is_said),
+        scene_unit_test(test_an_applications_own_is_not_deleted),
     };
-    return cmocka_run_group_tests(tests, start_server, stop_server);
+    return redis_server_run_tests(tests);
 }
