@@ -133,8 +133,6 @@ class Chaos(PitTestCase):
     def setUp(self):
         super().setUp()
         self.seed = seed_of_test()
-        print(f"seed {self.seed}: PIT_TEST_SEED={self.seed} repeats it",
-              flush=True)
         self.rng = random.Random(self.seed)
         self.notes = os.path.join(self.dir, "notes")
         self.server = self.redis(aof="everysec")

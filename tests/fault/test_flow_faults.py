@@ -20,9 +20,7 @@ KILLS = 8
 class Flow(PitTestCase):
     def setUp(self):
         super().setUp()
-        self.seed = seed_of_test()
-        print(f"PIT_TEST_SEED={self.seed}")
-        self.random = random.Random(self.seed)
+        self.random = random.Random(seed_of_test())
         self.store = self.redis()
         self.log = os.path.join(self.dir, "chaos.log")
 

@@ -45,7 +45,6 @@ class PowerLoss(PitTestCase):
 
     def test_what_is_there_is_whole(self):
         seed = seed_of_test()
-        print(f"seed {seed}: PIT_TEST_SEED={seed} repeats it", flush=True)
         rng = random.Random(seed)
         server = self.redis(aof="always")
         with server.client(encoding="latin-1") as client:

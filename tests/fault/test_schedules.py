@@ -23,9 +23,7 @@ class Schedules(PitTestCase):
 
     def setUp(self):
         super().setUp()
-        self.seed = seed_of_test()
-        print(f"PIT_TEST_SEED={self.seed}", flush=True)
-        self.rng = random.Random(self.seed)
+        self.rng = random.Random(seed_of_test())
         self.store = self.redis(aof="no")
         self.client = self.store.client()
         self.addCleanup(self.client.close)

@@ -10,6 +10,7 @@ of what must hold between any two calls.
 """
 
 import collections
+import contextlib
 import os
 import random
 import re
@@ -214,9 +215,34 @@ class Queue:
 
 
 def seed_of_test():
-    """The seed of a random test: PIT_TEST_SEED, or a new one. Print it."""
+    """The seed of a random test: PIT_TEST_SEED, or a new one. It is printed."""
     text = os.environ.get("PIT_TEST_SEED")
-    return int(text) if text else random.SystemRandom().randrange(2**32)
+    seed = int(text) if text else random.SystemRandom().randrange(2**32)
+    print(f"PIT_TEST_SEED={seed} repeats it", flush=True)
+    return seed
+
+
+@contextlib.contextmanager
+def random_history(make, calls):
+    """A history that has run, drained and been checked, on a Redis of its own,
+    for what must hold at its end.
+
+    @make: (client, seed) -> the history, with run(calls), drain() and check().
+    A failure tells the seed, and the last calls if they are kept in its log."""
+    seed = seed_of_test()
+    with Redis(aof="no") as server, \
+            server.client(encoding="latin-1") as client:
+        history = make(client, seed)
+        try:
+            history.run(calls)
+            history.drain()
+            history.check()
+        except AssertionError as problem:
+            log = getattr(history, "log", [])
+            last = ["last calls:", *(str(call)[:4000] for call in log[-12:])]
+            raise AssertionError("\n".join(
+                [f"seed {seed}: {problem}", *(last if log else ())])) from None
+        yield history
 
 
 # --- the checker -----------------------------------------------------------

@@ -156,7 +156,6 @@ class TestTimes(unittest.TestCase):
 
     def test_agrees_with_zoneinfo(self):
         seed = seed_of_test()
-        print(f"PIT_TEST_SEED={seed}", flush=True)
         rng = random.Random(seed)
         names = sorted(name for name in zoneinfo.available_timezones()
                        if name not in ("Factory", "localtime", "posixrules"))

@@ -92,7 +92,6 @@ class History(ScriptCase):
             except AssertionError as problem:
                 raise AssertionError(f"PIT_TEST_SEED={self.seed}, step {n}, "
                                      f"{step.__name__}: {problem}") from None
-        print(f"PIT_TEST_SEED={self.seed}: {STEPS} steps")
         self.token = False
 
 

@@ -11,8 +11,7 @@ import os
 import random
 import unittest
 
-from pitharness import Redis
-from pitscripts import Queue, check, done, ended, job, seed_of_test
+from pitscripts import Queue, check, done, ended, job, random_history
 
 CALLS = int(os.environ.get("PIT_TEST_CALLS", "2500"))
 PRIORITIES = (2, 5, 8)
@@ -141,6 +140,9 @@ class History:
             self.job_of[local][1] = to
             self.waits(key, to).add(local)
 
+    def check(self):
+        check(self.queue, token=False)
+
     def run(self, calls):
         verbs = (self.work, self.enqueue, self.control)
         for n in range(calls):
@@ -148,7 +150,7 @@ class History:
             more = 50 if n // 200 % 2 else 10
             self.rng.choices(verbs, (60, more, 10))[0]()
             if n % 20 == 0:
-                check(self.queue, token=False)
+                self.check()
         for key in self.keys:
             key.check_rate()
 
@@ -174,20 +176,11 @@ class History:
 
 class FairHistory(unittest.TestCase):
     def test_turns_limits_and_markers(self):
-        seed = seed_of_test()
-        print(f"seed {seed}: PIT_TEST_SEED={seed} repeats it", flush=True)
-        with Redis(aof="no") as server, \
-                server.client(encoding="latin-1") as client:
-            history = History(client, seed)
-            try:
-                history.run(CALLS)
-                history.drain()
-                check(history.queue, token=False)
-            except AssertionError as problem:
-                raise AssertionError(f"seed {seed}: {problem}") from None
+        with random_history(History, CALLS) as history:
+            queue = history.queue
             for name in ("running", "turns", "stale"):
-                self.assertFalse(client.exists(history.queue.key(name)), name)
-            stats = history.queue.stats()
+                self.assertFalse(queue.client.exists(queue.key(name)), name)
+            stats = queue.stats()
             self.assertEqual(stats.get("held", 0), 0, stats)
             self.assertEqual(stats.get("rubbish", 0), 0, stats)
             self.assertGreater(sum(len(key.starts) for key in history.keys),

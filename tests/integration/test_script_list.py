@@ -113,9 +113,7 @@ class Lists(ScriptCase):
         self.assertEqual(self.queue.list("ready", 10, cursor), ("", []))
 
     def test_random_pages_while_jobs_leave(self):
-        seed = seed_of_test()
-        print(f"PIT_TEST_SEED={seed}")
-        rng = random.Random(seed)
+        rng = random.Random(seed_of_test())
         at = self.queue.now() + 60000
         ids = {f"x{i:03d}" for i in range(200)}
         for local in ids:

@@ -9,8 +9,7 @@ import os
 import random
 import unittest
 
-from pitharness import Redis
-from pitscripts import Queue, check, done, ended, job, seed_of_test
+from pitscripts import Queue, check, done, ended, job, random_history
 
 CALLS = int(os.environ.get("PIT_TEST_CALLS", "2000"))
 KEYS = "abc"
@@ -143,23 +142,10 @@ class History:
 
 class RandomHistory(unittest.TestCase):
     def test_nothing_goes_stale(self):
-        seed = seed_of_test()
-        print(f"seed {seed}: PIT_TEST_SEED={seed} repeats it", flush=True)
-        with Redis(aof="no") as server, \
-                server.client(encoding="latin-1") as client:
-            history = History(client, seed)
-            try:
-                history.run(CALLS)
-                history.drain()
-                history.check()
-            except AssertionError as problem:
-                calls = "\n".join(str(line)[:2000] for line in
-                                  history.log[-8:])
-                raise AssertionError(
-                    f"seed {seed}: {problem}\nlast calls:\n{calls}") from None
+        with random_history(History, CALLS) as history:
             queue = history.queue
             for name in ("running", "turns"):
-                self.assertFalse(client.exists(queue.key(name)), name)
+                self.assertFalse(queue.client.exists(queue.key(name)), name)
             stats = queue.stats()
             self.assertEqual(stats.get("held", 0), 0)
             for name in ("rubbish", "skipped"):

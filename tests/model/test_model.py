@@ -101,7 +101,6 @@ class ModelCheck(unittest.TestCase):
 
     def setUp(self):
         self.seed = seed_of_test()
-        print(f"PIT_TEST_SEED={self.seed}", flush=True)
 
     def test_random_histories(self):
         scripts = pitrun.scripts_of(self.client)
