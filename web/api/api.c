@@ -15,6 +15,7 @@
 
 #include "api/body.h"
 #include "api/health.h"
+#include "api/idempotency.h"
 #include "api/jobs/payload.h"
 #include "api/openapi.h"
 #include "api/queues/operations.h"
@@ -234,6 +235,19 @@ api_refuse_with(struct http_exchange *exchange, enum problem_kind kind,
     return api_refuse(exchange, &problem);
 }
 
+enum status
+api_refuse_naming(struct http_exchange *exchange, struct problem *problem,
+                  const char *member, const char *text)
+{
+    json_t *extra = json_pack("{s:s}", member, text);
+
+    problem->extra = extra;
+    enum status st = api_refuse(exchange, problem);
+    problem->extra = NULL;
+    json_decref(extra);
+    return st;
+}
+
 static bool
 is_known(struct str name, const struct str *known, size_t n)
 {
@@ -290,6 +304,16 @@ api_limit(const struct pit_request *req, int64_t max, int64_t *ret,
 }
 
 enum status
+api_queue(struct str name, struct error *err)
+{
+    if (id_queue_valid(name))
+        return ST_OK;
+    return error_set(err, ST_INVALID,
+                     "a queue's name is 1 to %d characters A-Z a-z 0-9 _ . : -",
+                     ID_QUEUE_MAX);
+}
+
+enum status
 api_store(const struct api *api, struct error *err)
 {
     if (!rds_up(api->rds))
@@ -301,8 +325,10 @@ api_store(const struct api *api, struct error *err)
     return ST_OK;
 }
 
-enum status
-api_refuse_key(struct http_exchange *exchange, bool reused)
+/* ---- an Idempotency-Key ---- */
+
+static enum status
+refuse_key(struct http_exchange *exchange, bool reused)
 {
     if (reused)
         return api_refuse_with(exchange, PROBLEM_IDEMPOTENCY_KEY_REUSE,
@@ -311,6 +337,24 @@ api_refuse_key(struct http_exchange *exchange, bool reused)
     return api_refuse_with(exchange, PROBLEM_IDEMPOTENCY_IN_PROGRESS,
                            "the first request with this Idempotency-Key is "
                            "under way: try again in a moment");
+}
+
+enum status
+api_begin_key(struct co *co, struct api *api, struct http_exchange *exchange,
+              struct str key, struct idempotency *ret, bool *ret_replay,
+              bool *ret_refused)
+{
+    enum idempotency_verdict verdict = IDEMPOTENCY_BUSY;
+
+    enum status st = idempotency_begin(co, api->queues, key, &exchange->req,
+                                       ret, &verdict, &exchange->err);
+    *ret_replay = verdict == IDEMPOTENCY_REPLAY;
+    *ret_refused = st != ST_OK || verdict == IDEMPOTENCY_REUSED ||
+                   verdict == IDEMPOTENCY_BUSY;
+    if (st != ST_OK) /* nothing was done yet, whatever Redis has of the key */
+        return api_fail(exchange, st, &exchange->err, false);
+    return *ret_refused ? refuse_key(exchange, verdict == IDEMPOTENCY_REUSED)
+                        : ST_OK;
 }
 
 /* ---- waiting ---- */

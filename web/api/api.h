@@ -24,6 +24,8 @@
 #include "queue/queue.h"
 #include "settings.h"
 
+struct idempotency; /* idempotency.h */
+
 enum {
     API_ENDPOINTS_MAX = 128,
     API_BATCHES_MAX = 64, /* under way in one process; above it 503 */
@@ -77,6 +79,10 @@ CHECK enum status api_fail(struct http_exchange *exchange, enum status status,
 PRINTF(3, 4)
 enum status api_refuse_with(struct http_exchange *exchange,
                             enum problem_kind kind, const char *fmt, ...);
+/* api_refuse() with one member more, a text: which job it is, say. */
+CHECK enum status api_refuse_naming(struct http_exchange *exchange,
+                                    struct problem *problem, const char *member,
+                                    const char *text);
 
 /* ST_INVALID for a query parameter other than @known (p may be NULL: none at
  * all), or for that one twice: a typo must not vanish. */
@@ -90,12 +96,20 @@ CHECK enum status api_queries(const struct pit_request *req,
  * ST_INVALID. */
 CHECK enum status api_limit(const struct pit_request *req, int64_t max,
                             int64_t *ret, struct error *err);
+/* ST_INVALID for a path's {queue} that can be no queue's name. */
+CHECK enum status api_queue(struct str name, struct error *err);
 /* ST_OK when jobs can be enqueued at this moment; else ST_UNAVAILABLE at once,
  * before a body is read for nothing. */
 CHECK enum status api_store(const struct api *api, struct error *err);
-/* An Idempotency-Key that belongs to other content (422), or whose first
- * request is under way (409). */
-CHECK enum status api_refuse_key(struct http_exchange *exchange, bool reused);
+/* Looks the Idempotency-Key up, or takes it; the body must have been read.
+ * *ret_refused: the answer is made, since the key belongs to other content
+ * (422), its first request is under way (409), or Redis is away. Else
+ * *ret_replay says that it was done before; if it was not, the caller ends with
+ * idempotency_finish() or idempotency_fail(). Suspends. */
+CHECK enum status api_begin_key(struct co *co, struct api *api,
+                                struct http_exchange *exchange, struct str key,
+                                struct idempotency *ret, bool *ret_replay,
+                                bool *ret_refused);
 
 /* Whoever holds a connection open for something to happen: draining cancels it
  * with ST_TIMEOUT, and then it answers from what is known; nothing can be

@@ -67,33 +67,24 @@ set_location(struct acceptance *a)
 static enum status
 refuse_unclear(struct acceptance *a)
 {
-    json_t *extra = json_pack("{s:s}", "id", a->id);
     struct problem problem = {
         .kind = PROBLEM_OUTCOME_UNKNOWN,
         .detail = "Redis went away after the flow was sent: look at its id, or "
                   "send the request again with the same Idempotency-Key",
-        .extra = extra,
     };
 
-    enum status st = api_refuse(a->exchange, &problem);
-    if (st == ST_OK)
-        st = set_location(a);
-    json_decref(extra);
-    return st;
+    enum status st = api_refuse_naming(a->exchange, &problem, "id", a->id);
+    return st == ST_OK ? set_location(a) : st;
 }
 
 /* It is there, but not as durable as asked for. */
 static enum status
 refuse_unreached(struct acceptance *a)
 {
-    json_t *extra = json_pack("{s:s}", "id", a->id);
     struct problem problem = {.kind = PROBLEM_DURABILITY_NOT_REACHED,
-                              .detail = a->exchange->err.msg,
-                              .extra = extra};
+                              .detail = a->exchange->err.msg};
 
-    enum status st = api_refuse(a->exchange, &problem);
-    json_decref(extra);
-    return st;
+    return api_refuse_naming(a->exchange, &problem, "id", a->id);
 }
 
 /* The flow, and what was delivered of it: its jobs, or the messages that make
@@ -187,23 +178,21 @@ static enum status
 accept_under_key(struct co *co, struct acceptance *a, struct str key)
 {
     struct http_exchange *exchange = a->exchange;
-    enum idempotency_verdict verdict = IDEMPOTENCY_BUSY;
     struct idempotency idempotency;
+    bool replay = false, refused = false;
 
-    enum status st = idempotency_begin(co, a->api->queues, key, &exchange->req,
-                                       &idempotency, &verdict, &exchange->err);
-    if (st != ST_OK)
-        return api_fail(exchange, st, &exchange->err, false);
-    if (verdict == IDEMPOTENCY_REUSED || verdict == IDEMPOTENCY_BUSY)
-        return api_refuse_key(exchange, verdict == IDEMPOTENCY_REUSED);
+    enum status st = api_begin_key(co, a->api, exchange, key, &idempotency,
+                                   &replay, &refused);
+    if (st != ST_OK || refused)
+        return st;
     flow_init(&a->flow, idempotency.entry.seed);
     st = accept_flow(co, a);
-    if (verdict == IDEMPOTENCY_RUN) {
-        if (st == ST_OK && (exchange->res.status < 300 || a->stored))
-            idempotency_finish(co, &idempotency);
-        else
-            idempotency_fail(co, &idempotency);
-    }
+    if (replay)
+        return st;
+    if (st == ST_OK && (exchange->res.status < 300 || a->stored))
+        idempotency_finish(co, &idempotency);
+    else
+        idempotency_fail(co, &idempotency);
     return st;
 }
 

@@ -40,16 +40,12 @@ refuse_held(struct batch *batch, size_t index, const struct enqueue *job)
     snprintf(pointer, sizeof pointer, "/%zu/unique/key", index);
     snprintf(existing, sizeof existing, "%.*s.%s", STR_ARG(job->spec.queue),
              job->holder);
-    json_t *extra = json_pack("{s:s}", "existing", existing);
     struct problem problem = {
         .kind = PROBLEM_DUPLICATE_JOB,
         .detail = "another job holds this unique key: nothing was stored",
         .pointer = pointer,
-        .extra = extra,
     };
-    enum status st = api_refuse(batch->exchange, &problem);
-    json_decref(extra);
-    return st;
+    return api_refuse_naming(batch->exchange, &problem, "existing", existing);
 }
 
 /* A repeat finds its jobs in place: that is as good as new. */

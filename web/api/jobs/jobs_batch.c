@@ -202,17 +202,13 @@ run_under_key(struct batch *batch, const struct shape *shape)
 {
     struct http_exchange *exchange = batch->exchange;
     struct idempotency key;
-    enum idempotency_verdict verdict = IDEMPOTENCY_BUSY;
+    bool refused = false;
 
-    enum status st =
-        idempotency_begin(batch->co, batch->api->queues, shape->key,
-                          &exchange->req, &key, &verdict, &exchange->err);
-    if (st != ST_OK)
-        return api_fail(exchange, st, &exchange->err, false);
-    if (verdict == IDEMPOTENCY_REUSED || verdict == IDEMPOTENCY_BUSY)
-        return api_refuse_key(exchange, verdict == IDEMPOTENCY_REUSED);
+    enum status st = api_begin_key(batch->co, batch->api, exchange, shape->key,
+                                   &key, &batch->replay, &refused);
+    if (st != ST_OK || refused)
+        return st;
     batch->key = &key;
-    batch->replay = verdict == IDEMPOTENCY_REPLAY;
     if (batch->replay)
         st = response_set(&exchange->res, STR("Idempotency-Replayed"),
                           STR("true"));

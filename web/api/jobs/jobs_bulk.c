@@ -165,10 +165,59 @@ read_step(struct operation_spec *spec, struct error *err)
     return st;
 }
 
-static size_t
-fields_of(enum bulk_kind kind)
+/* ---- purge ---- */
+
+/* All that waits, when no state is named: what most mean by emptying a queue.
+ */
+static enum status
+read_purge(struct operation_spec *spec, struct str queue, struct error *err)
 {
-    return kind == BULK_CANCEL ? FIELDS_OF_CANCEL : FIELDS;
+    static const int waiting[] = {JOB_READY, JOB_SCHEDULED, JOB_RETRYING,
+                                  JOB_BLOCKED};
+    const struct body_value *confirm = &spec->body.values[0];
+    const struct body_value *states = &spec->body.values[1];
+    struct bulk *bulk = &spec->bulk;
+
+    bulk->queue = queue;
+    enum status st = api_queue(queue, err);
+    if (st != ST_OK)
+        return st;
+    if (!str_eq(confirm->text, queue))
+        return error_set_at(err, "/confirm",
+                            "must be the queue's name, \"%.*s\": its jobs "
+                            "will be gone",
+                            STR_ARG(queue));
+    if (states->given && !states->null)
+        return read_states(bulk, states->json, err);
+    memcpy(bulk->states, waiting, sizeof waiting);
+    bulk->states_len = ARRAY_LEN(waiting);
+    return ST_OK;
+}
+
+static const struct body_field purge_fields[] = {
+    {"confirm", BODY_TEXT, 1, ID_QUEUE_MAX},
+    {"state", BODY_JSON, 0, 0},
+};
+
+/* ---- all of them ---- */
+
+static const struct body_field *
+fields_of(enum bulk_kind kind, size_t *ret_len)
+{
+    if (kind == BULK_PURGE) {
+        *ret_len = ARRAY_LEN(purge_fields);
+        return purge_fields;
+    }
+    *ret_len = kind == BULK_CANCEL ? FIELDS_OF_CANCEL : FIELDS;
+    return fields;
+}
+
+/* @queue: the one of a purge. */
+static enum status
+read_body(struct operation_spec *spec, struct str queue, struct error *err)
+{
+    return spec->bulk.kind == BULK_PURGE ? read_purge(spec, queue, err)
+                                         : read_step(spec, err);
 }
 
 static enum status
@@ -176,13 +225,15 @@ start(struct co *co, struct http_exchange *exchange, struct api *api,
       enum bulk_kind kind)
 {
     struct operation_spec spec = {.bulk = {.kind = kind}};
-    size_t n = fields_of(kind);
+    struct str queue = str_c(pit_request_param(&exchange->req, "queue"));
+    size_t n;
+    const struct body_field *known = fields_of(kind, &n);
 
     enum status st = api_query(&exchange->req, STR_NULL, &exchange->err);
     if (st == ST_OK)
-        st = body_read(co, exchange, fields, n, &spec.body, &exchange->err);
+        st = body_read(co, exchange, known, n, &spec.body, &exchange->err);
     if (st == ST_OK)
-        st = read_step(&spec, &exchange->err);
+        st = read_body(&spec, queue, &exchange->err);
     if (st != ST_OK) {
         operations_spec_clear(&spec);
         return api_fail(exchange, st, &exchange->err, false);
@@ -208,59 +259,10 @@ jobs_bulk_delete(struct co *co, struct http_exchange *exchange, void *arg)
     return start(co, exchange, arg, BULK_DELETE);
 }
 
-/* ---- purge ---- */
-
-/* All that waits, when no state is named: what most mean by emptying a queue.
- */
-static enum status
-read_purge(struct operation_spec *spec, struct str queue, struct error *err)
-{
-    static const int waiting[] = {JOB_READY, JOB_SCHEDULED, JOB_RETRYING,
-                                  JOB_BLOCKED};
-    const struct body_value *confirm = &spec->body.values[0];
-    const struct body_value *states = &spec->body.values[1];
-    struct bulk *bulk = &spec->bulk;
-
-    bulk->queue = queue;
-    if (!id_queue_valid(queue))
-        return error_set(err, ST_INVALID,
-                         "a queue's name is 1 to %d characters A-Z a-z 0-9 _ . "
-                         ": -",
-                         ID_QUEUE_MAX);
-    if (!str_eq(confirm->text, queue))
-        return error_set_at(err, "/confirm",
-                            "must be the queue's name, \"%.*s\": its jobs "
-                            "will be gone",
-                            STR_ARG(queue));
-    if (states->given && !states->null)
-        return read_states(bulk, states->json, err);
-    memcpy(bulk->states, waiting, sizeof waiting);
-    bulk->states_len = ARRAY_LEN(waiting);
-    return ST_OK;
-}
-
-static const struct body_field purge_fields[] = {
-    {"confirm", BODY_TEXT, 1, ID_QUEUE_MAX},
-    {"state", BODY_JSON, 0, 0},
-};
-
 enum status
 jobs_bulk_purge(struct co *co, struct http_exchange *exchange, void *arg)
 {
-    struct operation_spec spec = {.bulk = {.kind = BULK_PURGE}};
-    struct str queue = str_c(pit_request_param(&exchange->req, "queue"));
-
-    enum status st = api_query(&exchange->req, STR_NULL, &exchange->err);
-    if (st == ST_OK)
-        st = body_read(co, exchange, purge_fields, ARRAY_LEN(purge_fields),
-                       &spec.body, &exchange->err);
-    if (st == ST_OK)
-        st = read_purge(&spec, queue, &exchange->err);
-    if (st != ST_OK) {
-        operations_spec_clear(&spec);
-        return api_fail(exchange, st, &exchange->err, false);
-    }
-    return operations_start(co, arg, exchange, &spec);
+    return start(co, exchange, arg, BULK_PURGE);
 }
 
 /* ---- what another process began ---- */
@@ -270,13 +272,9 @@ jobs_bulk_restore(struct operation_spec *spec, struct str queue,
                   struct error *err)
 {
     struct body *body = &spec->body;
-    bool purge = spec->bulk.kind == BULK_PURGE;
+    size_t n;
+    const struct body_field *known = fields_of(spec->bulk.kind, &n);
 
-    enum status st = body_fields(body->root, "", purge ? purge_fields : fields,
-                                 purge ? ARRAY_LEN(purge_fields)
-                                       : fields_of(spec->bulk.kind),
-                                 body->values, err);
-    if (st != ST_OK)
-        return st;
-    return purge ? read_purge(spec, queue, err) : read_step(spec, err);
+    enum status st = body_fields(body->root, "", known, n, body->values, err);
+    return st == ST_OK ? read_body(spec, queue, err) : st;
 }

@@ -29,16 +29,14 @@ refuse(struct step *step)
     };
     const struct control *control = &step->control;
     struct error words = {.msg = ""};
-    json_t *extra = NULL;
+    struct problem problem = {.kind = kinds[control->outcome],
+                              .detail = words.msg};
 
     (void)!queue_control_verdict(control, &words);
-    if (control->outcome == CONTROL_REFUSED)
-        extra = json_pack("{s:s}", "state", job_state_name(control->state));
-    struct problem problem = {
-        .kind = kinds[control->outcome], .detail = words.msg, .extra = extra};
-    enum status st = api_refuse(step->exchange, &problem);
-    json_decref(extra);
-    return st;
+    return control->outcome == CONTROL_REFUSED
+               ? api_refuse_naming(step->exchange, &problem, "state",
+                                   job_state_name(control->state))
+               : api_refuse(step->exchange, &problem);
 }
 
 /* As GET would show it. */

@@ -131,26 +131,28 @@ reply_stored(struct co *co, struct submission *s, int status)
     return response_take(&s->exchange->res, status, "application/json", &body);
 }
 
+/* With the id, in the body and as the Location. */
+static enum status
+refuse_naming_job(struct submission *s, enum problem_kind kind,
+                  const char *detail)
+{
+    struct problem problem = {.kind = kind, .detail = detail};
+    char id[ID_JOB_MAX + 1];
+
+    snprintf(id, sizeof id, "%.*s.%s", STR_ARG(s->enqueue.spec.queue),
+             s->enqueue.local);
+    enum status st = api_refuse_naming(s->exchange, &problem, "id", id);
+    return st == ST_OK ? set_location(s) : st;
+}
+
 /* 503 with the id that was chosen before the write. */
 static enum status
 refuse_unclear(struct submission *s)
 {
-    struct str queue = s->enqueue.spec.queue, local = str_c(s->enqueue.local);
-    struct problem problem = {
-        .kind = PROBLEM_OUTCOME_UNKNOWN,
-        .detail = "Redis went away after the job was sent: look at its id, or "
-                  "send the request again with the same id or key",
-    };
-    char id[ID_JOB_MAX + 1];
-
-    snprintf(id, sizeof id, "%.*s.%.*s", STR_ARG(queue), STR_ARG(local));
-    json_t *extra = json_pack("{s:s}", "id", id);
-    problem.extra = extra;
-    enum status st = api_refuse(s->exchange, &problem);
-    if (st == ST_OK)
-        st = set_location(s);
-    json_decref(extra);
-    return st;
+    return refuse_naming_job(
+        s, PROBLEM_OUTCOME_UNKNOWN,
+        "Redis went away after the job was sent: look at its id, or send the "
+        "request again with the same id or key");
 }
 
 /* The unique key belongs to another job: that one is the answer, or it is
@@ -174,35 +176,20 @@ reply_holder(struct co *co, struct submission *s)
         if (st != ST_OK || replied)
             return st;
     }
-    json_t *extra = json_pack("{s:s}", "existing", existing);
     struct problem problem = {
         .kind = PROBLEM_DUPLICATE_JOB,
         .detail = "another job holds this unique key: nothing was stored",
         .pointer = "/unique/key",
-        .extra = extra,
     };
-    enum status st = api_refuse(s->exchange, &problem);
-    json_decref(extra);
-    return st;
+    return api_refuse_naming(s->exchange, &problem, "existing", existing);
 }
 
 /* 503 with the id: it is there. */
 static enum status
 refuse_unreached(struct submission *s)
 {
-    struct str queue = s->enqueue.spec.queue, local = str_c(s->enqueue.local);
-    char id[ID_JOB_MAX + 1];
-
-    snprintf(id, sizeof id, "%.*s.%.*s", STR_ARG(queue), STR_ARG(local));
-    json_t *extra = json_pack("{s:s}", "id", id);
-    struct problem problem = {.kind = PROBLEM_DURABILITY_NOT_REACHED,
-                              .detail = s->exchange->err.msg,
-                              .extra = extra};
-    enum status st = api_refuse(s->exchange, &problem);
-    if (st == ST_OK)
-        st = set_location(s);
-    json_decref(extra);
-    return st;
+    return refuse_naming_job(s, PROBLEM_DURABILITY_NOT_REACHED,
+                             s->exchange->err.msg);
 }
 
 /* What is stored is to be as durable as asked for. */
@@ -368,22 +355,17 @@ replay(struct co *co, struct submission *s)
 static enum status
 enqueue_under_key(struct co *co, struct submission *s, struct str key)
 {
-    struct http_exchange *exchange = s->exchange;
     struct idempotency idempotency;
-    enum idempotency_verdict verdict = IDEMPOTENCY_BUSY;
+    bool again = false, refused = false;
 
-    enum status st = idempotency_begin(co, s->api->queues, key, &exchange->req,
-                                       &idempotency, &verdict, &exchange->err);
-    if (st != ST_OK) /* nothing was enqueued yet, whatever Redis has */
-        return api_fail(exchange, st, &exchange->err, false);
-    if (verdict == IDEMPOTENCY_REUSED || verdict == IDEMPOTENCY_BUSY)
-        return api_refuse_key(exchange, verdict == IDEMPOTENCY_REUSED);
+    enum status st = api_begin_key(co, s->api, s->exchange, key, &idempotency,
+                                   &again, &refused);
+    if (st != ST_OK || refused)
+        return st;
     s->created_ms = idempotency.entry.created_ms;
     s->enqueue.named = true;
     id_derive(idempotency.entry.seed, 0, s->enqueue.local);
-    if (verdict == IDEMPOTENCY_REPLAY)
-        return replay(co, s);
-    return run_under_key(co, s, &idempotency);
+    return again ? replay(co, s) : run_under_key(co, s, &idempotency);
 }
 
 enum status

@@ -422,20 +422,15 @@ reply_again(struct co *co, struct api *api, struct http_exchange *exchange,
 static enum status
 refuse_unclear(struct http_exchange *exchange, const char *id)
 {
-    json_t *extra = json_pack("{s:s}", "id", id);
     struct problem problem = {
         .kind = PROBLEM_OUTCOME_UNKNOWN,
         .detail = "Redis went away after the operation was sent: look at its "
                   "id, or send the request again with the same "
                   "Idempotency-Key",
-        .extra = extra,
     };
 
-    enum status st = api_refuse(exchange, &problem);
-    if (st == ST_OK)
-        st = set_location(exchange, id);
-    json_decref(extra);
-    return st;
+    enum status st = api_refuse_naming(exchange, &problem, "id", id);
+    return st == ST_OK ? set_location(exchange, id) : st;
 }
 
 /* @key: NULL without one. *ret_stored: the operation is there, whatever the
@@ -482,28 +477,26 @@ static enum status
 begin_under_key(struct co *co, struct api *api, struct http_exchange *exchange,
                 struct operation_spec *spec, struct str text)
 {
-    enum idempotency_verdict verdict = IDEMPOTENCY_BUSY;
     struct idempotency key;
-    bool stored = false;
-
-    enum status st = idempotency_begin(co, api->queues, text, &exchange->req,
-                                       &key, &verdict, &exchange->err);
-    if (st == ST_OK && verdict == IDEMPOTENCY_RUN) {
-        st = begin(co, api, exchange, spec, &key, &stored);
-        if (stored)
-            idempotency_finish(co, &key);
-        else
-            idempotency_fail(co, &key);
-        return st;
-    }
-    operations_spec_clear(spec);
-    if (st != ST_OK)
-        return api_fail(exchange, st, &exchange->err, false);
-    if (verdict != IDEMPOTENCY_REPLAY)
-        return api_refuse_key(exchange, verdict == IDEMPOTENCY_REUSED);
+    bool replay = false, refused = false, stored = false;
     char id[ID_ULID_LEN + 1];
-    id_derive_at(key.entry.seed, key.entry.created_ms, id);
-    return reply_again(co, api, exchange, id);
+
+    enum status st =
+        api_begin_key(co, api, exchange, text, &key, &replay, &refused);
+    if (st != ST_OK || refused || replay)
+        operations_spec_clear(spec);
+    if (st != ST_OK || refused)
+        return st;
+    if (replay) {
+        id_derive_at(key.entry.seed, key.entry.created_ms, id);
+        return reply_again(co, api, exchange, id);
+    }
+    st = begin(co, api, exchange, spec, &key, &stored);
+    if (stored)
+        idempotency_finish(co, &key);
+    else
+        idempotency_fail(co, &key);
+    return st;
 }
 
 enum status

@@ -158,11 +158,7 @@ read_name(const struct http_exchange *exchange, struct str *ret,
           struct error *err)
 {
     *ret = str_c(pit_request_param(&exchange->req, "queue"));
-    if (id_queue_valid(*ret))
-        return ST_OK;
-    return error_set(err, ST_INVALID,
-                     "a queue's name is 1 to %d characters A-Z a-z 0-9 _ . : -",
-                     ID_QUEUE_MAX);
+    return api_queue(*ret, err);
 }
 
 /* Makes @changes first (0: none), in one step with reading them. */
@@ -201,6 +197,35 @@ struct changes {
     struct queue_setting list[QUEUE_SETTINGS_MAX];
     size_t n;
 };
+
+/* Reads the body, has @fill make the changes of it, and makes them. */
+static enum status
+change(struct co *co, struct http_exchange *exchange, struct api *api,
+       const struct body_field *fields, size_t n,
+       enum status (*fill)(const struct body_value *values,
+                           struct changes *changes, struct error *err))
+{
+    struct error *err = &exchange->err;
+    struct changes changes = {.n = 0};
+    struct body body = {0};
+    struct str name;
+
+    enum status st = api_query(&exchange->req, STR_NULL, err);
+    if (st == ST_OK)
+        st = read_name(exchange, &name, err);
+    if (st == ST_OK)
+        st = body_read(co, exchange, fields, n, &body, err);
+    if (st == ST_OK)
+        st = fill(body.values, &changes, err);
+    body_clear(&body);
+    if (st == ST_OK)
+        st = api_store(api, err);
+    if (st != ST_OK)
+        return api_fail(exchange, st, err, false);
+    return reply_queue(co, api, exchange, name, changes.list, changes.n);
+}
+
+/* ---- PATCH ---- */
 
 static struct queue_setting *
 add_change(struct changes *changes, const char *name)
@@ -351,6 +376,26 @@ add_text(struct changes *changes, const char *name,
                 sizeof setting->value);
 }
 
+static enum status
+fill_edit(const struct body_value *values, struct changes *changes,
+          struct error *err)
+{
+    enum status st = ST_OK;
+
+    add_text(changes, "note", &values[0]);
+    if (values[1].given)
+        st = fill_limits(&values[1], changes, err);
+    if (st == ST_OK && values[2].given)
+        st = fill_retention(&values[2], changes, err);
+    if (st == ST_OK && values[3].given)
+        st = fill_retry(&values[3], changes, err);
+    if (st == ST_OK && changes->n == 0)
+        st = error_set(err, ST_INVALID,
+                       "nothing to change: give note, limits, retention or "
+                       "retry");
+    return st;
+}
+
 enum status
 queues_edit(struct co *co, struct http_exchange *exchange, void *arg)
 {
@@ -360,86 +405,62 @@ queues_edit(struct co *co, struct http_exchange *exchange, void *arg)
         {"retention", BODY_JSON, 0, 0},
         {"retry", BODY_JSON, 0, 0},
     };
-    struct body body = {0};
-    struct changes changes = {.n = 0};
-    struct str name;
 
-    enum status st = api_query(&exchange->req, STR_NULL, &exchange->err);
-    if (st == ST_OK)
-        st = read_name(exchange, &name, &exchange->err);
-    if (st == ST_OK)
-        st = body_read(co, exchange, fields, ARRAY_LEN(fields), &body,
-                       &exchange->err);
-    if (st == ST_OK)
-        add_text(&changes, "note", &body.values[0]);
-    if (st == ST_OK && body.values[1].given)
-        st = fill_limits(&body.values[1], &changes, &exchange->err);
-    if (st == ST_OK && body.values[2].given)
-        st = fill_retention(&body.values[2], &changes, &exchange->err);
-    if (st == ST_OK && body.values[3].given)
-        st = fill_retry(&body.values[3], &changes, &exchange->err);
-    if (st == ST_OK && changes.n == 0)
-        st = error_set(&exchange->err, ST_INVALID,
-                       "nothing to change: give note, limits, retention or "
-                       "retry");
-    body_clear(&body);
-    if (st == ST_OK)
-        st = api_store((struct api *)arg, &exchange->err);
-    if (st != ST_OK)
-        return api_fail(exchange, st, &exchange->err, false);
-    return reply_queue(co, arg, exchange, name, changes.list, changes.n);
+    return change(co, exchange, arg, fields, ARRAY_LEN(fields), fill_edit);
+}
+
+/* ---- pause and resume ---- */
+
+static const struct body_field switch_fields[] = {
+    {"dispatch", BODY_BOOL, 0, 0},
+    {"intake", BODY_BOOL, 0, 0},
+    {"note", BODY_TEXT, 0, QUEUE_NOTE_MAX},
+};
+
+static enum status
+fill_switch(bool pause, const struct body_value *values,
+            struct changes *changes, struct error *err)
+{
+    bool dispatch = values[0].number == 1, intake = values[1].number == 1;
+    struct str note = values[2].given ? values[2].text : STR_NULL;
+
+    if (values[2].given && note.n == 0)
+        note = STR("");
+    if ((values[0].given || values[1].given) && !dispatch && !intake)
+        return error_set(err, ST_INVALID,
+                         "neither dispatch nor intake is true: leave both out "
+                         "for the usual");
+    changes->n =
+        queue_settings_switch(pause, dispatch, intake, note, changes->list);
+    return ST_OK;
 }
 
 static enum status
-switch_queue(struct co *co, struct http_exchange *exchange, struct api *api,
-             bool pause)
+fill_pause(const struct body_value *values, struct changes *changes,
+           struct error *err)
 {
-    static const struct body_field fields[] = {
-        {"dispatch", BODY_BOOL, 0, 0},
-        {"intake", BODY_BOOL, 0, 0},
-        {"note", BODY_TEXT, 0, QUEUE_NOTE_MAX},
-    };
-    struct body body = {0};
-    struct changes changes = {.n = 0};
-    struct str name;
+    return fill_switch(true, values, changes, err);
+}
 
-    enum status st = api_query(&exchange->req, STR_NULL, &exchange->err);
-    if (st == ST_OK)
-        st = read_name(exchange, &name, &exchange->err);
-    if (st == ST_OK)
-        st = body_read(co, exchange, fields, ARRAY_LEN(fields), &body,
-                       &exchange->err);
-    if (st == ST_OK) {
-        const struct body_value *values = body.values;
-        bool dispatch = values[0].number == 1, intake = values[1].number == 1;
-        struct str note = values[2].given ? values[2].text : STR_NULL;
-        if (values[2].given && note.n == 0)
-            note = STR("");
-        changes.n =
-            queue_settings_switch(pause, dispatch, intake, note, changes.list);
-        if ((values[0].given || values[1].given) && !dispatch && !intake)
-            st = error_set(&exchange->err, ST_INVALID,
-                           "neither dispatch nor intake is true: leave both "
-                           "out for the usual");
-    }
-    body_clear(&body);
-    if (st == ST_OK)
-        st = api_store(api, &exchange->err);
-    if (st != ST_OK)
-        return api_fail(exchange, st, &exchange->err, false);
-    return reply_queue(co, api, exchange, name, changes.list, changes.n);
+static enum status
+fill_resume(const struct body_value *values, struct changes *changes,
+            struct error *err)
+{
+    return fill_switch(false, values, changes, err);
 }
 
 enum status
 queues_pause(struct co *co, struct http_exchange *exchange, void *arg)
 {
-    return switch_queue(co, exchange, arg, true);
+    return change(co, exchange, arg, switch_fields, ARRAY_LEN(switch_fields),
+                  fill_pause);
 }
 
 enum status
 queues_resume(struct co *co, struct http_exchange *exchange, void *arg)
 {
-    return switch_queue(co, exchange, arg, false);
+    return change(co, exchange, arg, switch_fields, ARRAY_LEN(switch_fields),
+                  fill_resume);
 }
 
 /* ---- all of them ---- */

@@ -40,11 +40,8 @@ queues_scale(struct co *co, struct http_exchange *exchange, void *arg)
 
     enum status st =
         read_query(&exchange->req, &target_ms, &slots, &exchange->err);
-    if (st == ST_OK && !id_queue_valid(name))
-        st = error_set(&exchange->err, ST_INVALID,
-                       "a queue's name is 1 to %d characters A-Z a-z 0-9 _ . : "
-                       "-",
-                       ID_QUEUE_MAX);
+    if (st == ST_OK)
+        st = api_queue(name, &exchange->err);
     if (st == ST_OK)
         st = queue_counts(co, api->queues, name, &counts, &exchange->err);
     if (st == ST_OK)

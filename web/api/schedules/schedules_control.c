@@ -53,17 +53,13 @@ schedules_resume(struct co *co, struct http_exchange *exchange, void *arg)
 static enum status
 refuse_duplicate(struct http_exchange *exchange, const char *existing)
 {
-    json_t *extra = json_pack("{s:s}", "existing", existing);
     struct problem problem = {
         .kind = PROBLEM_DUPLICATE_JOB,
         .detail = "another job holds the unique key of the schedule's job: "
                   "nothing was stored",
-        .extra = extra,
     };
-    enum status st = api_refuse(exchange, &problem);
 
-    json_decref(extra);
-    return st;
+    return api_refuse_naming(exchange, &problem, "existing", existing);
 }
 
 /* @seed makes the job's id, so that a repeat of its key finds the job; NULL: a
@@ -107,23 +103,20 @@ static enum status
 trigger_under_key(struct co *co, struct api *api,
                   struct http_exchange *exchange, struct str key)
 {
-    enum idempotency_verdict verdict = IDEMPOTENCY_BUSY;
     struct idempotency idempotency;
+    bool replay = false, refused = false;
 
-    enum status st = idempotency_begin(co, api->queues, key, &exchange->req,
-                                       &idempotency, &verdict, &exchange->err);
-    if (st != ST_OK)
-        return api_fail(exchange, st, &exchange->err, false);
-    if (verdict == IDEMPOTENCY_REUSED || verdict == IDEMPOTENCY_BUSY)
-        return api_refuse_key(exchange, verdict == IDEMPOTENCY_REUSED);
-    st = trigger(co, api, exchange, idempotency.entry.seed,
-                 verdict == IDEMPOTENCY_REPLAY);
-    if (verdict == IDEMPOTENCY_RUN) {
-        if (st == ST_OK && exchange->res.status < 300)
-            idempotency_finish(co, &idempotency);
-        else
-            idempotency_fail(co, &idempotency);
-    }
+    enum status st =
+        api_begin_key(co, api, exchange, key, &idempotency, &replay, &refused);
+    if (st != ST_OK || refused)
+        return st;
+    st = trigger(co, api, exchange, idempotency.entry.seed, replay);
+    if (replay)
+        return st;
+    if (st == ST_OK && exchange->res.status < 300)
+        idempotency_finish(co, &idempotency);
+    else
+        idempotency_fail(co, &idempotency);
     return st;
 }
 
