@@ -122,7 +122,7 @@ for step, row in STEPS.items():
 
 @answers("listJobs", 200)
 def _(c):
-    return get(f"/v1/jobs?queue={c.ready().rpartition('.')[0]}&state=ready")
+    return get(f"/v1/jobs?queue={c.queue()}&state=ready")
 
 
 @answers("getLogs", 200)
@@ -186,16 +186,19 @@ def purge(c):
 add_many("purgeQueue", purge)
 
 
+def begun_operation(c):
+    """The path of one that retries no jobs."""
+    return c.http.post("/v1/jobs:retry", {
+        "queue": c.fresh(), "state": "dead"}).headers["Location"]
+
+
 @answers("getOperation", 200)
 def _(c):
-    answer = c.http.post("/v1/jobs:retry", {"queue": c.fresh(),
-                                            "state": "dead"})
-    return get(answer.headers["Location"])
+    return get(begun_operation(c))
 
 
 def ended_operation(c):
-    where = c.http.post("/v1/jobs:retry", {"queue": c.fresh(), "state": "dead"}
-                        ).headers["Location"]
+    where = begun_operation(c)
     wait_until(lambda: c.http.get(where).json()["state"] == "done", 10)
     return where
 
@@ -233,7 +236,7 @@ def _(c):
 
 @answers("getQueue", 200)
 def _(c):
-    return get(f"/v1/queues/{c.ready().rpartition('.')[0]}")
+    return get(f"/v1/queues/{c.queue()}")
 
 
 @answers("editQueue", 200)
@@ -251,7 +254,7 @@ def _(c):
 
 @answers("resumeQueue", 200)
 def _(c):
-    return post(f"/v1/queues/{c.ready().rpartition('.')[0]}:resume")
+    return post(f"/v1/queues/{c.queue()}:resume")
 
 
 @answers("editQueue", "not-found")
@@ -267,32 +270,19 @@ def _(c):
 
 @answers("getScale", 200)
 def _(c):
-    return get(f"/v1/queues/{c.ready().rpartition('.')[0]}/scale")
+    return get(f"/v1/queues/{c.queue()}/scale")
 
 
-@answers("getMetrics", 200)
-def _(_c):
-    return get("/metrics")
+def add_look(operation, path):
+    @answers(operation, 200)
+    def _(_c):
+        return get(path)
 
 
-@answers("listTasks", 200)
-def _(_c):
-    return get("/v1/tasks")
-
-
-@answers("getHealth", 200)
-def _(_c):
-    return get("/healthz")
-
-
-@answers("getReadiness", 200)
-def _(_c):
-    return get("/readyz")
-
-
-@answers("getOpenapi", 200)
-def _(_c):
-    return get("/openapi.json")
+for look in (("getMetrics", "/metrics"), ("listTasks", "/v1/tasks"),
+             ("getHealth", "/healthz"), ("getReadiness", "/readyz"),
+             ("getOpenapi", "/openapi.json")):
+    add_look(*look)
 
 
 @answers("getOpenapi", 304)

@@ -35,7 +35,7 @@ def _(_c):
 
 @answers("startFlow", "queue-full")
 def _(c):
-    queue = c.ready().rpartition(".")[0]
+    queue = c.queue()
     c.http.post(f"/v1/queues/{queue}:pause", {"intake": True})
     return post("/v1/flows", {**FLOW, "queue": queue})
 

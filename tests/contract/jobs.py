@@ -43,7 +43,7 @@ def _(_c):
 
 def closed(c):
     """A queue that takes no jobs."""
-    queue = c.ready().rpartition(".")[0]
+    queue = c.queue()
     answer = c.http.post(f"/v1/queues/{queue}:pause", {"intake": True})
     assert answer.status == 200, answer
     return queue

@@ -5,7 +5,7 @@ from pitcontract import answers, post
 
 @answers("claimJobs", 200)
 def _(c):
-    return post("/v1/leases", {"queues": [c.ready().rpartition(".")[0]]})
+    return post("/v1/leases", {"queues": [c.queue()]})
 
 
 @answers("claimJobs", 204)

@@ -144,6 +144,10 @@ class Context:
         assert answer.status == 202, answer
         return answer.json()["id"]
 
+    def queue(self):
+        """A new queue, with one job that is ready."""
+        return self.ready().rpartition(".")[0]
+
     def lease(self, **more):
         """A new job that runs: (id, token)."""
         full = self.ready(**more)
