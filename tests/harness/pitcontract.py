@@ -41,7 +41,7 @@ cases = {}
 
 # What no request alone can bring about, and who tests it.
 ELSEWHERE = {
-    "overloaded": "a limit of the process: test_api_batch, test_http_connection",
+    "overloaded": "a limit of the process: test_api_batch, test_http_limits",
     "durability-not-reached": "needs replicas: test_api_durability",
     ("resumeSchedule", "bad-schedule"): "its time zone must have vanished",
     **{(operation, "conflict"): "a race of two writers" for operation in (
