@@ -41,12 +41,7 @@ static enum status
 take_queue(struct bulk *bulk, const char *queue, struct error *err)
 {
     bulk->queue = str_c(queue);
-    if (id_queue_valid(bulk->queue))
-        return ST_OK;
-    return error_set_at(err, "/queue",
-                        "name one queue: 1 to %d characters A-Z a-z 0-9 _ . : "
-                        "-",
-                        ID_QUEUE_MAX);
+    return jobs_public_queue(queue, err);
 }
 
 static enum status

@@ -96,9 +96,7 @@ change(struct pit_co *public, enum control_verb verb, const char *id,
     struct queues *queues;
     bool sent = false;
 
-    enum status st = queue_public_begin(co, &queues, &err);
-    if (st == ST_OK)
-        st = id_split(str_c(id), &control.id, &err);
+    enum status st = queue_public_begin_id(co, id, &queues, &control.id, &err);
     if (st == ST_OK)
         st = jobs_public_control(options, &control, &err);
     if (st == ST_OK) {

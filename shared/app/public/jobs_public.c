@@ -59,9 +59,7 @@ pit_jobs_get(struct pit_co *public, const char *id, struct pit_jobs *ret)
     struct queues *queues;
     struct job_id parts;
 
-    enum status st = queue_public_begin(co, &queues, &err);
-    if (st == ST_OK)
-        st = id_split(str_c(id), &parts, &err);
+    enum status st = queue_public_begin_id(co, id, &queues, &parts, &err);
     if (st == ST_OK)
         st = queue_get(co, queues, parts, &view, &err);
     if (st == ST_OK) {
@@ -87,19 +85,28 @@ jobs_public_state(enum pit_state state)
     return -1;
 }
 
-static enum status
-check_list(const struct pit_list *list, struct error *err)
+enum status
+jobs_public_queue(const char *queue, struct error *err)
 {
-    if (!id_queue_valid(str_c(list->queue)))
-        return error_set_at(err, "/queue",
-                            "name one queue: 1 to %d characters A-Z a-z 0-9 _ "
-                            ". : -",
-                            ID_QUEUE_MAX);
+    if (id_queue_valid(str_c(queue)))
+        return ST_OK;
+    return error_set_at(err, "/queue",
+                        "name one queue: 1 to %d characters A-Z a-z 0-9 _ . : "
+                        "-",
+                        ID_QUEUE_MAX);
+}
+
+static enum status
+check_list(const struct pit_list *list, size_t *ret_limit, struct error *err)
+{
+    enum status st = jobs_public_queue(list->queue, err);
+
+    if (st != ST_OK)
+        return st;
     if (jobs_public_state(list->state) < 0)
         return error_set_at(err, "/state", "name one state, or PIT_ENDED");
-    if (list->limit < 0 || list->limit > QUEUE_LIST_MAX)
-        return error_set_at(err, "/limit", "must be 1 to %d", QUEUE_LIST_MAX);
-    return ST_OK;
+    return queue_public_limit(list->limit, LIST_STANDARD, QUEUE_LIST_MAX,
+                              ret_limit, err);
 }
 
 struct taking {
@@ -118,17 +125,16 @@ take_job(const struct job_view *view, void *arg)
 
 static enum status
 list_jobs(struct co *co, struct queues *queues, const struct pit_list *list,
-          struct job_infos *infos, struct error *err)
+          size_t limit, struct job_infos *infos, struct error *err)
 {
     struct taking taking = {.infos = infos};
     struct list_page page = {0};
     char cursor[QUEUE_CURSOR_SIZE];
     struct str next = STR_NULL;
 
-    enum status st = queue_list(
-        co, queues, str_c(list->queue), jobs_public_state(list->state),
-        str_c(list->cursor),
-        (size_t)(list->limit ? list->limit : LIST_STANDARD), false, &page, err);
+    enum status st = queue_list(co, queues, str_c(list->queue),
+                                jobs_public_state(list->state),
+                                str_c(list->cursor), limit, false, &page, err);
     if (st == ST_OK)
         st = queue_list_each(co, queues, str_c(list->queue), &page, PAGE_BYTES,
                              take_job, &taking, &next, err);
@@ -151,13 +157,14 @@ pit_jobs_list(struct pit_co *public, const struct pit_list *list,
     struct error err = {.msg = ""};
     struct job_infos *infos = NULL;
     struct queues *queues;
+    size_t limit = 0;
 
     enum status st = queue_public_begin(co, &queues, &err);
     if (st == ST_OK)
-        st = check_list(list, &err);
+        st = check_list(list, &limit, &err);
     if (st == ST_OK) {
-        infos = job_info_new(list->limit ? (size_t)list->limit : LIST_STANDARD);
-        st = list_jobs(co, queues, list, infos, &err);
+        infos = job_info_new(limit);
+        st = list_jobs(co, queues, list, limit, infos, &err);
     }
     return end_jobs(co, st, &err, infos, ret);
 }
@@ -224,20 +231,18 @@ pit_jobs_logs(struct pit_co *public, const char *id, const char *cursor,
     struct log_lines *lines = xcalloc(1, sizeof *lines);
     struct queues *queues;
     struct job_id parts;
+    size_t n = 0;
 
-    enum status st = queue_public_begin(co, &queues, &err);
-    if (st == ST_OK)
-        st = id_split(str_c(id), &parts, &err);
+    enum status st = queue_public_begin_id(co, id, &queues, &parts, &err);
     if (st == ST_OK && cursor && !queue_log_cursor_valid(str_c(cursor)))
         st = error_set_at(&err, "/cursor",
                           "none of ours: take what the lines before said, or "
                           "begin with NULL");
-    if (st == ST_OK && (limit < 0 || limit > QUEUE_LOG_KEPT))
-        st = error_set_at(&err, "/limit", "must be 1 to %d", QUEUE_LOG_KEPT);
     if (st == ST_OK)
-        st = queue_log_read(co, queues, parts, str_c(cursor),
-                            (size_t)(limit ? limit : LOGS_STANDARD),
-                            &lines->page, &err);
+        st = queue_public_limit(limit, LOGS_STANDARD, QUEUE_LOG_KEPT, &n, &err);
+    if (st == ST_OK)
+        st = queue_log_read(co, queues, parts, str_c(cursor), n, &lines->page,
+                            &err);
     if (st == ST_OK) {
         fill_lines(lines, str_c(cursor), ret);
     } else {
@@ -259,9 +264,7 @@ pit_jobs_explain(struct pit_co *public, const char *id,
     struct queues *queues;
     struct job_id parts;
 
-    enum status st = queue_public_begin(co, &queues, &err);
-    if (st == ST_OK)
-        st = id_split(str_c(id), &parts, &err);
+    enum status st = queue_public_begin_id(co, id, &queues, &parts, &err);
     if (st == ST_OK)
         st = queue_explain(co, queues, parts, &explanation, &err);
     *ret = (struct pit_explanation){.state_name = "", .position = -1};

@@ -53,6 +53,36 @@ queue_public_begin(struct co *co, struct queues **ret, struct error *err)
     return ST_OK;
 }
 
+enum status
+queue_public_begin_id(struct co *co, const char *id, struct queues **ret,
+                      struct job_id *ret_id, struct error *err)
+{
+    enum status st = queue_public_begin(co, ret, err);
+
+    return st == ST_OK ? id_split(str_c(id), ret_id, err) : st;
+}
+
+enum status
+queue_public_name(const char *name, const char *field, struct error *err)
+{
+    if (id_queue_valid(str_c(name)))
+        return ST_OK;
+    return error_set_at(err, field,
+                        "a queue's name is 1 to %d characters A-Z a-z 0-9 _ . "
+                        ": -",
+                        ID_QUEUE_MAX);
+}
+
+enum status
+queue_public_limit(int limit, int standard, int max, size_t *ret,
+                   struct error *err)
+{
+    if (limit < 0 || limit > max)
+        return error_set_at(err, "/limit", "must be 1 to %d", max);
+    *ret = (size_t)(limit ? limit : standard);
+    return ST_OK;
+}
+
 struct job_origin
 queue_public_origin(const struct co *co)
 {
@@ -76,7 +106,7 @@ queue_public_words(enum status st, const struct error *err,
 
 enum pit_status
 queue_public_end(const struct co *co, enum status st, bool wrote,
-                 const struct error *err, char words[PIT_WORDS_SIZE])
+                 const struct error *err, char *words)
 {
     struct error cut;
 
@@ -88,7 +118,8 @@ queue_public_end(const struct co *co, enum status st, bool wrote,
                        "happened");
         err = &cut;
     }
-    queue_public_words(st, err, words);
+    if (words)
+        queue_public_words(st, err, words);
     return (enum pit_status)st;
 }
 

@@ -29,15 +29,29 @@ bool queue_public_possible(const struct co *co);
  * cancellation; ST_UNAVAILABLE: the process has no queues. */
 CHECK enum status queue_public_begin(struct co *co, struct queues **ret,
                                      struct error *err);
+/* The same for what is about one job or flow. Errors: also ST_INVALID for an
+ * @id that is none. *ret_id lends from @id. */
+CHECK enum status queue_public_begin_id(struct co *co, const char *id,
+                                        struct queues **ret,
+                                        struct job_id *ret_id,
+                                        struct error *err);
+/* ST_INVALID at @field for what can be no queue's name. */
+CHECK enum status queue_public_name(const char *name, const char *field,
+                                    struct error *err);
+/* How many a page has: @limit, @standard for 0. Errors: ST_INVALID above @max
+ * or below 0. */
+CHECK enum status queue_public_limit(int limit, int standard, int max,
+                                     size_t *ret, struct error *err);
 /* The words for people, with the field that they are about; "" for ST_OK. */
 void queue_public_words(enum status st, const struct error *err,
                         char words[PIT_WORDS_SIZE]);
-/* And ends with: the words, and the status. What only reads (@wrote false) has
- * no outcome that could be unclear; what the coroutine's own deadline cut off
- * while it wrote has one. */
+/* And ends with: the words (NULL: nobody wants them), and the status. What only
+ * reads
+ * (@wrote false) has no outcome that could be unclear; what the coroutine's own
+ * deadline cut off while it wrote has one. */
 enum pit_status queue_public_end(const struct co *co, enum status st,
                                  bool wrote, const struct error *err,
-                                 char words[PIT_WORDS_SIZE]);
+                                 char *words);
 
 /* What a job that @co enqueues comes from; lent as co_trace() says. */
 struct job_origin queue_public_origin(const struct co *co);

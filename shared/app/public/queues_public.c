@@ -139,23 +139,11 @@ show(struct queue_infos *infos, size_t n, struct pit_queues *ret)
         .len = n, .queues = infos->queues, .private_ = infos};
 }
 
-static enum status
-check_name(const char *name, struct error *err)
-{
-    if (id_queue_valid(str_c(name)))
-        return ST_OK;
-    return error_set_at(err, "/name",
-                        "a queue's name is 1 to %d characters A-Z a-z 0-9 _ . "
-                        ": -",
-                        ID_QUEUE_MAX);
-}
-
 /* Makes @changes, and shows the queue if @ret wants it. */
 static enum pit_status
 apply(struct co *co, const char *name, const struct queue_setting *changes,
       size_t n, enum status st, struct error *err, struct pit_queues *ret)
 {
-    char words[PIT_WORDS_SIZE];
     struct queue_overview overview;
     struct queues *queues;
     bool sent = false;
@@ -163,7 +151,7 @@ apply(struct co *co, const char *name, const struct queue_setting *changes,
     if (st == ST_OK)
         st = queue_public_begin(co, &queues, err);
     if (st == ST_OK)
-        st = check_name(name, err);
+        st = queue_public_name(name, "/name", err);
     if (st == ST_OK) {
         sent = n > 0;
         st = queue_overview_get(co, queues, str_c(name), changes, n, &overview,
@@ -179,7 +167,7 @@ apply(struct co *co, const char *name, const struct queue_setting *changes,
         fill(&overview, infos->shown, infos->queues);
         show(infos, 1, ret);
     }
-    return queue_public_end(co, st, sent, err, ret ? ret->error : words);
+    return queue_public_end(co, st, sent, err, ret ? ret->error : NULL);
 }
 
 enum pit_status
@@ -438,7 +426,7 @@ pit_queues_scale(struct pit_co *public, const char *name, int64_t target_ms,
     *ret = (struct pit_scale){.drain_s = -1, .attempt_s = -1};
     enum status st = queue_public_begin(co, &queues, &err);
     if (st == ST_OK)
-        st = check_name(name, &err);
+        st = queue_public_name(name, "/name", &err);
     if (st == ST_OK && (target_ms < QUEUE_SCALE_TARGET_MIN_MS ||
                         target_ms > QUEUE_SCALE_TARGET_MAX_MS))
         st = error_set_at(&err, "/target_ms", "must be a second to a day");

@@ -81,39 +81,44 @@ pit_reply_json(struct pit_response *res, int status, const char *fmt, ...)
     return (enum pit_status)response_json_take(res, status, json);
 }
 
+static enum pit_status
+reply_problem(struct pit_response *res, enum problem_kind kind,
+              const char *pointer, const char *fmt, va_list ap)
+{
+    struct str detail = STR_NULL;
+
+    enum status st = response_format(res->arena, fmt, ap, &detail);
+    if (st != ST_OK)
+        return (enum pit_status)st;
+    struct problem problem = {
+        .kind = kind, .detail = detail.p, .pointer = pointer};
+    return (enum pit_status)problem_reply(res, &problem);
+}
+
 enum pit_status
 pit_reply_problem(struct pit_response *res, enum pit_status status,
                   const char *fmt, ...)
 {
-    struct str detail = STR_NULL;
     va_list ap;
 
     va_start(ap, fmt);
-    enum status st = response_format(res->arena, fmt, ap, &detail);
+    enum pit_status st = reply_problem(
+        res, problem_of_status((enum status)status), NULL, fmt, ap);
     va_end(ap);
-    if (st != ST_OK)
-        return (enum pit_status)st;
-    struct problem problem = {.kind = problem_of_status((enum status)status),
-                              .detail = detail.p};
-    return (enum pit_status)problem_reply(res, &problem);
+    return st;
 }
 
 enum pit_status
 pit_reply_invalid(struct pit_response *res, const char *pointer,
                   const char *fmt, ...)
 {
-    struct str detail = STR_NULL;
     va_list ap;
 
     va_start(ap, fmt);
-    enum status st = response_format(res->arena, fmt, ap, &detail);
+    enum pit_status st =
+        reply_problem(res, PROBLEM_INVALID_REQUEST, pointer, fmt, ap);
     va_end(ap);
-    if (st != ST_OK)
-        return (enum pit_status)st;
-    struct problem problem = {.kind = PROBLEM_INVALID_REQUEST,
-                              .detail = detail.p,
-                              .pointer = pointer};
-    return (enum pit_status)problem_reply(res, &problem);
+    return st;
 }
 
 enum pit_status

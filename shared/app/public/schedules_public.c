@@ -8,11 +8,10 @@
 #include <string.h>
 
 #include "app/document/schedule_json.h"
-#include "app/http/arena.h"
 #include "app/public/co_public.h"
 #include "app/public/queue_public.h"
+#include "app/public/shown.h"
 #include "base/jsontext.h"
-#include "base/log.h"
 #include "queue/schedule/schedules_change.h"
 
 enum { LIST_STANDARD = 50, LIST_MAX = 1000, ARENA_MAX = 256 * 1024 * 1024 };
@@ -22,60 +21,14 @@ _Static_assert((int)PIT_MISFIRE_ALL == (int)SCHEDULE_MISFIRE_ALL &&
                        SCHEDULE_JSON_NEXT,
                "the public words are ours");
 
-struct schedule_infos {
-    struct arena arena;
-    struct pit_schedule_info *schedules;
-    size_t len;
-    char next[SCHEDULE_NAME_MAX + 1];
-    bool failed; /* out of memory */
-};
-
-static void
-infos_free(struct schedule_infos *infos)
-{
-    if (!infos)
-        return;
-    arena_clear(&infos->arena);
-    free(infos->schedules);
-    free(infos);
-}
-
-static struct schedule_infos *
-infos_new(size_t n)
-{
-    struct schedule_infos *infos = xcalloc(1, sizeof *infos);
-
-    arena_init(&infos->arena, NULL, 0, ARENA_MAX);
-    infos->schedules = xcalloc(n, sizeof *infos->schedules);
-    return infos;
-}
-
 void
 pit_schedules_clear(struct pit_schedules *schedules)
 {
-    infos_free(schedules->private_);
+    shown_free(schedules->private_);
     *schedules = (struct pit_schedules){.len = 0};
 }
 
 /* ---- what is shown ---- */
-
-/* NULL for the empty text: as if it had not been set. */
-static const char *
-text(struct schedule_infos *infos, struct str s)
-{
-    const char *copy = s.n > 0 ? arena_copy(&infos->arena, s) : NULL;
-
-    infos->failed |= s.n > 0 && !copy;
-    return copy;
-}
-
-static const char *
-text_or_empty(struct schedule_infos *infos, struct str s)
-{
-    const char *copy = text(infos, s);
-
-    return copy ? copy : "";
-}
 
 static void
 decref(void *tree)
@@ -84,29 +37,28 @@ decref(void *tree)
 }
 
 static json_t *
-tree(struct schedule_infos *infos, struct str s)
+tree(struct shown *shown, struct str s)
 {
     struct jsontext value;
 
     if (s.n == 0 || jsontext_check(s, &value, NULL) != ST_OK)
         return NULL;
     json_t *json = json_loadb(s.p, s.n, JSON_DECODE_ANY, NULL);
-    if (json && !arena_defer(&infos->arena, decref, json)) {
+    if (json && !arena_defer(&shown->arena, decref, json)) {
         json_decref(json);
         json = NULL;
-        infos->failed = true;
+        shown->failed = true;
     }
     return json;
 }
 
 static const struct pit_fire *
-fires(struct schedule_infos *infos, const struct schedule_view *view)
+fires(struct shown *shown, const struct schedule_view *view)
 {
     struct pit_fire *ret =
-        arena_alloc(&infos->arena, (view->fires_len + 1) * sizeof *ret);
+        shown_alloc(shown, (view->fires_len + 1) * sizeof *ret);
     char id[ID_JOB_MAX + 1];
 
-    infos->failed |= !ret;
     for (size_t i = 0; i < view->fires_len && ret; i++) {
         const struct schedule_fire *fire = &view->fires[i];
         int n = snprintf(id, sizeof id, "%s.%.*s", view->queue,
@@ -116,7 +68,7 @@ fires(struct schedule_infos *infos, const struct schedule_view *view)
             .fired_ms = fire->at_ms,
             .outcome = schedules_fire_name(fire->what),
             .job = fire->local.n > 0
-                       ? text_or_empty(infos, str_from(id, (size_t)n))
+                       ? shown_text(shown, str_from(id, (size_t)n))
                        : "",
             .missed = fire->missed,
         };
@@ -147,81 +99,82 @@ take_retry(const struct job_spec *spec, struct pit_enqueue *ret)
 
 /* The options that make this spec of any task's policy. */
 static const struct pit_enqueue *
-job_options(struct schedule_infos *infos, const struct job_spec *spec)
+job_options(struct shown *shown, const struct job_spec *spec)
 {
     static const enum pit_unique_while whiles[] = {
         [UNIQUE_WAITING] = PIT_UNIQUE_WAITING,
         [UNIQUE_RUNNING] = PIT_UNIQUE_RUNNING,
         [UNIQUE_ENDED] = PIT_UNIQUE_ENDED,
     };
-    struct pit_enqueue *ret = arena_alloc(&infos->arena, sizeof *ret);
+    struct pit_enqueue *ret = shown_alloc(shown, sizeof *ret);
 
-    infos->failed |= !ret;
     if (!ret)
         return NULL;
     *ret = (struct pit_enqueue){
-        .queue = text(infos, spec->queue),
+        .queue = shown_text_or_null(shown, spec->queue),
         .timeout_ms = spec->timeout_ms,
         .keep_ms = spec->keep_ms ? spec->keep_ms : PIT_NO_KEEP,
         .priority = PIT_PRIORITY(spec->priority),
-        .tags = text(infos, spec->tags),
-        .callback = text(infos, spec->callback.url),
+        .tags = shown_text_or_null(shown, spec->tags),
+        .callback = shown_text_or_null(shown, spec->callback.url),
         .callback_on = !spec->callback.on_dead        ? PIT_CALLBACK_SUCCEEDED
                        : !spec->callback.on_succeeded ? PIT_CALLBACK_DEAD
                                                       : PIT_CALLBACK_BOTH,
     };
     take_retry(spec, ret);
     if (spec->unique.hold != UNIQUE_NEVER)
-        ret->unique = (struct pit_unique){.key = text(infos, spec->unique.key),
-                                          .until = whiles[spec->unique.hold],
-                                          .ttl_ms = spec->unique.ttl_ms};
+        ret->unique = (struct pit_unique){
+            .key = shown_text_or_null(shown, spec->unique.key),
+            .until = whiles[spec->unique.hold],
+            .ttl_ms = spec->unique.ttl_ms};
     if (spec->limit.key.n > 0)
-        ret->limit =
-            (struct pit_limit){.key = text(infos, spec->limit.key),
-                               .concurrency = spec->limit.concurrency,
-                               .rate = spec->limit.rate,
-                               .rate_period_ms = spec->limit.rate_period_ms};
+        ret->limit = (struct pit_limit){
+            .key = shown_text_or_null(shown, spec->limit.key),
+            .concurrency = spec->limit.concurrency,
+            .rate = spec->limit.rate,
+            .rate_period_ms = spec->limit.rate_period_ms};
     return ret;
 }
 
 static struct pit_plan
-plan_of(struct schedule_infos *infos, const struct schedule *s)
+plan_of(struct shown *shown, const struct schedule *s)
 {
     bool cron = s->when == SCHEDULE_CRON;
 
     return (struct pit_plan){
-        .cron = cron ? text(infos, s->cron_text) : NULL,
-        .timezone = cron ? text(infos, s->timezone) : NULL,
+        .cron = cron ? shown_text_or_null(shown, s->cron_text) : NULL,
+        .timezone = cron ? shown_text_or_null(shown, s->timezone) : NULL,
         .every_ms = s->when == SCHEDULE_EVERY ? s->every_ms : 0,
         .at_ms = s->when == SCHEDULE_AT ? s->at_ms : 0,
         .misfire = (enum pit_misfire)s->misfire,
         .overlap = (enum pit_overlap)s->overlap,
         .jitter_ms = s->jitter_ms,
         .paused = s->paused,
-        .note = text(infos, s->note),
-        .job = job_options(infos, &s->spec),
+        .note = shown_text_or_null(shown, s->note),
+        .job = job_options(shown, &s->spec),
     };
 }
 
 static void
-add(struct schedule_infos *infos, const struct schedule_view *view)
+add(struct shown *shown, const struct schedule_view *view)
 {
     const struct schedule *s = &view->schedule;
-    struct pit_schedule_info *info = &infos->schedules[infos->len++];
+    struct pit_schedule_info *info =
+        (struct pit_schedule_info *)shown->items + shown->len++;
 
     *info = (struct pit_schedule_info){
-        .name = text_or_empty(infos, str_c(view->name)),
-        .task = text_or_empty(infos, s->spec.task),
-        .queue = text_or_empty(infos, str_c(view->queue)),
-        .args = tree(infos, s->spec.args),
-        .plan = plan_of(infos, s),
-        .app = text_or_empty(infos, s->app),
+        .name = shown_text(shown, str_c(view->name)),
+        .task = shown_text(shown, s->spec.task),
+        .queue = shown_text(shown, str_c(view->queue)),
+        .args = tree(shown, s->spec.args),
+        .plan = plan_of(shown, s),
+        .app = shown_text(shown, s->app),
         .modified = s->modified,
         .created_ms = s->created_ms,
         .updated_ms = s->updated_ms,
         .version = s->version,
         .buffered_ms = view->buffered_ms,
-        .fires = fires(infos, view),
+        .fires = fires(shown, view),
         .fires_len = view->fires_len,
     };
     info->next_len =
@@ -230,40 +183,35 @@ add(struct schedule_infos *infos, const struct schedule_view *view)
         info->next_ms[i] = schedule_times_fire(s, info->next_ms[i]);
 }
 
-/* Takes over @infos, which may be NULL. @ret may be NULL. */
+/* Takes over @shown, which may be NULL. @ret may be NULL. */
 static enum pit_status
 end(struct co *co, enum status st, bool wrote, struct error *err,
-    struct schedule_infos *infos, struct pit_schedules *ret)
+    struct shown *shown, struct pit_schedules *ret)
 {
-    char words[PIT_WORDS_SIZE];
-
-    if (st == ST_OK && infos && infos->failed)
-        st = error_set(err, ST_LIMIT, "out of memory: ask for fewer schedules");
+    shown = shown_settle(shown, ret, &st,
+                         "out of memory: ask for fewer schedules", err);
     if (ret)
         pit_schedules_clear(ret);
-    if (ret && st == ST_OK && infos) {
+    if (shown)
         *ret = (struct pit_schedules){
-            .len = infos->len,
-            .schedules = infos->schedules,
-            .next = infos->next[0] ? infos->next : NULL,
-            .private_ = infos,
+            .len = shown->len,
+            .schedules = shown->items,
+            .next = shown->next,
+            .private_ = shown,
         };
-    } else {
-        infos_free(infos);
-    }
-    return queue_public_end(co, st, wrote, err, ret ? ret->error : words);
+    return queue_public_end(co, st, wrote, err, ret ? ret->error : NULL);
 }
 
 /* *ret is made when there is one. */
 static enum status
-look(struct co *co, struct queues *queues, struct str name,
-     struct schedule_infos **ret, struct error *err)
+look(struct co *co, struct queues *queues, struct str name, struct shown **ret,
+     struct error *err)
 {
     struct schedule_view view;
 
     enum status st = schedules_get(co, queues, name, &view, err);
     if (st == ST_OK) {
-        *ret = infos_new(1);
+        *ret = shown_new(1, sizeof(struct pit_schedule_info), ARENA_MAX);
         add(*ret, &view);
     }
     schedules_view_clear(&view);
@@ -277,12 +225,12 @@ end_change(struct co *co, struct queues *queues, const char *name,
            enum status st, bool wrote, struct error *err,
            struct pit_schedules *ret)
 {
-    struct schedule_infos *infos = NULL;
+    struct shown *shown = NULL;
 
     if (st == ST_OK && ret &&
-        look(co, queues, str_c(name), &infos, err) == ST_NOT_FOUND)
-        infos = NULL; /* deleted again meanwhile */
-    return end(co, st, wrote, err, infos, ret);
+        look(co, queues, str_c(name), &shown, err) == ST_NOT_FOUND)
+        shown = NULL; /* deleted again meanwhile */
+    return end(co, st, wrote, err, shown, ret);
 }
 
 enum pit_status
@@ -290,21 +238,21 @@ pit_schedules_get(struct pit_co *public, const char *name,
                   struct pit_schedules *ret)
 {
     struct co *co = co_public_core(public);
-    struct schedule_infos *infos = NULL;
+    struct shown *shown = NULL;
     struct error err = {.msg = ""};
     struct queues *queues;
 
     enum status st = queue_public_begin(co, &queues, &err);
     if (st == ST_OK)
-        st = look(co, queues, str_c(name), &infos, &err);
-    return end(co, st, false, &err, infos, ret);
+        st = look(co, queues, str_c(name), &shown, &err);
+    return end(co, st, false, &err, shown, ret);
 }
 
 /* ---- the list ---- */
 
 static enum status
 list(struct co *co, struct queues *queues, const char *after, size_t limit,
-     struct schedule_infos *infos, struct error *err)
+     struct shown *shown, struct error *err)
 {
     struct schedule_place *places = NULL;
     size_t n = 0, i = 0;
@@ -312,18 +260,18 @@ list(struct co *co, struct queues *queues, const char *after, size_t limit,
     enum status st = schedules_list(co, queues, &places, &n, err);
     while (st == ST_OK && after && i < n && strcmp(places[i].name, after) <= 0)
         i++;
-    for (; i < n && st == ST_OK && infos->len < limit; i++) {
+    for (; i < n && st == ST_OK && shown->len < limit; i++) {
         struct schedule_view view;
         st = schedules_get(co, queues, str_c(places[i].name), &view, err);
         if (st == ST_OK)
-            add(infos, &view);
+            add(shown, &view);
         else if (st == ST_NOT_FOUND || st == ST_INVALID)
             st =
                 ST_OK; /* deleted meanwhile, or damaged: the others are shown */
         schedules_view_clear(&view);
     }
     if (st == ST_OK && i > 0 && i < n)
-        str_copy_to(str_c(places[i - 1].name), infos->next, sizeof infos->next);
+        shown->next = shown_text_or_null(shown, str_c(places[i - 1].name));
     free(places);
     return st;
 }
@@ -333,22 +281,22 @@ pit_schedules_list(struct pit_co *public, const char *after, int limit,
                    struct pit_schedules *ret)
 {
     struct co *co = co_public_core(public);
-    struct schedule_infos *infos = NULL;
+    struct shown *shown = NULL;
     struct error err = {.msg = ""};
     struct queues *queues;
+    size_t n = 0;
 
     enum status st = queue_public_begin(co, &queues, &err);
     if (st == ST_OK && after && !schedule_name_valid(str_c(after)))
         st = error_set_at(&err, "/after",
                           "must be what the page before said, or NULL");
-    if (st == ST_OK && (limit < 0 || limit > LIST_MAX))
-        st = error_set_at(&err, "/limit", "must be 1 to %d", LIST_MAX);
+    if (st == ST_OK)
+        st = queue_public_limit(limit, LIST_STANDARD, LIST_MAX, &n, &err);
     if (st == ST_OK) {
-        size_t n = limit ? (size_t)limit : LIST_STANDARD;
-        infos = infos_new(n);
-        st = list(co, queues, after, n, infos, &err);
+        shown = shown_new(n, sizeof(struct pit_schedule_info), ARENA_MAX);
+        st = list(co, queues, after, n, shown, &err);
     }
-    return end(co, st, false, &err, infos, ret);
+    return end(co, st, false, &err, shown, ret);
 }
 
 /* ---- putting ---- */
@@ -551,7 +499,7 @@ pit_schedules_trigger(struct pit_co *public, const char *name,
     struct co *co = co_public_core(public);
     struct schedule_view view;
     struct error err = {.msg = ""};
-    char local[ID_LOCAL_MAX + 1] = "", words[PIT_WORDS_SIZE];
+    char local[ID_LOCAL_MAX + 1] = "";
     struct queues *queues;
     bool sent = false;
 
@@ -569,5 +517,5 @@ pit_schedules_trigger(struct pit_co *public, const char *name,
         }
         schedules_view_clear(&view);
     }
-    return queue_public_end(co, st, sent, &err, ticket ? ticket->error : words);
+    return queue_public_end(co, st, sent, &err, ticket ? ticket->error : NULL);
 }

@@ -1,0 +1,65 @@
+/* Shown: a failure is kept until the end, so that filling in reads like plain
+ * assignments. */
+#include "app/public/shown.h"
+
+#include <stdlib.h>
+
+#include "base/log.h"
+
+struct shown *
+shown_new(size_t n, size_t size, size_t arena_max)
+{
+    struct shown *shown = xcalloc(1, sizeof *shown);
+
+    arena_init(&shown->arena, NULL, 0, arena_max);
+    shown->items = xcalloc(n, size);
+    return shown;
+}
+
+void
+shown_free(struct shown *shown)
+{
+    if (!shown)
+        return;
+    arena_clear(&shown->arena);
+    free(shown->items);
+    free(shown);
+}
+
+void *
+shown_alloc(struct shown *shown, size_t n)
+{
+    void *p = arena_alloc(&shown->arena, n);
+
+    shown->failed |= !p;
+    return p;
+}
+
+const char *
+shown_text_or_null(struct shown *shown, struct str s)
+{
+    const char *copy = s.n > 0 ? arena_copy(&shown->arena, s) : NULL;
+
+    shown->failed |= s.n > 0 && !copy;
+    return copy;
+}
+
+const char *
+shown_text(struct shown *shown, struct str s)
+{
+    const char *copy = shown_text_or_null(shown, s);
+
+    return copy ? copy : "";
+}
+
+struct shown *
+shown_settle(struct shown *shown, bool wanted, enum status *st,
+             const char *words, struct error *err)
+{
+    if (*st == ST_OK && shown && shown->failed)
+        *st = error_set(err, ST_LIMIT, "%s", words);
+    if (*st == ST_OK && wanted)
+        return shown;
+    shown_free(shown);
+    return NULL;
+}
