@@ -3,7 +3,7 @@
  * Nothing is global: a supervisor can stay without application code and let
  * each child load it after the fork. Loading runs the object's constructors,
  * so it is refused before that when somebody else could have written the file
- * (docs/security: an application is code that runs as this user). Loop-free;
+ * (an application is code that runs as this user). Loop-free;
  * call it before any thread is started. */
 #ifndef APP_LOADER_H
 #define APP_LOADER_H

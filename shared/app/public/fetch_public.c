@@ -1,5 +1,5 @@
-/* Public fetch: pit/fetch.h on top of async/fetch. The answer belongs to a
- * struct fetch on the heap, since the public struct's size is fixed. */
+/* Public fetch: pit/fetch.h on top of async/curl/fetch.h. The answer belongs to
+ * a struct fetch on the heap, since the public struct's size is fixed. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>

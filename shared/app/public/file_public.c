@@ -1,4 +1,4 @@
-/* Public files: pit/file.h on top of async/file. */
+/* Public files: pit/file.h on top of async/file.h. */
 #include <stdlib.h>
 
 #include "app/public/co_public.h"

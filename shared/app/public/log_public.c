@@ -1,4 +1,4 @@
-/* Public log: pit/log.h on top of base/log. */
+/* Public log: pit/log.h on top of base/log.h. */
 #include "pit/log.h"
 
 #include "base/log.h"

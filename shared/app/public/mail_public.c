@@ -1,4 +1,4 @@
-/* Public mail: pit/mail.h on top of async/mail. */
+/* Public mail: pit/mail.h on top of async/curl/mail.h. */
 #include "app/outside.h"
 #include "app/public/co_public.h"
 #include "async/curl/mail.h"

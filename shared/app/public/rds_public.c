@@ -1,5 +1,6 @@
-/* Public Redis: pit/redis.h on top of async/rds. The reply stays hiredis' own;
- * beside it stands a tree of public values that lends its text. */
+/* Public Redis: pit/redis.h on top of async/redis/rds.h. The reply stays
+ * hiredis' own; beside it stands a tree of public values that lends its text.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -1,4 +1,4 @@
-/* Public response: pit/http.h on top of app/response. */
+/* Public response: pit/http.h on top of app/http/response.h. */
 #include <stdarg.h>
 #include <stdio.h>
 

@@ -1,8 +1,8 @@
 /* schedule_body.h - the body of a PUT or PATCH of a schedule.
  *
  * Its own fields are read here, all others are those of an enqueue
- * (api/jobs/envelope.h). As strict as that one; a null stands for a field that
- * is absent. Nothing suspends. */
+ * (app/document/envelope.h). As strict as that one; a null stands for a field
+ * that is absent. Nothing suspends. */
 #ifndef WEB_API_SCHEDULE_BODY_H
 #define WEB_API_SCHEDULE_BODY_H
 
