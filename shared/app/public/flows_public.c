@@ -122,8 +122,9 @@ end(struct co *co, enum status st, bool wrote, struct error *err,
     struct shown *shown, struct pit_flows *ret)
 {
     shown = shown_settle(shown, ret, &st, "out of memory", err);
-    if (ret)
-        pit_flows_clear(ret);
+    if (!ret)
+        return queue_public_end(co, st, wrote, err, NULL);
+    pit_flows_clear(ret);
     if (shown)
         *ret = (struct pit_flows){
             .len = shown->len,
@@ -131,7 +132,7 @@ end(struct co *co, enum status st, bool wrote, struct error *err,
             .next = shown->next,
             .private_ = shown,
         };
-    return queue_public_end(co, st, wrote, err, ret ? ret->error : NULL);
+    return queue_public_end(co, st, wrote, err, ret->error);
 }
 
 /* *ret is made when there is one. */

@@ -190,8 +190,9 @@ end(struct co *co, enum status st, bool wrote, struct error *err,
 {
     shown = shown_settle(shown, ret, &st,
                          "out of memory: ask for fewer schedules", err);
-    if (ret)
-        pit_schedules_clear(ret);
+    if (!ret)
+        return queue_public_end(co, st, wrote, err, NULL);
+    pit_schedules_clear(ret);
     if (shown)
         *ret = (struct pit_schedules){
             .len = shown->len,
@@ -199,7 +200,7 @@ end(struct co *co, enum status st, bool wrote, struct error *err,
             .next = shown->next,
             .private_ = shown,
         };
-    return queue_public_end(co, st, wrote, err, ret ? ret->error : NULL);
+    return queue_public_end(co, st, wrote, err, ret->error);
 }
 
 /* *ret is made when there is one. */
