@@ -10,43 +10,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "async/waiter.h"
 #include "base/log.h"
 #include "queue/queue_private.h"
 #include "queue/script.h"
 
 enum { EXPIRED_MS = 1000 }; /* between two questions about one that runs */
 
-struct waiter {
-    struct op op;
-    struct list link;
+static const struct op_class wait_class = {"job end", waiter_cancel};
+
+/* Who waits for the end of one job. */
+struct wait {
+    struct waiter waiter;
     struct str local;
-    struct loop_timer timer;
 };
-
-static void
-waiter_cancel(struct op *op)
-{
-    struct waiter *waiter = LIST_ENTRY(op, struct waiter, op);
-
-    list_remove(&waiter->link);
-    loop_timer_stop(&waiter->timer);
-}
-
-static const struct op_class waiter_class = {"job end", waiter_cancel};
-
-static void
-waiter_settle(struct waiter *waiter, enum status status)
-{
-    list_remove(&waiter->link);
-    loop_timer_stop(&waiter->timer);
-    op_settle(&waiter->op, status);
-}
-
-static void
-timer_cb(struct loop_timer *timer)
-{
-    waiter_settle(LIST_ENTRY(timer, struct waiter, timer), ST_TIMEOUT);
-}
 
 static struct list *
 bucket_of(struct queues *queues, struct str local)
@@ -61,9 +38,9 @@ message_cb(struct rds *rds, struct str payload, void *arg)
 
     (void)rds;
     LIST_FOREACH_SAFE (link, following, bucket_of(queues, payload)) {
-        struct waiter *waiter = LIST_ENTRY(link, struct waiter, link);
-        if (str_eq(waiter->local, payload))
-            waiter_settle(waiter, ST_OK);
+        struct wait *wait = LIST_ENTRY(link, struct wait, waiter.link);
+        if (str_eq(wait->local, payload))
+            waiter_settle(&wait->waiter, ST_OK);
     }
 }
 
@@ -76,9 +53,7 @@ state_cb(struct rds *rds, bool up, void *arg)
     if (!up)
         return;
     for (int i = 0; i < QUEUE_BUCKETS; i++)
-        LIST_FOREACH_SAFE (link, following, &queues->waiters[i]) {
-            waiter_settle(LIST_ENTRY(link, struct waiter, link), ST_OK);
-        }
+        waiter_settle_all(&queues->waiters[i], ST_OK);
 }
 
 void
@@ -171,7 +146,7 @@ await_end(struct co *co, struct waiter *waiter, int64_t until,
     bool asks = expires_ms >= 0 && loop_now_ms(loop) + next_ms < until;
 
     if (asks && !waiter->op.settled)
-        loop_timer_start(loop, &waiter->timer, next_ms, timer_cb);
+        waiter_set_timeout(waiter, loop, next_ms);
     enum status st = co_await(co, &waiter->op);
     return asks && st == ST_TIMEOUT && co_cancelled(co) == ST_OK ? ST_OK : st;
 }
@@ -192,20 +167,18 @@ queue_wait(struct co *co, struct queues *queues, struct job_id id,
     queue_keys(queues, id.queue, &keys);
     do {
         /* In the list before the question is asked: no end is missed. */
-        struct waiter waiter = {.local = id.local};
+        struct wait wait = {.local = id.local};
         int64_t left = until - loop_now_ms(queues->loop);
 
-        op_init(&waiter.op, queues->loop, &waiter_class, NULL, NULL);
-        list_append(bucket_of(queues, id.local), &waiter.link);
-        loop_timer_start(queues->loop, &waiter.timer, left > 0 ? left : 0,
-                         timer_cb);
+        waiter_start(&wait.waiter, queues->loop, &wait_class,
+                     bucket_of(queues, id.local), left > 0 ? left : 0);
         int64_t expires_ms = -1;
         status = ask(co, queues, &keys, id.local, &ended, &expires_ms, err);
         if (status == ST_OK && !ended && expires_ms == 0)
             status = queue_expire(co, queues, id, err);
         if (status == ST_OK && !ended)
-            status = await_end(co, &waiter, until, expires_ms);
-        op_cancel(&waiter.op);
+            status = await_end(co, &wait.waiter, until, expires_ms);
+        op_cancel(&wait.waiter.op);
     } while (status == ST_OK && !ended);
     return status;
 }

@@ -11,16 +11,11 @@
 #include "app/document/job_info.h"
 #include "app/public/queue_public.h"
 #include "app/task/task_entry.h"
+#include "async/waiter.h"
 #include "base/clock.h"
 #include "queue/flow/flow.h"
 
 enum { MESSAGE_MAX = 4096, LOG_MAX = 1 << 22 };
-
-struct waiter {
-    struct op op;
-    struct list link; /* in job->waiters */
-    struct loop_timer timer;
-};
 
 /* At most so many jobs may wait in a queue. */
 struct queue_max {
@@ -129,12 +124,7 @@ jobs_end(struct job *job, enum job_state state, const char *why)
         job->holds_key = false;
     loop_timer_stop(&job->timer);
     jobs_publish(job);
-    LIST_FOREACH_SAFE (link, following, &job->waiters) {
-        struct waiter *waiter = LIST_ENTRY(link, struct waiter, link);
-        list_remove(&waiter->link);
-        loop_timer_stop(&waiter->timer);
-        op_settle(&waiter->op, ST_OK);
-    }
+    waiter_settle_all(&job->waiters, ST_OK);
     LIST_FOREACH (link, &test->jobs) {
         struct job *other = LIST_ENTRY(link, struct job, link);
         if (other->state == JOB_BLOCKED && follows(other, job))
@@ -491,37 +481,16 @@ jobs_look(struct co *co, struct job_id id, struct job_view *ret,
     return ST_OK;
 }
 
-static void
-waiter_cancel(struct op *op)
-{
-    struct waiter *waiter = LIST_ENTRY(op, struct waiter, op);
-
-    list_remove(&waiter->link);
-    loop_timer_stop(&waiter->timer);
-}
-
-static const struct op_class waiter_class = {"job end", waiter_cancel};
-
-static void
-late_cb(struct loop_timer *timer)
-{
-    struct waiter *waiter = LIST_ENTRY(timer, struct waiter, timer);
-
-    list_remove(&waiter->link);
-    op_settle(&waiter->op, ST_TIMEOUT);
-}
-
 enum status
 jobs_wait_end(struct co *co, struct job_id id, int64_t timeout_ms,
               struct error *err)
 {
+    static const struct op_class class = {"job end", waiter_cancel};
     struct job *job = known(co, id, err);
     struct waiter waiter = {.timer = {0}};
 
     if (!job || job->public.ended)
         return job ? co_cancelled(co) : ST_NOT_FOUND;
-    op_init(&waiter.op, job->test->loop, &waiter_class, NULL, NULL);
-    list_append(&job->waiters, &waiter.link);
-    loop_timer_start(job->test->loop, &waiter.timer, timeout_ms, late_cb);
+    waiter_start(&waiter, job->test->loop, &class, &job->waiters, timeout_ms);
     return co_await(co, &waiter.op);
 }

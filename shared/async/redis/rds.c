@@ -26,6 +26,7 @@
 
 #include "async/redis/rds_internal.h"
 #include "async/redis/rds_reply.h"
+#include "async/waiter.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -36,12 +37,6 @@ enum {
     RESOLVE_POLL_MS = 2,
     CONNECT_TIMEOUT_MS = 1000,
     COMMAND_TIMEOUT_MS = 2000,
-};
-
-struct waiter {
-    struct op op;
-    struct list link;
-    struct loop_timer timer;
 };
 
 static void begin_attempt(struct rds *rds);
@@ -63,25 +58,13 @@ state_cb(struct loop_task *task)
 }
 
 static void
-settle_waiters(struct rds *rds, enum status status)
-{
-    struct list *link;
-
-    while ((link = list_shift(&rds->waiters))) {
-        struct waiter *waiter = LIST_ENTRY(link, struct waiter, link);
-        loop_timer_stop(&waiter->timer);
-        op_settle(&waiter->op, status);
-    }
-}
-
-static void
 come_up(struct rds *rds)
 {
     rds->state = RDS_UP;
     rds->up_since_ms = clock_mono_ms();
     rds->last_error[0] = '\0';
     loop_timer_stop(&rds->attempt_timer);
-    settle_waiters(rds, ST_OK);
+    waiter_settle_all(&rds->waiters, ST_OK);
     loop_ready(rds->loop, &rds->state_task);
 }
 
@@ -417,7 +400,7 @@ rds_free(struct rds *rds)
         *rds->freed = true;
     rds_call_fail_all(rds, ST_CANCELLED, ST_CANCELLED,
                       "the connection was closed");
-    settle_waiters(rds, ST_CANCELLED);
+    waiter_settle_all(&rds->waiters, ST_CANCELLED);
     rds_adapter_close(&rds->adapter);
     drop_addresses(rds);
     loop_timer_stop(&rds->attempt_timer);
@@ -447,35 +430,14 @@ rds_last_error(const struct rds *rds)
     return rds->last_error;
 }
 
-static void
-waiter_cancel_cb(struct op *op)
-{
-    struct waiter *waiter = LIST_ENTRY(op, struct waiter, op);
-
-    list_remove(&waiter->link);
-    loop_timer_stop(&waiter->timer);
-}
-
-static void
-waiter_timeout_cb(struct loop_timer *timer)
-{
-    struct waiter *waiter = LIST_ENTRY(timer, struct waiter, timer);
-
-    list_remove(&waiter->link);
-    loop_timer_stop(&waiter->timer);
-    op_settle(&waiter->op, ST_TIMEOUT);
-}
-
 enum status
 rds_wait_up(struct co *co, struct rds *rds, int64_t timeout_ms)
 {
-    static const struct op_class class = {"redis up", waiter_cancel_cb};
-    struct waiter waiter = {0};
+    static const struct op_class class = {"redis up", waiter_cancel};
+    struct waiter waiter = {.timer = {0}};
 
     if (rds_up(rds))
         return co_cancelled(co);
-    op_init(&waiter.op, rds->loop, &class, NULL, NULL);
-    list_append(&rds->waiters, &waiter.link);
-    loop_timer_start(rds->loop, &waiter.timer, timeout_ms, waiter_timeout_cb);
+    waiter_start(&waiter, rds->loop, &class, &rds->waiters, timeout_ms);
     return co_await(co, &waiter.op);
 }
