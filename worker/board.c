@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "lines.h"
 #include "packed_job.h"
+#include "ring_report.h"
 
 enum place_state { FREE, QUEUED, RUNNING, DONE };
 enum {
@@ -46,12 +47,7 @@ struct place {
     uint32_t message_len;
     int64_t run_us;
     int64_t retry_ms;
-    /* progress: a seqlock, odd while it is written */
-    _Atomic uint32_t version;
-    _Atomic uint32_t progress_len;
-    _Atomic int64_t progress_done;
-    _Atomic int64_t progress_total;
-    _Atomic uint64_t progress_text[RING_PROGRESS_TEXT / 8];
+    struct ring_report report;
 };
 
 struct memory {
@@ -163,7 +159,7 @@ board_sender_init(struct board_sender *sender, struct board *board,
         sender->busy[i] = sender->reported[i] = false;
         sender->touched[i] = 0;
         atomic_store(&memory->places[i].state, FREE);
-        atomic_store(&memory->places[i].version, 0);
+        ring_report_reset(&memory->places[i].report);
     }
     atomic_store(&memory->inbox_sent, 0);
     atomic_store(&memory->inbox_taken, 0);
@@ -215,7 +211,7 @@ board_push(struct board_sender *sender, const struct ring_job *job,
     struct place *place = &board->places[at];
     packed_job_write(job, job_area(board, at), &place->job);
     place->generation = ++sender->generation[at];
-    atomic_store(&place->version, 0);
+    ring_report_reset(&place->report);
     atomic_store(&place->cancel, RING_RUN_ON);
     sender->busy[at] = true;
     sender->touched[at] = (uint32_t)need;
@@ -344,23 +340,12 @@ bool
 board_progress_read(const struct board_sender *sender, uint32_t place,
                     struct ring_progress *ret)
 {
-    struct place *shared = &sender->board->memory->places[place];
-    uint64_t text[RING_PROGRESS_TEXT / 8];
-    uint32_t version = atomic_load(&shared->version);
+    const struct ring_report *report =
+        &sender->board->memory->places[place].report;
+    bool there = ring_report_read(report, ret);
 
-    if (version == 0 || version % 2)
-        return false;
-    ret->version = version;
-    ret->position = place;
-    ret->done = atomic_load(&shared->progress_done);
-    ret->total = atomic_load(&shared->progress_total);
-    ret->text_len = atomic_load(&shared->progress_len);
-    if (ret->text_len > RING_PROGRESS_TEXT)
-        return false;
-    for (size_t i = 0; i * 8 < ret->text_len; i++)
-        text[i] = atomic_load(&shared->progress_text[i]);
-    memcpy(ret->text, text, ret->text_len);
-    return atomic_load(&shared->version) == version;
+    ret->position = place; /* whatever the child wrote */
+    return there;
 }
 
 bool
@@ -483,19 +468,6 @@ void
 board_progress_write(struct board_runner *runner, uint32_t at, int64_t done,
                      int64_t total, struct str text)
 {
-    struct place *place = &runner->board->memory->places[at];
-    uint64_t words[RING_PROGRESS_TEXT / 8] = {0};
-
-    if (text.n > RING_PROGRESS_TEXT)
-        text.n = RING_PROGRESS_TEXT;
-    if (text.n)
-        memcpy(words, text.p, text.n);
-    uint32_t version = atomic_load(&place->version);
-    atomic_store(&place->version, version + 1);
-    atomic_store(&place->progress_done, done);
-    atomic_store(&place->progress_total, total);
-    atomic_store(&place->progress_len, (uint32_t)text.n);
-    for (size_t i = 0; i * 8 < text.n; i++)
-        atomic_store(&place->progress_text[i], words[i]);
-    atomic_store(&place->version, version + 2);
+    ring_report_write(&runner->board->memory->places[at].report, at, done,
+                      total, text);
 }

@@ -35,6 +35,7 @@
 #include "base/log.h"
 #include "lines.h"
 #include "packed_job.h"
+#include "ring_report.h"
 
 enum entry_state { FREE, QUEUED, RUNNING, DONE };
 enum { CACHE_LINE = 64 };
@@ -60,13 +61,7 @@ struct ring {
     _Alignas(CACHE_LINE) _Atomic uint32_t asleep; /* a futex */
     _Atomic int64_t started_us;
     _Atomic uint32_t attached;
-    /* progress: a seqlock, odd while it is written */
-    _Alignas(CACHE_LINE) _Atomic uint32_t version;
-    _Atomic uint32_t progress_position;
-    _Atomic int64_t progress_done;
-    _Atomic int64_t progress_total;
-    _Atomic uint32_t progress_len;
-    _Atomic uint64_t progress_text[RING_PROGRESS_TEXT / 8];
+    _Alignas(CACHE_LINE) struct ring_report report;
     struct lines lines;
     struct entry entries[RING_JOBS];
     _Alignas(4096) char jobs[RING_AREA];
@@ -205,7 +200,7 @@ ring_sender_init(struct ring_sender *sender, struct ring *ring)
     atomic_store(&ring->asleep, 0);
     atomic_store(&ring->attached, 0);
     atomic_store(&ring->started_us, 0);
-    atomic_store(&ring->version, 0);
+    ring_report_reset(&ring->report);
 }
 
 bool
@@ -359,23 +354,7 @@ ring_cancel(struct ring_sender *sender, uint32_t position,
 bool
 ring_progress_read(const struct ring_sender *sender, struct ring_progress *ret)
 {
-    struct ring *ring = sender->ring;
-    uint64_t text[RING_PROGRESS_TEXT / 8];
-    uint32_t version = atomic_load(&ring->version);
-
-    if (version == 0 || version % 2)
-        return false;
-    ret->version = version;
-    ret->position = atomic_load(&ring->progress_position);
-    ret->done = atomic_load(&ring->progress_done);
-    ret->total = atomic_load(&ring->progress_total);
-    ret->text_len = atomic_load(&ring->progress_len);
-    if (ret->text_len > RING_PROGRESS_TEXT)
-        return false;
-    for (size_t i = 0; i * 8 < ret->text_len; i++)
-        text[i] = atomic_load(&ring->progress_text[i]);
-    memcpy(ret->text, text, ret->text_len);
-    return atomic_load(&ring->version) == version;
+    return ring_report_read(&sender->ring->report, ret);
 }
 
 void
@@ -542,19 +521,5 @@ void
 ring_progress_write(struct ring_runner *runner, int64_t done, int64_t total,
                     struct str text)
 {
-    struct ring *ring = runner->ring;
-    uint64_t words[RING_PROGRESS_TEXT / 8] = {0};
-
-    if (text.n > RING_PROGRESS_TEXT)
-        text.n = RING_PROGRESS_TEXT;
-    if (text.n)
-        memcpy(words, text.p, text.n);
-    atomic_store(&ring->version, ++runner->progress);
-    atomic_store(&ring->progress_position, runner->next);
-    atomic_store(&ring->progress_done, done);
-    atomic_store(&ring->progress_total, total);
-    atomic_store(&ring->progress_len, (uint32_t)text.n);
-    for (size_t i = 0; i * 8 < text.n; i++)
-        atomic_store(&ring->progress_text[i], words[i]);
-    atomic_store(&ring->version, ++runner->progress);
+    ring_report_write(&runner->ring->report, runner->next, done, total, text);
 }

@@ -170,10 +170,9 @@ void ring_trim(struct ring_sender *sender);
 struct ring_runner {
     struct ring *ring;
     const struct ring_bell *bell;
-    uint32_t next;     /* position to run */
-    uint32_t unrung;   /* results that nobody was told of */
-    uint32_t oldest;   /* position whose result may still be in use */
-    uint32_t progress; /* version of the last report */
+    uint32_t next;   /* position to run */
+    uint32_t unrung; /* results that nobody was told of */
+    uint32_t oldest; /* position whose result may still be in use */
     struct ring_span spans[RING_JOBS];
 };
 
