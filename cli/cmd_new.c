@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "async/file.h"
 #include "base/buf.h"
 #include "command.h"
 #include "new_file.h"
@@ -70,21 +71,6 @@ fill_in(struct buf *dst, const char *text, const char *name)
     buf_add_c(dst, text);
 }
 
-static bool
-write_all(int fd, const char *p, size_t n)
-{
-    while (n > 0) {
-        ssize_t done = write(fd, p, n);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done < 0)
-            return false;
-        p += done;
-        n -= (size_t)done;
-    }
-    return true;
-}
-
 static int
 write_file(const char *path, const char *text, const char *name)
 {
@@ -94,7 +80,7 @@ write_file(const char *path, const char *text, const char *name)
     buf_init(&content, FILE_LEN_MAX);
     fill_in(&content, text, name);
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-    if (fd < 0 || content.failed || !write_all(fd, content.p, content.len))
+    if (fd < 0 || content.failed || !file_write_all(fd, content.p, content.len))
         exit = fail("cannot write", path);
     if (fd >= 0 && close(fd) != 0 && exit == COMMAND_OK)
         exit = fail("cannot write", path);

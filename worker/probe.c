@@ -14,6 +14,7 @@
 
 #include "app/loader.h"
 #include "app/task/task_entry.h"
+#include "async/file.h"
 #include "base/buf.h"
 #include "base/children.h"
 #include "base/clock.h"
@@ -64,13 +65,7 @@ be_child(const char *path, int fd)
         buf_addf(&text, "! %d %s\n", (int)err.status, err.msg);
     else
         write_app(&loader.app, &text);
-    for (size_t done = 0; done < text.len;) {
-        ssize_t n = write(fd, text.p + done, text.len - done);
-        if (n < 0 && errno != EINTR)
-            _exit(1);
-        done += n > 0 ? (size_t)n : 0;
-    }
-    _exit(text.failed);
+    _exit(!file_write_all(fd, text.p, text.len) || text.failed);
 }
 
 /* Reads to the end of the pipe. */

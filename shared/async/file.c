@@ -277,19 +277,19 @@ file_read(struct co *co, const char *folder, const char *name, size_t max,
 
 /* ---- writing ---- */
 
-static int
-write_all(int fd, const char *p, size_t n)
+bool
+file_write_all(int fd, const char *p, size_t n)
 {
     while (n > 0) {
         ssize_t done = write(fd, p, n);
         if (done < 0 && errno == EINTR)
             continue;
         if (done < 0)
-            return errno;
+            return false;
         p += done;
         n -= (size_t)done;
     }
-    return 0;
+    return true;
 }
 
 /* The folder that holds @name, and the name in it. */
@@ -336,8 +336,8 @@ replace(int parent, const char *base, const struct call *call)
         return errno;
     if (there && fchmod(fd, old.st_mode & 07777) != 0)
         sys = errno;
-    if (sys == 0)
-        sys = write_all(fd, call->data, call->len);
+    if (sys == 0 && !file_write_all(fd, call->data, call->len))
+        sys = errno;
     if (sys == 0 && fsync(fd) != 0)
         sys = errno;
     if (close(fd) != 0 && sys == 0)
@@ -377,8 +377,8 @@ append_on_thread(struct call *call, int dir)
         return errno;
     if (fstat(fd, &stat) != 0 || !S_ISREG(stat.st_mode))
         sys = EISDIR;
-    if (sys == 0)
-        sys = write_all(fd, call->data, call->len);
+    if (sys == 0 && !file_write_all(fd, call->data, call->len))
+        sys = errno;
     if (sys == 0 && fsync(fd) != 0)
         sys = errno;
     close(fd);

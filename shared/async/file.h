@@ -5,8 +5,8 @@
  * RESOLVE_BENEATH), where it cannot, each component is opened without following
  * links. The calls of pit/file.h, which says what they promise, are these.
  *
- * file_open() and file_status() block and run on any thread; the others belong
- * to the loop's. */
+ * What takes a coroutine belongs to the loop's thread; the others block and run
+ * on any. */
 #ifndef ASYNC_FILE_H
 #define ASYNC_FILE_H
 
@@ -33,6 +33,9 @@ int file_open_regular(int dir, const char *name, size_t *ret_size);
 /* Reads @n bytes from @offset on, less only at the end of the file; -1 and
  * errno. */
 long file_read_at(int fd, char *dst, size_t n, size_t offset);
+
+/* Writes all of it; false and errno. */
+CHECK bool file_write_all(int fd, const char *p, size_t n);
 
 /* *ret is on the heap, the caller's to free, with a NUL behind its *ret_len
  * bytes. @folder NULL: @name is a path. */
