@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "control_output.h"
+#include "named_jobs.h"
 #include "queue/queue_bulk.h"
 #include "session.h"
 #include "text.h"
@@ -99,14 +99,11 @@ static const struct config_option plain_table[] = {
     {0},
 };
 
-enum { IDS_MAX = 1000 };
-
 struct controlling {
     const struct command *command;
     const struct control_options *options;
     enum control_verb verb;
-    struct job_id ids[IDS_MAX];
-    size_t ids_len;
+    struct named_jobs jobs;
     struct bulk bulk; /* with a filter */
     int32_t rate;
     int64_t rate_period_ms;
@@ -115,32 +112,30 @@ struct controlling {
 /* --- the jobs that are named ---------------------------------------------- */
 
 static enum status
-control_ids(struct co *co, struct session *session)
+control_one(struct co *co, struct session *session, struct control *control,
+            struct error *err)
+{
+    enum status st = queue_control_await(co, session->queues, control, err);
+
+    /* Deleted is deleted, however often. */
+    if (st == ST_GONE && control->verb == CONTROL_DELETE) {
+        control->outcome = CONTROL_SAME;
+        return ST_OK;
+    }
+    return st;
+}
+
+static enum status
+control_named(struct co *co, struct session *session)
 {
     const struct controlling *what = session->arg;
+    const struct control step = {
+        .verb = what->verb,
+        .grace_ms = what->options->grace_ms,
+        .reason = str_c(what->options->reason),
+    };
 
-    for (size_t i = 0; i < what->ids_len; i++) {
-        struct error err = {.msg = ""};
-        struct control control = {
-            .verb = what->verb,
-            .id = what->ids[i],
-            .grace_ms = what->options->grace_ms,
-            .reason = str_c(what->options->reason),
-        };
-        enum status st =
-            queue_control_await(co, session->queues, &control, &err);
-        if (st != ST_OK && st != ST_NOT_FOUND && st != ST_GONE) {
-            session->err = err;
-            return st;
-        }
-        /* Deleted is deleted, however often. */
-        if (st == ST_GONE && what->verb == CONTROL_DELETE) {
-            st = ST_OK;
-            control.outcome = CONTROL_SAME;
-        }
-        control_output_report(session, &control, st, &err);
-    }
-    return ST_OK;
+    return named_jobs_control(co, session, &what->jobs, &step, control_one);
 }
 
 /* --- a filter --------------------------------------------------------------
@@ -249,21 +244,6 @@ read_filter(struct controlling *what, enum bulk_kind kind, struct error *err)
 /* --- the commands ----------------------------------------------------------
  */
 
-static enum status
-read_ids(struct controlling *what, int words_len, char *const *words,
-         struct error *err)
-{
-    if (words_len > IDS_MAX)
-        return error_set(err, ST_INVALID, "at most %d jobs at once", IDS_MAX);
-    for (int i = 0; i < words_len; i++) {
-        enum status st = id_split(str_c(words[i]), &what->ids[i], err);
-        if (st != ST_OK)
-            return st;
-    }
-    what->ids_len = (size_t)words_len;
-    return ST_OK;
-}
-
 static int
 run(const struct command *command, enum control_verb verb,
     const enum bulk_kind *kind, const struct control_options *options,
@@ -280,14 +260,15 @@ run(const struct command *command, enum control_verb verb,
                             kind ? "name jobs by their ids, or give --queue "
                                    "and --state"
                                  : "name jobs by their ids");
-    enum status st = filtered ? read_filter(&what, *kind, &err)
-                              : read_ids(&what, words_len, words, &err);
+    enum status st = filtered
+                         ? read_filter(&what, *kind, &err)
+                         : named_jobs_read(&what.jobs, words_len, words, &err);
     if (st == ST_OK && !filtered && kind && options->dry_run)
         st = error_set(&err, ST_INVALID, "--dry-run is for a filter");
     if (st != ST_OK)
         return command_fail(command, COMMAND_USAGE, "%s", err.msg);
     return session_run(command, &options->session,
-                       filtered ? control_filtered : control_ids, &what);
+                       filtered ? control_filtered : control_named, &what);
 }
 
 static int

@@ -3,7 +3,7 @@
  * What is not given stays as it is. A delay is counted from now by Redis'
  * clock, which alone decides when a job is due; each job's queue is asked for
  * it, and only then. */
-#include "control_output.h"
+#include "named_jobs.h"
 #include "text.h"
 
 struct edit_options {
@@ -34,20 +34,19 @@ static const struct config_program program = {
     .options = option_table,
 };
 
-enum { IDS_MAX = 1000 };
-
 struct editing {
-    struct job_id ids[IDS_MAX];
-    size_t ids_len;
+    struct named_jobs jobs;
     int64_t run_at_ms; /* as in struct control */
     int64_t delay_ms;  /* 0: none */
     int priority;
 };
 
 static enum status
-edit_one(struct co *co, struct session *session, const struct editing *what,
-         struct control *control, struct error *err)
+edit_one(struct co *co, struct session *session, struct control *control,
+         struct error *err)
 {
+    const struct editing *what = session->arg;
+
     if (what->delay_ms > 0) {
         struct queue_counts counts;
         enum status st =
@@ -63,23 +62,13 @@ static enum status
 edit(struct co *co, struct session *session)
 {
     const struct editing *what = session->arg;
+    const struct control step = {
+        .verb = CONTROL_EDIT,
+        .run_at_ms = what->run_at_ms,
+        .priority = what->priority,
+    };
 
-    for (size_t i = 0; i < what->ids_len; i++) {
-        struct error err = {.msg = ""};
-        struct control control = {
-            .verb = CONTROL_EDIT,
-            .id = what->ids[i],
-            .run_at_ms = what->run_at_ms,
-            .priority = what->priority,
-        };
-        enum status st = edit_one(co, session, what, &control, &err);
-        if (st != ST_OK && st != ST_NOT_FOUND && st != ST_GONE) {
-            session->err = err;
-            return st;
-        }
-        control_output_report(session, &control, st, &err);
-    }
-    return ST_OK;
+    return named_jobs_control(co, session, &what->jobs, &step, edit_one);
 }
 
 static enum status
@@ -104,23 +93,6 @@ read_changes(struct editing *what, const struct edit_options *options,
     return text_read_time("run-at", options->run_at, &what->run_at_ms, err);
 }
 
-static enum status
-read_ids(struct editing *what, int words_len, char *const *words,
-         struct error *err)
-{
-    if (words_len == 0)
-        return error_set(err, ST_INVALID, "name jobs by their ids");
-    if (words_len > IDS_MAX)
-        return error_set(err, ST_INVALID, "at most %d jobs at once", IDS_MAX);
-    for (int i = 0; i < words_len; i++) {
-        enum status st = id_split(str_c(words[i]), &what->ids[i], err);
-        if (st != ST_OK)
-            return st;
-    }
-    what->ids_len = (size_t)words_len;
-    return ST_OK;
-}
-
 static int
 run(const void *values, int words_len, char *const *words)
 {
@@ -128,7 +100,9 @@ run(const void *values, int words_len, char *const *words)
     const struct edit_options *options = values;
     struct error err;
 
-    enum status st = read_ids(&what, words_len, words, &err);
+    if (words_len == 0)
+        return command_fail(&cmd_edit, COMMAND_USAGE, "name jobs by their ids");
+    enum status st = named_jobs_read(&what.jobs, words_len, words, &err);
     if (st == ST_OK)
         st = read_changes(&what, options, &err);
     if (st != ST_OK)

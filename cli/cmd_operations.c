@@ -3,7 +3,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "queue/operation.h"
 #include "session.h"
 #include "table.h"
@@ -38,38 +37,21 @@ struct order {
     bool cancel;
 };
 
-static const char *
-text_of(const json_t *one, const char *name)
-{
-    const char *text = json_string_value(json_object_get(one, name));
-
-    return text ? text : "-";
-}
-
-static int64_t
-number_of(const json_t *one, const char *name)
-{
-    return json_integer_value(json_object_get(one, name));
-}
-
 static void
 add_row(struct table *table, const json_t *one)
 {
     char since[TEXT_SIZE];
-    int64_t at_ms, age_ms = -1;
 
-    if (clock_parse(str_c(text_of(one, "created_at")), &at_ms))
-        age_ms = clock_wall_ms() - at_ms;
-    table_add(table, "%s", text_of(one, "id"));
-    table_add(table, "%s", text_of(one, "kind"));
-    table_add(table, "%s", text_of(one, "queue"));
-    table_add(table, "%s%s", text_of(one, "state"),
+    table_add(table, "%s", text_member(one, "id"));
+    table_add(table, "%s", text_member(one, "kind"));
+    table_add(table, "%s", text_member(one, "queue"));
+    table_add(table, "%s%s", text_member(one, "state"),
               json_is_true(json_object_get(one, "dry_run")) ? " (dry run)"
                                                             : "");
-    table_add(table, "%" PRId64, number_of(one, "matched"));
-    table_add(table, "%" PRId64, number_of(one, "done"));
-    table_add(table, "%" PRId64, number_of(one, "refused"));
-    table_add(table, "%s ago", text_duration(age_ms, since));
+    table_add(table, "%" PRId64, text_number(one, "matched"));
+    table_add(table, "%" PRId64, text_number(one, "done"));
+    table_add(table, "%" PRId64, text_number(one, "refused"));
+    table_add(table, "%s ago", text_age(one, "created_at", since));
 }
 
 /* Takes @shown over. */

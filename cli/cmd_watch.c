@@ -181,14 +181,6 @@ add_queues(const struct watch *watch, FILE *out)
     table_clear(&table);
 }
 
-static const char *
-text_of(const json_t *worker, const char *name)
-{
-    const char *text = json_string_value(json_object_get(worker, name));
-
-    return text ? text : "-";
-}
-
 static void
 add_workers(const struct watch *watch, FILE *out)
 {
@@ -201,17 +193,14 @@ add_workers(const struct watch *watch, FILE *out)
     table_init(&table, "lllrrr", heads);
     json_array_foreach(watch->workers, i, worker)
     {
-        table_add(&table, "%s", text_of(worker, "id"));
-        table_add(&table, "%s", text_of(worker, "state"));
-        table_add(&table, "%s", text_of(worker, "host"));
-        table_add(&table, "%" JSON_INTEGER_FORMAT,
-                  json_integer_value(json_object_get(worker, "slots")));
+        table_add(&table, "%s", text_member(worker, "id"));
+        table_add(&table, "%s", text_member(worker, "state"));
+        table_add(&table, "%s", text_member(worker, "host"));
+        table_add(&table, "%" PRId64, text_number(worker, "slots"));
         table_add(&table, "%zu",
                   json_array_size(json_object_get(worker, "running")));
-        table_add(
-            &table, "%.1f MiB",
-            (double)json_integer_value(json_object_get(worker, "rss_bytes")) /
-                (1 << 20));
+        table_add(&table, "%.1f MiB",
+                  (double)text_number(worker, "rss_bytes") / (1 << 20));
     }
     table_print(&table, out);
     table_clear(&table);

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "app/document/worker_list.h"
-#include "base/clock.h"
 #include "session.h"
 #include "table.h"
 #include "text.h"
@@ -35,40 +34,23 @@ struct order {
     const char *id;
 };
 
-static int64_t
-number_of(const json_t *worker, const char *name)
-{
-    return json_integer_value(json_object_get(worker, name));
-}
-
-static const char *
-text_of(const json_t *worker, const char *name)
-{
-    const char *text = json_string_value(json_object_get(worker, name));
-
-    return text ? text : "-";
-}
-
 static void
 add_row(struct table *table, const json_t *worker)
 {
     char since[TEXT_SIZE];
-    int64_t at_ms, age_ms = -1;
 
-    if (clock_parse(str_c(text_of(worker, "started_at")), &at_ms))
-        age_ms = clock_wall_ms() - at_ms;
-    table_add(table, "%s", text_of(worker, "id"));
-    table_add(table, "%s", text_of(worker, "state"));
-    table_add(table, "%s", text_of(worker, "host"));
-    table_add(table, "%" PRId64, number_of(worker, "pid"));
-    table_add(table, "%" PRId64, number_of(worker, "slots"));
-    table_add(table, "%" PRId64, number_of(worker, "async"));
+    table_add(table, "%s", text_member(worker, "id"));
+    table_add(table, "%s", text_member(worker, "state"));
+    table_add(table, "%s", text_member(worker, "host"));
+    table_add(table, "%" PRId64, text_number(worker, "pid"));
+    table_add(table, "%" PRId64, text_number(worker, "slots"));
+    table_add(table, "%" PRId64, text_number(worker, "async"));
     table_add(table, "%zu",
               json_array_size(json_object_get(worker, "running")));
     table_add(table, "%.1f MiB",
-              (double)number_of(worker, "rss_bytes") / (1 << 20));
-    table_add(table, "%s", text_duration(age_ms, since));
-    table_add(table, "%s", text_of(worker, "version"));
+              (double)text_number(worker, "rss_bytes") / (1 << 20));
+    table_add(table, "%s", text_age(worker, "started_at", since));
+    table_add(table, "%s", text_member(worker, "version"));
 }
 
 static enum status

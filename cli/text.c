@@ -52,6 +52,30 @@ text_time(int64_t ms, char dst[TEXT_SIZE])
     return dst;
 }
 
+const char *
+text_member(const json_t *object, const char *name)
+{
+    const char *text = json_string_value(json_object_get(object, name));
+
+    return text ? text : "-";
+}
+
+int64_t
+text_number(const json_t *object, const char *name)
+{
+    return json_integer_value(json_object_get(object, name));
+}
+
+const char *
+text_age(const json_t *object, const char *name, char dst[TEXT_SIZE])
+{
+    int64_t at_ms, age_ms = -1;
+
+    if (clock_parse(str_c(text_member(object, name)), &at_ms))
+        age_ms = clock_wall_ms() - at_ms;
+    return text_duration(age_ms, dst);
+}
+
 enum status
 text_read_time(const char *option, const char *text, int64_t *ret_ms,
                struct error *err)

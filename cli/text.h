@@ -1,4 +1,5 @@
-/* text.h - times and JSON as people and machines read them. Pure functions. */
+/* text.h - times and JSON as people and machines read them. Pure but for
+ * text_age(), which asks the clock, and what prints. */
 #ifndef CLI_TEXT_H
 #define CLI_TEXT_H
 
@@ -20,6 +21,12 @@ const char *text_time(int64_t ms, char dst[TEXT_SIZE]);
  * Errors: ST_INVALID, with words that name the option. */
 CHECK enum status text_read_time(const char *option, const char *text,
                                  int64_t *ret_ms, struct error *err);
+/* A document's member @name: its text, "-" without one; its number, 0 without
+ * one; how long ago its time was, "-" for what is no time. */
+const char *text_member(const json_t *object, const char *name);
+int64_t text_number(const json_t *object, const char *name);
+const char *text_age(const json_t *object, const char *name,
+                     char dst[TEXT_SIZE]);
 /* Control characters, and what is no UTF-8, become '?': no text may take over a
  * terminal. In place. */
 void text_make_printable(char *text, size_t len);
