@@ -3,67 +3,29 @@
 #include "queue/operation.h"
 
 #include <assert.h>
-#include <inttypes.h>
 #include <stdio.h>
 
-#include "queue/keys.h"
-#include "queue/script.h"
+#include "queue/script_call.h"
 
-enum { KEYS = 5, WORDS_MAX = KEYS + 7, NUMBERS_MAX = 3 };
-
-static const char *const keys[KEYS] = {"documents", "running", "runners",
-                                       "stopping", "kept"};
+static const char *const keys[] = {"documents", "running", "runners",
+                                   "stopping", "kept"};
 
 struct words {
-    int n;
-    int numbers;
-    const char *p[WORDS_MAX];
-    size_t len[WORDS_MAX];
-    char key[KEYS][KEYS_MAX_LEN];
-    char number[NUMBERS_MAX][24];
+    struct script_call call;
+    char key[ARRAY_LEN(keys)][KEYS_MAX_LEN];
 };
-
-static void
-add(struct words *words, struct str word)
-{
-    assert(words->n < WORDS_MAX);
-    words->p[words->n] = word.n ? word.p : "";
-    words->len[words->n++] = word.n;
-}
-
-static void
-add_number(struct words *words, int64_t number)
-{
-    assert(words->numbers < NUMBERS_MAX);
-    char *text = words->number[words->numbers++];
-    int n = snprintf(text, sizeof words->number[0], "%" PRId64, number);
-
-    add(words, str_from(text, (size_t)n));
-}
 
 static void
 begin(struct words *words, const struct queues *queues)
 {
     char name[32];
 
-    words->n = words->numbers = 0;
-    for (int i = 0; i < KEYS; i++) {
+    script_call_init_global(&words->call, ARRAY_LEN(keys));
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
         snprintf(name, sizeof name, "{@operations}:%s", keys[i]);
         keys_global(queues_prefix(queues), name, words->key[i]);
-        add(words, str_c(words->key[i]));
+        script_call_add(&words->call, str_c(words->key[i]));
     }
-}
-
-static enum status
-await(struct co *co, struct queues *queues, const struct rds_script *script,
-      const struct words *words, struct rds_call *call, struct error *err)
-{
-    rds_send_script(queues_rds(queues), call, script, KEYS, words->n, words->p,
-                    words->len, NULL, NULL);
-    enum status st = co_await(co, &call->op);
-    if (st != ST_OK && err)
-        *err = call->err;
-    return st;
 }
 
 static enum status
@@ -73,7 +35,8 @@ await_number(struct co *co, struct queues *queues,
 {
     struct rds_call call = {0};
 
-    enum status st = await(co, queues, script, words, &call, err);
+    enum status st =
+        script_call_await(co, &words->call, queues, script, &call, err);
     if (st == ST_OK)
         *ret = call.reply->integer;
     rds_call_clear(&call);
@@ -95,25 +58,18 @@ operation_tell(struct co *co, struct queues *queues, struct str id,
     int64_t told = 0;
 
     begin(&words, queues);
-    add(&words, id);
-    add(&words, runner);
-    add(&words, document);
-    add(&words, str_c(words_of[how]));
-    add_number(&words, OPERATION_LEASE_MS);
-    add_number(&words, OPERATION_KEPT_MS);
-    add_number(&words, OPERATION_KEPT_MAX);
+    script_call_add(&words.call, id);
+    script_call_add(&words.call, runner);
+    script_call_add(&words.call, document);
+    script_call_add(&words.call, str_c(words_of[how]));
+    script_call_add_number(&words.call, OPERATION_LEASE_MS);
+    script_call_add_number(&words.call, OPERATION_KEPT_MS);
+    script_call_add_number(&words.call, OPERATION_KEPT_MAX);
     enum status st =
         await_number(co, queues, &script_operation_tell, &words, &told, err);
     if (st == ST_OK)
         *ret = (enum operation_told)told;
     return st;
-}
-
-static struct str
-text_of(const redisReply *word)
-{
-    return word->type == REDIS_REPLY_STRING ? str_from(word->str, word->len)
-                                            : STR_NULL;
 }
 
 void
@@ -131,15 +87,15 @@ operation_take(struct co *co, struct queues *queues, struct str runner,
     assert(max >= 1 && max <= OPERATION_LIST_MAX);
     *ret = (struct operation_page){.len = 0};
     begin(&words, queues);
-    add(&words, runner);
-    add_number(&words, OPERATION_LEASE_MS);
-    add_number(&words, (int64_t)max);
-    enum status st =
-        await(co, queues, &script_operation_take, &words, &ret->call, err);
+    script_call_add(&words.call, runner);
+    script_call_add_number(&words.call, OPERATION_LEASE_MS);
+    script_call_add_number(&words.call, (int64_t)max);
+    enum status st = script_call_await(co, &words.call, queues,
+                                       &script_operation_take, &ret->call, err);
     for (size_t i = 0; st == ST_OK && i + 1 < ret->call.reply->elements; i += 2)
         ret->items[ret->len++] = (struct operation_item){
-            .id = text_of(ret->call.reply->element[i]),
-            .document = text_of(ret->call.reply->element[i + 1]),
+            .id = script_call_text(ret->call.reply->element[i]),
+            .document = script_call_text(ret->call.reply->element[i + 1]),
             .alive = true,
         };
     return st;
@@ -154,19 +110,19 @@ list(struct co *co, struct queues *queues, struct str id, struct str before,
 
     *ret = (struct operation_page){.len = 0};
     begin(&words, queues);
-    add(&words, id);
-    add(&words, before);
-    add_number(&words, (int64_t)limit);
-    enum status st =
-        await(co, queues, &script_operation_list, &words, &ret->call, err);
+    script_call_add(&words.call, id);
+    script_call_add(&words.call, before);
+    script_call_add_number(&words.call, (int64_t)limit);
+    enum status st = script_call_await(co, &words.call, queues,
+                                       &script_operation_list, &ret->call, err);
     if (st != ST_OK)
         return st;
     redisReply *const *element = ret->call.reply->element;
     ret->more = element[0]->integer == 1;
     for (size_t i = 1; i + WORDS <= ret->call.reply->elements; i += WORDS)
         ret->items[ret->len++] = (struct operation_item){
-            .id = text_of(element[i]),
-            .document = text_of(element[i + 1]),
+            .id = script_call_text(element[i]),
+            .document = script_call_text(element[i + 1]),
             .alive = element[i + 2]->integer == 1,
             .stopping = element[i + 3]->integer == 1,
         };
@@ -209,7 +165,7 @@ operation_stop(struct co *co, struct queues *queues, struct str id,
     if (id.n != ID_ULID_LEN || !id_local_valid(id))
         return refuse(err);
     begin(&words, queues);
-    add(&words, id);
+    script_call_add(&words.call, id);
     enum status st =
         await_number(co, queues, &script_operation_stop, &words, &found, err);
     if (st == ST_OK && found < 0)

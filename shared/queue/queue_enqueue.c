@@ -12,7 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "queue/queue_private.h"
-#include "queue/script.h"
+#include "queue/script_call.h"
 
 enum {
     BATCH_BYTES_MAX = 1 << 20, /* args and options; then no more is added */
@@ -208,9 +208,7 @@ static enum status
 read_outcome(struct enqueue *job, const redisReply *word, struct str record,
              const char *queue)
 {
-    struct str text = word->type == REDIS_REPLY_STRING
-                          ? str_from(word->str, word->len)
-                          : STR_NULL;
+    struct str text = script_call_text(word);
 
     job->holder[0] = '\0';
     job->outcome = ENQUEUE_NEW;

@@ -18,6 +18,13 @@ script_call_init(struct script_call *call, const struct queues *queues,
 }
 
 void
+script_call_init_global(struct script_call *call, int nkeys)
+{
+    call->nkeys = nkeys;
+    call->n = call->numbers = 0;
+}
+
+void
 script_call_add(struct script_call *call, struct str word)
 {
     assert(call->n < SCRIPT_CALL_WORDS_MAX);

@@ -1,4 +1,4 @@
-/* script_call.h - the words of one script call for a queue, gathered and sent.
+/* script_call.h - the words of one script call, gathered and sent.
  *
  * For the verbs that are not in a hurry: keys and arguments are lent until it
  * is sent, numbers are kept inside. Lives on the caller's stack. Inside of
@@ -25,6 +25,8 @@ struct script_call {
 /* KEYS are those of @queue that @which names. */
 void script_call_init(struct script_call *call, const struct queues *queues,
                       struct str queue, const enum key *which, int nkeys);
+/* KEYS are the @nkeys words that are added first: those of no queue. */
+void script_call_init_global(struct script_call *call, int nkeys);
 void script_call_add(struct script_call *call, struct str word);
 void script_call_add_number(struct script_call *call, int64_t number);
 /* As rds_send_script(). */

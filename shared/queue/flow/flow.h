@@ -115,9 +115,6 @@ struct flow_view {
 CHECK enum status flow_get(struct co *co, struct queues *queues,
                            struct job_id id, struct flow_view *ret,
                            struct error *err);
-/* How the job of that full id ended: S, C, X, D; 0: not yet, as far as the flow
- * has heard. */
-int flow_view_code(const struct flow_view *view, struct str job);
 void flow_view_clear(struct flow_view *view);
 
 /* The states of @n jobs of one queue (1..256), as scripts/look.lua has its

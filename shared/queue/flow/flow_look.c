@@ -5,7 +5,7 @@
 
 #include "queue/flow/flow.h"
 #include "queue/queue_private.h"
-#include "queue/script.h"
+#include "queue/script_call.h"
 
 static void
 key_of(const struct queues *queues, struct job_id id, char dst[KEYS_MAX_LEN])
@@ -14,13 +14,6 @@ key_of(const struct queues *queues, struct job_id id, char dst[KEYS_MAX_LEN])
                      STR_ARG(id.queue), STR_ARG(id.local));
 
     assert(n > 0 && n < KEYS_MAX_LEN);
-}
-
-static struct str
-word(const redisReply *reply)
-{
-    return reply->type == REDIS_REPLY_STRING ? str_from(reply->str, reply->len)
-                                             : STR_NULL;
 }
 
 static void
@@ -64,26 +57,14 @@ flow_get(struct co *co, struct queues *queues, struct job_id id,
     }
     const redisReply *reply = ret->call.reply;
     for (size_t i = 0; i + 1 < reply->elements; i += 2)
-        read_field(ret, word(reply->element[i]), word(reply->element[i + 1]));
+        read_field(ret, script_call_text(reply->element[i]),
+                   script_call_text(reply->element[i + 1]));
     if (ret->document.n == 0)
         return error_set(err, ST_NOT_FOUND,
                          "there is no flow %.*s.%.*s, or it is past its "
                          "retention",
                          STR_ARG(id.queue), STR_ARG(id.local));
     return ST_OK;
-}
-
-int
-flow_view_code(const struct flow_view *view, struct str job)
-{
-    const redisReply *reply = view->call.reply;
-
-    for (size_t i = 0; reply && i + 1 < reply->elements; i += 2)
-        if (str_eq(word(reply->element[i]), job)) {
-            struct str code = word(reply->element[i + 1]);
-            return code.n > 0 ? code.p[0] : 0;
-        }
-    return 0;
 }
 
 void
@@ -122,7 +103,7 @@ flow_look(struct co *co, struct queues *queues, struct str queue,
     if (st == ST_OK && call.reply->elements != n)
         st = error_set(err, ST_BUG, "look: a reply of another shape");
     for (size_t i = 0; i < n && st == ST_OK; i++)
-        ret[i] = word(call.reply->element[i]).n == 1
+        ret[i] = script_call_text(call.reply->element[i]).n == 1
                      ? call.reply->element[i]->str[0]
                      : '-';
     rds_call_clear(&call);
@@ -165,7 +146,7 @@ flow_list(struct co *co, struct queues *queues, struct str queue,
     }
     for (size_t i = 0; i + 1 < call.reply->elements && found < n; i += 2) {
         struct flow_listed *one = &ret[found];
-        str_copy_to(word(call.reply->element[i]), one->local,
+        str_copy_to(script_call_text(call.reply->element[i]), one->local,
                     sizeof one->local);
         one->created_ms =
             (int64_t)strtod(call.reply->element[i + 1]->str, NULL);

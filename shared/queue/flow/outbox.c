@@ -12,7 +12,7 @@
 
 #include "base/log.h"
 #include "queue/queue_private.h"
-#include "queue/script.h"
+#include "queue/script_call.h"
 
 enum {
     PARTS_MAX = 4096, /* jobs or ends of one read */
@@ -69,14 +69,6 @@ fail(struct carry *carry, struct message *message, enum status status,
     }
 }
 
-static struct str
-word(const redisReply *reply)
-{
-    return reply && reply->type == REDIS_REPLY_STRING
-               ? str_from(reply->str, reply->len)
-               : STR_NULL;
-}
-
 static void
 drop(const struct message *message, const char *why)
 {
@@ -115,8 +107,8 @@ read_jobs(struct carry *carry, struct message *message, const redisReply *words)
 {
     for (size_t i = 2; i + 3 < words->elements; i += 4)
         if (carry->parts_len < PARTS_MAX)
-            read_job(carry, message, word(words->element[i + 1]),
-                     word(words->element[i + 3]));
+            read_job(carry, message, script_call_text(words->element[i + 1]),
+                     script_call_text(words->element[i + 3]));
 }
 
 static void
@@ -126,8 +118,8 @@ read_end(struct carry *carry, struct message *message, const redisReply *words)
     struct error err;
 
     for (size_t i = 2; i + 1 < words->elements; i += 2) {
-        struct str name = word(words->element[i]);
-        struct str value = word(words->element[i + 1]);
+        struct str name = script_call_text(words->element[i]);
+        struct str value = script_call_text(words->element[i + 1]);
         if (str_eq_c(name, "to") && id_split(value, &end.to, &err) != ST_OK)
             end.to = (struct job_id){0};
         else if (str_eq_c(name, "from"))
@@ -153,7 +145,8 @@ read_message(struct carry *carry, const redisReply *entry)
 
     *message =
         (struct message){entry->element[0]->str, entry->element[0]->len, false};
-    kind = words->elements >= 2 ? word(words->element[1]) : STR_NULL;
+    kind =
+        words->elements >= 2 ? script_call_text(words->element[1]) : STR_NULL;
     if (str_eq_c(kind, "enqueue"))
         read_jobs(carry, message, words);
     else if (str_eq_c(kind, "end"))
@@ -413,21 +406,6 @@ outbox_deliver(struct co *co, struct queues *queues, struct str queue,
 }
 
 /* ---- one job ---- */
-
-enum status
-outbox_check(struct co *co, struct queues *queues, struct job_id id,
-             struct error *err)
-{
-    struct end end = {.to = id};
-    struct call call = {.members = {&end}, .len = 1};
-
-    send_call(queues, &call, id.queue);
-    enum status st = co_await(co, &call.call.op);
-    if (st != ST_OK && err)
-        *err = call.call.err;
-    rds_call_clear(&call.call);
-    return st;
-}
 
 static enum status
 read_attached(int64_t answer, struct job_id parent, bool *ret_ended,

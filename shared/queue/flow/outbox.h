@@ -32,11 +32,6 @@ CHECK enum status outbox_deliver(struct co *co, struct queues *queues,
                                  struct str queue, bool *ret_left,
                                  struct error *err);
 
-/* Tells @queue's job @local (which was stored a moment ago, with parents) to
- * look whether it still has something to wait for. Suspends. */
-CHECK enum status outbox_check(struct co *co, struct queues *queues,
-                               struct job_id id, struct error *err);
-
 /* Lets @child (a full id) hear of the end of @parent; see scripts/attach.lua.
  * Suspends. *ret_ended: it has ended, the message lies in its outbox: deliver
  * it once the child is stored. Errors: ST_NOT_FOUND, ST_GONE, ST_LIMIT too many
