@@ -620,18 +620,3 @@ changes_history(struct co *co, struct changes *changes, struct str queue,
     rds_call_clear(&call);
     return st;
 }
-
-int
-changes_compare(struct str a, struct str b)
-{
-    int64_t a_ms = 0, b_ms = 0, a_n = 0, b_n = 0;
-    struct str rest;
-
-    (void)str_to_i64(str_cut(a, '-', &rest), &a_ms);
-    (void)str_to_i64(rest, &a_n);
-    (void)str_to_i64(str_cut(b, '-', &rest), &b_ms);
-    (void)str_to_i64(rest, &b_n);
-    if (a_ms != b_ms)
-        return a_ms < b_ms ? -1 : 1;
-    return a_n < b_n ? -1 : a_n > b_n;
-}

@@ -73,7 +73,5 @@ bool changes_read(struct str *rest, struct state_change *ret);
 CHECK enum status changes_history(struct co *co, struct changes *changes,
                                   struct str queue, struct str id,
                                   struct buf *dst, struct error *err);
-/* The order of two ids "<ms>-<n>": below, equal or above 0. */
-int changes_compare(struct str a, struct str b);
 
 #endif
