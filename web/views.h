@@ -1,9 +1,9 @@
 /* views.h - the application's views, as endpoints of the route table.
  *
- * A view runs in the coroutine of its exchange, inside of its middleware
- * (app/http/site.h): the body is read up to the view's own limit, then its
- * deadline starts. What it returns becomes the answer by the table of
- * pit/status.h. Built once per process after the application was loaded. */
+ * A view runs in the coroutine of its exchange, inside of its deadline and its
+ * middleware (app/http/site.h); the body is read before, up to the view's own
+ * limit. What it returns becomes the answer by the table of pit/status.h. Built
+ * once per process after the application was loaded. */
 #ifndef WEB_VIEWS_H
 #define WEB_VIEWS_H
 

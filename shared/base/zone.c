@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "base/civil.h"
 #include "base/log.h"
 #include "base/zone_rule.h"
 

@@ -3,9 +3,9 @@
  * Keys of a queue are "<prefix>:{<queue>}:<what>": the braces are Redis
  * Cluster's hash tag, so that one script finds all of a queue in one slot. Keys
  * outside of queues are "<prefix>:<what>". Keys whose name ends in an id or a
- * limit key (`in:`, `log:`, `key:`) are made by the scripts, from the base that
- * the others of their queue have; docs/protocol.md lists all. Pure functions.
- */
+ * limit key (`in:`, `stop:`, `flow:`, `log:`, `key:`) are made by the scripts,
+ * from the base that the others of their queue have; docs/protocol.md lists
+ * all. Pure functions. */
 #ifndef QUEUE_KEYS_H
 #define QUEUE_KEYS_H
 

@@ -13,7 +13,7 @@
 
 struct queues;
 
-/* A difference that is always worth a look; as in scripts/work.lua. */
+/* A difference that is always worth a look; STEP_MIN of the scripts. */
 enum { QUEUE_CLOCK_STEP_MS = 5000 };
 
 /* What the clock should show at @mono_ms (clock_mono_ms()), without the time in

@@ -4,7 +4,6 @@
 #include <strings.h>
 
 #include "async/curl/fetch.h"
-#include "base/log.h"
 #include "client_private.h"
 
 struct rule {

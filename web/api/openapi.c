@@ -119,11 +119,10 @@ add_problem(json_t *responses, const char *name, const char *path,
     char code[16];
 
     if (!type)
-        return error_set(
-            err, ST_BUG,
-            "%s: x-problems has \"%s\", which app/http/problem.c has "
-            "not",
-            path, name ? name : "(no text)");
+        return error_set(err, ST_BUG,
+                         "%s: x-problems has \"%s\", which app/http/problem.c "
+                         "has not",
+                         path, name ? name : "(no text)");
     snprintf(code, sizeof code, "%d", type->http);
     json_t *response = json_object_get(responses, code);
     if (!response) {

@@ -13,11 +13,8 @@
  * is the same. A line that is still incomplete at a limit is refused with the
  * code that it would get when complete, since length is judged before content.
  *
- * THE SHORT WAY. A line that starts where the search stands, and is of the kind
- * that nearly all are, is found and taken apart in one pass, sixteen bytes at
- * once (scan.h). Whatever is unusual about it, an error too, makes the short
- * way step back without a trace, and the line takes the long way. Fed byte by
- * byte every line does, so the property test compares the two.
+ * Lines of the kind that nearly all are take a short way (parser_short.c). What
+ * is here is the long one, which alone decides about all others.
  *
  * NULs are only written into complete lines, at bytes that are not looked at
  * again. */
@@ -25,7 +22,6 @@
 
 #include <assert.h>
 
-#include "base/error.h"
 #include "http/parser_private.h"
 
 /* Older clients send an empty line after a body (RFC 9112 section 2.2). */

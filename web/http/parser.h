@@ -71,8 +71,8 @@ struct parser {
 
 void parser_init(struct parser *parser, const struct parser_limits *limits);
 /* @data: every byte since parser_init(), @len >= the last call's, and behind
- * them PARSER_SLACK bytes that are zero. @head is
- * complete only after PARSER_DONE, but must be the same each time. */
+ * them PARSER_SLACK bytes that are zero. @head is complete only after
+ * PARSER_DONE, but must be the same each time. */
 enum parser_result parser_feed(struct parser *parser, char *data, size_t len,
                                struct parser_head *head);
 /* The bytes lie @by further on than before: the head's slices follow. Before

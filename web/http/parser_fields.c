@@ -3,9 +3,6 @@
  * They are told apart by length first, which rules out most, and compared eight
  * bytes at once. Names and values that come here lie in a line of the head,
  * behind a request line: so there are bytes before them that can be read. */
-#include <assert.h>
-
-#include "base/error.h"
 #include "http/parser_private.h"
 
 /* True when @name is @lower, a field's name in lower case, of the same length

@@ -4,7 +4,6 @@
 #include <stdio.h>
 
 #include "app/http/request.h"
-#include "base/log.h"
 
 enum pit_method
 pit_request_method(const struct pit_request *req)

@@ -6,7 +6,6 @@
 #include "app/http/response.h"
 #include "app/http/site.h"
 #include "app/public/co_public.h"
-#include "base/log.h"
 
 enum pit_status
 pit_response_header(struct pit_response *res, const char *name,

@@ -1,5 +1,5 @@
-/* mail.h - a message handed to an SMTP server, as an await: libcurl on
- * a thread.
+/* mail.h - a message handed to an SMTP server, as an await: libcurl on a
+ * thread.
  *
  * One server a process. TLS is used where the server offers it (STARTTLS), and
  * demanded where a password goes along or the URL says smtps. Certificates are

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "queue/flow/outbox.h"
 #include "queue/queue_private.h"
 #include "queue/registry.h"

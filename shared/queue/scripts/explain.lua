@@ -15,7 +15,8 @@
 --   rate_wait  ms until the queue's rate allows a start
 --   key, key_concurrency, key_running, key_rate_wait, key_position
 --   parents, arrived (how many of them have ended)
---   cancel     '<when ms> <grace ms>': it was asked to stop
+--   cancel     '<when ms> <grace ms>', perhaps with the cause behind it (JSON
+--              string): it was asked to stop
 local LOOK_MAX = 10000
 -- include: need
 local call, sub, match = need, string.sub, string.match

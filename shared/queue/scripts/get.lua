@@ -1,16 +1,17 @@
 #!lua flags=no-writes
 -- get: all that is known of one job, at one moment.
 --
--- KEYS[1] jobs  KEYS[2] state  KEYS[3] results  KEYS[4] progress
+-- KEYS[1] jobs, which gives the names of blocked and cancels too
+-- KEYS[2] state  KEYS[3] results  KEYS[4] progress
 -- KEYS[5] due   ZSET entry -> due at            KEYS[6] gone ZSET id -> when
 -- KEYS[7] retrying ZSET entry -> due at
 -- ARGV[1] id
 --
 -- Returns {record, state, result, progress, due, blocked, cancel}, each false
 -- when there is none; due is the time in ms as text, blocked since when it
--- waits for its parents, cancel when it was asked to stop while it runs, and
--- the grace ms. Without a record: 'gone' when the job is past its retention,
--- else false.
+-- waits for its parents, cancel when it was asked to stop while it runs, the
+-- grace ms and perhaps the cause (a JSON string). Without a record: 'gone' when
+-- the job is past its retention, else false.
 -- include: need
 local call = need
 local record = call('HGET', KEYS[1], ARGV[1])
