@@ -1,4 +1,4 @@
-/* Held: one allocation for the struct, the id, the record and the inputs. */
+/* Held: one allocation for the struct, the id and the record. */
 #include "held.h"
 
 #include <stdlib.h>
@@ -6,7 +6,10 @@
 
 #include "base/log.h"
 
-enum { MESSAGE_MAX = JOB_ERROR_MAX };
+enum {
+    MESSAGE_MAX = JOB_ERROR_MAX,
+    INPUTS_MAX = QUEUE_INPUTS_MAX + JOB_PARENTS_MAX * (ID_JOB_MAX + 8),
+};
 
 /* A slice of the old record, seen in the new one. */
 static struct str
@@ -21,8 +24,7 @@ held_new(struct source *source, struct str queue, const struct claimed *claimed,
 {
     struct str record = claimed->record;
     size_t id_len = queue.n + 1 + claimed->local.n;
-    struct str inputs = claimed->inputs;
-    struct held *held = malloc(sizeof *held + id_len + record.n + inputs.n);
+    struct held *held = malloc(sizeof *held + id_len + record.n);
     struct job_spec spec;
     int64_t created_ms;
 
@@ -33,16 +35,16 @@ held_new(struct source *source, struct str queue, const struct claimed *claimed,
     list_init(&held->lease);
     buf_init(&held->result, JOB_RESULT_MAX);
     buf_init(&held->message, MESSAGE_MAX);
+    buf_init(&held->inputs, INPUTS_MAX);
+    queue_work_inputs(claimed, &held->inputs);
+    if (held->inputs.failed)
+        log_fatal("out of memory: the inputs of a job");
     char *id = (char *)(held + 1);
     char *copy = id + id_len;
     memcpy(id, queue.p, queue.n);
     id[queue.n] = '.';
     memcpy(id + queue.n + 1, claimed->local.p, claimed->local.n);
     memcpy(copy, record.p, record.n);
-    if (inputs.n > 0) {
-        memcpy(copy + record.n, inputs.p, inputs.n);
-        held->inputs = str_from(copy + record.n, inputs.n);
-    }
     held->source = source;
     held->id = str_from(id, id_len);
     held->local = str_skip(held->id, queue.n + 1);
@@ -74,7 +76,7 @@ held_job(const struct held *held)
         .id = held->id,
         .task = held->task,
         .args = held->args,
-        .inputs = held->inputs,
+        .inputs = buf_str(&held->inputs),
         .traceparent = held->traceparent,
         .request_id = held->request_id,
         .attempt = held->attempt,
@@ -89,6 +91,7 @@ held_free(struct held *held)
         return;
     list_remove(&held->link);
     list_remove(&held->lease);
+    buf_clear(&held->inputs);
     buf_clear(&held->result);
     buf_clear(&held->message);
     free(held);

@@ -40,11 +40,10 @@ struct held {
     struct list link;     /* waiting, to finish, or of a call */
     struct list lease;    /* by renewed_ms, oldest first */
     struct source *source;
-    struct str id; /* "<queue>.<local>"; all slices are in the same memory */
+    struct str id; /* "<queue>.<local>"; the slices are in the same memory */
     struct str local;
     struct str task;
     struct str args;
-    struct str inputs;      /* the results of its parents, or empty */
     struct str traceparent; /* of its origin, or empty */
     struct str request_id;
     char token[QUEUE_TOKEN_MAX + 1];
@@ -63,6 +62,7 @@ struct held {
     /* how it ended */
     enum outcome outcome;
     int64_t delay_ms;
+    struct buf inputs; /* the results of its parents, JSON, or empty */
     struct buf result;
     struct buf message; /* a JSON string, or empty */
 };

@@ -14,13 +14,14 @@
 struct queues;
 
 enum {
-    QUEUE_CLAIM_MAX = 64,    /* jobs of one queue_work() call */
-    QUEUE_FINISH_MAX = 64,   /* finishes of one queue_work() call */
-    QUEUE_RENEW_MAX = 100,   /* leases of one queue_renew() call */
-    QUEUE_ENQUEUE_MAX = 128, /* jobs of one script call; more are split */
-    QUEUE_TOKEN_MAX = 40,    /* bytes of an attempt token */
-    QUEUE_WORKER_MAX = 32,   /* bytes of a worker's name */
-    QUEUE_LIST_MAX = 1000,   /* jobs of one page */
+    QUEUE_CLAIM_MAX = 64,       /* jobs of one queue_work() call */
+    QUEUE_FINISH_MAX = 64,      /* finishes of one queue_work() call */
+    QUEUE_INPUTS_MAX = 1 << 20, /* of parents' results; as work.lua */
+    QUEUE_RENEW_MAX = 100,      /* leases of one queue_renew() call */
+    QUEUE_ENQUEUE_MAX = 128,    /* jobs of one script call; more are split */
+    QUEUE_TOKEN_MAX = 40,       /* bytes of an attempt token */
+    QUEUE_WORKER_MAX = 32,      /* bytes of a worker's name */
+    QUEUE_LIST_MAX = 1000,      /* jobs of one page */
 };
 
 /* @prefix: of every key, "pit" by default (NULL). Never fails. */
@@ -100,8 +101,7 @@ struct claimed {
     int attempt;
     int retries;
     int crashes;
-    struct str inputs; /* of a job that waited for others: JSON object, id of
-                          the parent -> its result or null; else empty */
+    const redisReply *inputs; /* of a job that waited for others, else NULL */
     char token[QUEUE_TOKEN_MAX + 1];
 };
 
@@ -137,6 +137,10 @@ void queue_work(struct queues *queues, struct work *work,
                 void (*on_settled)(struct op *), void *arg);
 /* Reads the reply of a settled call. Lent until rds_call_clear(&work->call). */
 CHECK enum status queue_work_result(struct work *work, struct error *err);
+/* Adds the results of the jobs that @claimed waited for: a JSON object, id of
+ * the parent -> its result or null, and null from where they are more than
+ * QUEUE_INPUTS_MAX bytes. Nothing for a job that waited for none. */
+void queue_work_inputs(const struct claimed *claimed, struct buf *dst);
 
 /* One lease that is held. */
 struct lease {

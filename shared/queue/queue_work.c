@@ -173,22 +173,39 @@ queue_work(struct queues *queues, struct work *work,
                     words.n, words.p, words.len, on_settled, arg);
 }
 
-/* "attempt retries crashes[\n<inputs>]", or nil for the first claim of a job
- * that waited for no other. */
+/* Texts: id of a parent, its end, ... */
+static bool
+are_inputs(const redisReply *reply)
+{
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements % 2)
+        return false;
+    for (size_t i = 0; i < reply->elements; i++)
+        if (reply->element[i]->type != REDIS_REPLY_STRING)
+            return false;
+    return true;
+}
+
+/* "attempt retries crashes"; that and the inputs; or nil for the first claim of
+ * a job that waited for no other. */
 static bool
 read_again(const redisReply *word, struct claimed *job)
 {
     int64_t n[3];
-    struct str rest;
 
     job->attempt = 1;
     job->retries = job->crashes = 0;
-    job->inputs = STR_NULL;
+    job->inputs = NULL;
     if (word->type == REDIS_REPLY_NIL)
         return true;
+    if (word->type == REDIS_REPLY_ARRAY) {
+        if (word->elements != 2 || !are_inputs(word->element[1]))
+            return false;
+        job->inputs = word->element[1];
+        word = word->element[0];
+    }
     if (word->type != REDIS_REPLY_STRING)
         return false;
-    rest = str_cut(str_from(word->str, word->len), '\n', &job->inputs);
+    struct str rest = str_from(word->str, word->len);
     for (int i = 0; i < 3; i++)
         if (!str_to_i64(str_cut(rest, ' ', &rest), &n[i]))
             return false;
@@ -252,6 +269,28 @@ queue_work_result(struct work *work, struct error *err)
         work->claimed_len++;
     }
     return ST_OK;
+}
+
+void
+queue_work_inputs(const struct claimed *claimed, struct buf *dst)
+{
+    const redisReply *inputs = claimed->inputs;
+
+    if (!inputs)
+        return;
+    buf_add_char(dst, '{');
+    for (size_t i = 0; i < inputs->elements; i += 2) {
+        const redisReply *id = inputs->element[i];
+        const redisReply *end = inputs->element[i + 1];
+        buf_add_c(dst, i > 0 ? ",\"" : "\"");
+        buf_add(dst, id->str, id->len);
+        buf_add_c(dst, "\":");
+        if (end->len > 1)
+            buf_add(dst, end->str + 1, end->len - 1);
+        else
+            buf_add_c(dst, "null");
+    }
+    buf_add_char(dst, '}');
 }
 
 void

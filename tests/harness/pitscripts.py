@@ -40,7 +40,7 @@ CODES = {"ready": "W", "due": "", "retrying": "W", "leased": "Rr", "dead": "D",
 Job = collections.namedtuple("Job", "id priority record where conflict",
                              defaults=["r"])
 Work = collections.namedtuple("Work", "now next more stale claimed")
-Claimed = collections.namedtuple("Claimed", "entry id token record again")
+Claimed = collections.namedtuple("Claimed", "entry id token record again inputs")
 Counts = collections.namedtuple(
     "Counts",
     "ready due leased dead quarantined paused oldest now retrying blocked totals")
@@ -127,8 +127,12 @@ class Queue:
         claims, rest = [], reply[4 + reply[3]:]
         for n, at in enumerate(range(0, len(rest), 3)):
             entry, record, again = rest[at:at + 3]
+            inputs = None  # id of a parent -> its end
+            if isinstance(again, list):
+                again, words = again
+                inputs = dict(zip(words[::2], words[1::2]))
             claims.append(Claimed(entry, entry[1:], f"{worker}.{first + n}",
-                                  record, again))
+                                  record, again, inputs))
         return Work(reply[0], reply[1], reply[2], stale, claims)
 
     def renew(self, *claimed, lease=15000):

@@ -276,7 +276,7 @@ test_a_child_has_its_parents_results(struct co *co, void *arg)
     job_spec_init(&job.spec);
     job.spec.queue = STR("q");
     job.spec.task = STR("noop");
-    job.spec.kin.parents = 1;
+    job.spec.kin.parents = 2;
     job.spec.kin.children = STR("q.grandchild");
     STEP(s, queue_enqueue_await(co, s->queues, &job) == ST_OK);
     STEP(s, queue_get(co, s->queues, id, &view, &s->err) == ST_OK);
@@ -287,14 +287,18 @@ test_a_child_has_its_parents_results(struct co *co, void *arg)
     /* Its parent had ended: stored again, it goes on at once. */
     STEP(s, rds_await(co, s->rds, &call, "FLUSHALL") == ST_OK);
     rds_call_clear(&call);
-    STEP(s,
-         rds_await(co, s->rds, &call, "HSET pit:{q}:in:c q.p S[1]") == ST_OK);
+    STEP(s, rds_await(co, s->rds, &call, "HSET pit:{q}:in:c q.p S[1] q.r D") ==
+                ST_OK);
     rds_call_clear(&call);
     STEP(s, queue_enqueue_await(co, s->queues, &job) == ST_OK);
     STEP(s, work(co, s, &w, 1, NULL, 0) == ST_OK);
-    bool right = w.claimed_len == 1 && !w.outbox &&
-                 str_eq_c(w.claimed[0].inputs, "{\"q.p\":[1]}") &&
-                 w.claimed[0].attempt == 1;
+    struct buf inputs;
+    buf_init(&inputs, 1000);
+    if (w.claimed_len == 1)
+        queue_work_inputs(&w.claimed[0], &inputs);
+    bool right = !w.outbox && w.claimed[0].attempt == 1 &&
+                 str_eq_c(buf_str(&inputs), "{\"q.p\":[1],\"q.r\":null}");
+    buf_clear(&inputs);
     struct finish done = {.local = STR("c"),
                           .token = str_c(w.claimed[0].token),
                           .priority = w.claimed[0].priority,

@@ -392,7 +392,7 @@ class Model:
             expect(bool(again) == bool(job.code or job.spec.parents),
                    local, "again:", again)
             if again:
-                expect(again.split("\n")[0] == f"{job.attempt} {job.retries} "
+                expect(again == f"{job.attempt} {job.retries} "
                        f"{job.crashes}", local, again, job)
             job.place, job.code, job.token = "leased", "R", token
             job.at = self.now + lease

@@ -36,9 +36,10 @@
 -- entry, record, again}: next is the ms until something falls due (-1:
 -- nothing), more is 1 when ready jobs were left, plus 2 when messages lie in
 -- the outbox. The n-th job claimed has the token "<worker>.<ARGV[4] + n>", n
--- from 0; again is "attempt retries crashes" as text, with a newline and a JSON
--- object of the parents' results behind it for a job that waited for parents,
--- or false for another that is claimed for the first time.
+-- from 0; again is "attempt retries crashes" as text; for a job that waited for
+-- parents {that, {full id, end, ...}}, an end being a letter as in `state` with
+-- the result behind it; or false for another that is claimed for the first
+-- time.
 --
 -- A job with a limit key waits in the list key:<digit><limit key>; in its place
 -- the ready list has a marker, digit, '=' and the key, one for all of them. A

@@ -121,8 +121,8 @@ write_lease(const struct pull_batch *batch, const struct pull_part *part,
     else
         buf_add_c(dst, "null");
     buf_add_c(dst, ",\"inputs\":");
-    if (claimed->inputs.n > 0)
-        buf_add_str(dst, claimed->inputs);
+    if (claimed->inputs)
+        queue_work_inputs(claimed, dst);
     else
         buf_add_c(dst, "null");
     buf_add_c(dst, ",\"job\":");
