@@ -80,6 +80,7 @@ pit_reply_json(struct pit_response *res, int status, const char *fmt, ...)
     return (enum pit_status)response_json_take(res, status, json);
 }
 
+PRINTF(4, 0)
 static enum pit_status
 reply_problem(struct pit_response *res, enum problem_kind kind,
               const char *pointer, const char *fmt, va_list ap)

@@ -4,7 +4,7 @@
 -- KEYS[1] jobs     HASH id -> record   KEYS[4] gone     ZSET id -> when
 -- KEYS[2] state    HASH id -> state    KEYS[5] children HASH id -> full ids
 -- KEYS[3] results  HASH id -> JSON     KEYS[6] outbox   STREAM of messages
--- (KEYS[1] gives the name of wake, a LIST with at most one token, too)
+-- (jobs gives the name of wake, a LIST of at most one token, too)
 -- ARGV[1] id of the parent, in this queue   ARGV[2] its full id
 -- ARGV[3] the child's full id, of any queue
 --
