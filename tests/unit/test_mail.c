@@ -290,6 +290,28 @@ test_a_silent_server_keeps_nobody_waiting(void **state)
     }
 }
 
+/* Nor one that says nothing to the good-bye: the mail has arrived then. */
+static void
+test_a_good_bye_without_an_answer(void **state)
+{
+    struct loop *loop = loop_new(NULL);
+    struct ticks ticks = {.n = 0};
+    struct server server;
+
+    (void)state;
+    server_start(&server, (struct script){"QUIT", ""});
+    struct sending s = sending_to(server.url);
+    s.timeout_ms = 1000 * slowness();
+    loop_timer_start(loop, &ticks.timer, 10, tick);
+    assert_int_equal(co_run(loop, "test", run_sending, &s), ST_OK);
+    loop_timer_stop(&ticks.timer);
+    assert_int_equal(s.status, ST_OK);
+    assert_true(ticks.n >= 10);
+    loop_free(loop);
+    server_stop(&server);
+    assert_non_null(strstr(server.got, "QUIT\r\n"));
+}
+
 static void
 test_a_deadline_and_a_cancellation(void **state)
 {
@@ -487,6 +509,7 @@ main(void)
         cmocka_unit_test(test_a_mail_arrives),
         cmocka_unit_test(test_failures),
         cmocka_unit_test(test_a_silent_server_keeps_nobody_waiting),
+        cmocka_unit_test(test_a_good_bye_without_an_answer),
         cmocka_unit_test(test_a_deadline_and_a_cancellation),
         cmocka_unit_test(test_the_text),
         cmocka_unit_test(test_long_lines_are_encoded),

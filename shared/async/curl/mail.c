@@ -196,6 +196,11 @@ set_options(struct transfer *t, const struct mail_server *server,
     libcurl()->easy_setopt(t->easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
     libcurl()->easy_setopt(t->easy, CURLOPT_CONNECTTIMEOUT_MS,
                            (long)MAIL_CONNECT_TIMEOUT_MS);
+    /* The good-bye is said on the thread, not when the loop frees the handle;
+     * the time above does not count for it, so one answer has as much. */
+    libcurl()->easy_setopt(t->easy, CURLOPT_FORBID_REUSE, 1L);
+    libcurl()->easy_setopt(t->easy, CURLOPT_SERVER_RESPONSE_TIMEOUT,
+                           (long)((timeout_ms + 999) / 1000));
     libcurl()->easy_setopt(t->easy, CURLOPT_NOSIGNAL, 1L);
     libcurl()->easy_setopt(t->easy, CURLOPT_PROXY, "");
     libcurl()->easy_setopt(t->easy, CURLOPT_ERRORBUFFER, t->message);
