@@ -379,6 +379,10 @@ class TestRetries(SchedulesCase):
                 ("15- 0 noop t5 r2 gx\n1", every, "15- 0 noop t5 r2 gx\n1"),
                 ("15- 0 noop qmkbcj\n1", every,
                  "15- 0 noop r9 bf,50,70,5\n1"),
+                # A task's name is no option.
+                ("15- 0 qmkbcj r2 be,10,20,30\n1", every,
+                 "15- 0 qmkbcj r2 be,10,20,30\n1"),
+                ("15- 0 quick qm\n1", every, "15- 0 quick r9\n1"),
                 ("15- 0 noop t5 k6 r2 be,10,20,30 qkj gx\n1 q r4", every,
                  "15- 0 noop t5 k6 r2 bf,10,20,5 gx\n1 q r4"),
                 ("15- 0 noop r2 qm gx\n1", {"max": 0},

@@ -5,7 +5,7 @@
 -- kind of back-off, b its base, c its cap, j its jitter. Here the queue does,
 -- or the standard holds. A job's own record has no q.
 local function retry_record(record)
-    local open = match(record, '^[^\n]* q(%a+)')
+    local open = match(record, '^%S+ %S+ [^ \n]+[^\n]* q(%a+)')
     if not open then
         return record
     end
