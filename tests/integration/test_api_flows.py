@@ -204,6 +204,21 @@ class Repeats(FlowTestCase):
         self.assertEqual(other.status, 422)
         self.assertEqual(len(self.http.get("/v1/flows").json()["flows"]), 1)
 
+    def test_the_same_key_starts_none_where_the_first_is_forgotten(self):
+        """Nor is it a flow whose jobs have ended and that never does."""
+        flow = {"chain": [task()], "keep": "1ms"}
+        headers = {"Idempotency-Key": "k"}
+        first = self.start(flow, **headers)
+        path = first["links"]["self"]
+        self.worker(self.store)
+        wait_until(lambda: self.http.get(path).status == 404, 10,
+                   "the flow to be forgotten")
+        again = self.http.post("/v1/flows", flow, headers=headers)
+        self.assertEqual(again.status, 410, again)
+        self.assertEqual(again.json()["type"].rpartition("/")[2], "gone")
+        self.assertIn(first["id"], again.json()["detail"])
+        self.assertEqual(self.http.get(path).status, 404)
+
     def test_a_refused_one_does_not_use_the_key_up(self):
         headers = {"Idempotency-Key": "k"}
         bad = {"chain": [task(priority=10)]}

@@ -31,10 +31,11 @@ struct acceptance {
 
 /* ---- answers ---- */
 
-/* The whole document if it can be had, else the id. */
+/* The whole document if it can be had, else the id. @again: it was there when
+ * it was asked for first. */
 static enum status
 reply_flow(struct co *co, struct api *api, struct http_exchange *exchange,
-           struct job_id id, int code)
+           struct job_id id, int code, bool again)
 {
     struct flow_report report = {0};
     struct buf body;
@@ -54,6 +55,12 @@ reply_flow(struct co *co, struct api *api, struct http_exchange *exchange,
     if (body.len > 0)
         return response_take(&exchange->res, code, "application/json", &body);
     buf_clear(&body);
+    if (st == ST_NOT_FOUND && again)
+        st = error_set(
+            &exchange->err, ST_GONE,
+            "the flow %.*s.%.*s of this Idempotency-Key has ended and is "
+            "past its retention: use a new key to start another",
+            STR_ARG(id.queue), STR_ARG(id.local));
     return api_fail(exchange, st, &exchange->err, false);
 }
 
@@ -84,7 +91,8 @@ refuse_unreached(struct acceptance *a)
     struct problem problem = {.kind = PROBLEM_DURABILITY_NOT_REACHED,
                               .detail = a->exchange->err.msg};
 
-    return api_refuse_naming(a->exchange, &problem, "id", a->id);
+    enum status st = api_refuse_naming(a->exchange, &problem, "id", a->id);
+    return st == ST_OK ? set_location(a) : st;
 }
 
 /* The flow, and what was delivered of it: its jobs, or the messages that make
@@ -112,16 +120,12 @@ reach(struct co *co, struct acceptance *a, bool *ret_refused)
 static enum status
 reply_accepted(struct co *co, struct acceptance *a)
 {
+    struct pit_response *res = &a->exchange->res;
     struct job_id id;
     struct error why;
     bool refused = false;
 
-    enum status st = set_location(a);
-    if (st == ST_OK && a->existed)
-        st = response_set(&a->exchange->res, STR("Idempotency-Replayed"),
-                          STR("true"));
-    if (st == ST_OK)
-        st = id_split(str_c(a->id), &id, &a->exchange->err);
+    enum status st = id_split(str_c(a->id), &id, &a->exchange->err);
     if (st != ST_OK)
         return st;
     /* A worker does it otherwise. */
@@ -130,7 +134,13 @@ reply_accepted(struct co *co, struct acceptance *a)
     st = reach(co, a, &refused);
     if (st != ST_OK || refused)
         return st;
-    return reply_flow(co, a->api, a->exchange, id, a->existed ? 200 : 202);
+    st = reply_flow(co, a->api, a->exchange, id, a->existed ? 200 : 202,
+                    a->existed);
+    if (st == ST_OK && res->status < 300)
+        st = set_location(a);
+    if (st == ST_OK && res->status < 300 && a->existed)
+        st = response_set(res, STR("Idempotency-Replayed"), STR("true"));
+    return st;
 }
 
 /* ---- POST /v1/flows ---- */
@@ -149,8 +159,10 @@ read_flow(struct co *co, struct acceptance *a)
     return st;
 }
 
+/* @replay: it was accepted before. It may be forgotten by now, its jobs too,
+ * and must not be begun a second time. */
 static enum status
-accept_flow(struct co *co, struct acceptance *a)
+accept_flow(struct co *co, struct acceptance *a, bool replay)
 {
     struct queues *queues = NULL;
     enum status st = read_flow(co, a);
@@ -160,7 +172,9 @@ accept_flow(struct co *co, struct acceptance *a)
                               a->api->queues, &queues, &a->exchange->err);
     if (st != ST_OK)
         return api_fail(a->exchange, st, &a->exchange->err, false);
-    st = flow_accept(co, queues, &a->flow, &a->existed, &a->exchange->err);
+    a->existed = replay;
+    if (!replay)
+        st = flow_accept(co, queues, &a->flow, &a->existed, &a->exchange->err);
     if (st == ST_UNCLEAR)
         return refuse_unclear(a);
     if (st == ST_QUEUE_FULL)
@@ -186,7 +200,7 @@ accept_under_key(struct co *co, struct acceptance *a, struct str key)
     if (st != ST_OK || refused)
         return st;
     flow_init(&a->flow, idempotency.entry.seed);
-    st = accept_flow(co, a);
+    st = accept_flow(co, a, replay);
     if (replay)
         return st;
     if (st == ST_OK && (exchange->res.status < 300 || a->stored))
@@ -217,7 +231,7 @@ flows_post(struct co *co, struct http_exchange *exchange, void *arg)
         st = accept_under_key(co, &a, key);
     } else {
         flow_init(&a.flow, NULL);
-        st = accept_flow(co, &a);
+        st = accept_flow(co, &a, false);
     }
     flow_clear(&a.flow);
     flow_document_clear(&a.document);
@@ -246,7 +260,7 @@ flows_show(struct co *co, struct http_exchange *exchange, void *arg)
     enum status st = read_id(exchange, &id);
     if (st != ST_OK)
         return api_fail(exchange, st, &exchange->err, false);
-    return reply_flow(co, api, exchange, id, 200);
+    return reply_flow(co, api, exchange, id, 200, false);
 }
 
 /* ---- POST /v1/flows/{id}:cancel ---- */
@@ -267,7 +281,7 @@ flows_cancel(struct co *co, struct http_exchange *exchange, void *arg)
                                "cancel");
     if (st != ST_OK)
         return api_fail(exchange, st, &exchange->err, false);
-    return reply_flow(co, api, exchange, id, running > 0 ? 202 : 200);
+    return reply_flow(co, api, exchange, id, running > 0 ? 202 : 200, false);
 }
 
 /* ---- GET /v1/flows ---- */
