@@ -206,12 +206,18 @@ class RedisAway(PitTestCase):
                          202)
 
     def test_another_schema_is_not_touched(self):
+        self.http.put("/v1/schedules/s", {"task": "noop", "every": "1h"})
+        flow = self.http.post("/v1/flows", {"chain": [
+            {"task": "noop", "queue": "flows"}]}).json()["links"]["self"]
         with self.store.client() as client:
             client.set("pit:schema", "99")
         front = self.web(self.store)
         wait_until(lambda: front.http.get("/readyz").status == 503)
         wait_until(lambda: front.http.post(
             "/v1/jobs", {"task": "noop"}).status == 503)
+        for path in ("/v1/schedules/s:trigger", "/v1/schedules/s:pause",
+                     "/v1/schedules/s:resume", f"{flow}:cancel"):
+            self.assertEqual(front.http.post(path).status, 503, path)
         with self.store.client() as client:
             self.assertFalse(client.exists("pit:{default}:jobs"))
 

@@ -98,8 +98,8 @@ CHECK enum status api_limit(const struct pit_request *req, int64_t max,
                             int64_t *ret, struct error *err);
 /* ST_INVALID for a path's {queue} that can be no queue's name. */
 CHECK enum status api_queue(struct str name, struct error *err);
-/* ST_OK when jobs can be enqueued at this moment; else ST_UNAVAILABLE at once,
- * before a body is read for nothing. */
+/* ST_OK when Redis can be written to at this moment; else ST_UNAVAILABLE at
+ * once, before a body is read for nothing. */
 CHECK enum status api_store(const struct api *api, struct error *err);
 /* Looks the Idempotency-Key up, or takes it; the body must have been read.
  * *ret_refused: the answer is made, since the key belongs to other content

@@ -274,6 +274,8 @@ flows_cancel(struct co *co, struct http_exchange *exchange, void *arg)
 
     enum status st = read_id(exchange, &id);
     if (st == ST_OK)
+        st = api_store(api, &exchange->err);
+    if (st == ST_OK)
         st = flow_report_cancel(co, api->queues, id, &running, &exchange->err);
     if (st == ST_CONFLICT)
         return api_refuse_with(exchange, PROBLEM_INVALID_STATE,

@@ -18,12 +18,15 @@ set_paused(struct co *co, struct api *api, struct http_exchange *exchange,
     struct str note = given && given->given ? given->text : STR_NULL;
     struct error *err = &exchange->err;
 
-    if (api_query(&exchange->req, STR_NULL, err) != ST_OK)
-        return api_fail(exchange, ST_INVALID, err, false);
+    enum status st = api_query(&exchange->req, STR_NULL, err);
+    if (st == ST_OK)
+        st = api_store(api, err);
+    if (st != ST_OK)
+        return api_fail(exchange, st, err, false);
     if (given && given->given && note.n == 0)
         note = STR(""); /* takes it away */
-    enum status st = schedules_change_paused(
-        co, api->queues, schedules_name(exchange), paused, note, err);
+    st = schedules_change_paused(co, api->queues, schedules_name(exchange),
+                                 paused, note, err);
     if (st != ST_OK)
         return schedules_refuse(exchange, st, err, true);
     return schedules_show(co, api, exchange, 200);
@@ -123,16 +126,19 @@ trigger_under_key(struct co *co, struct api *api,
 enum status
 schedules_trigger_one(struct co *co, struct http_exchange *exchange, void *arg)
 {
+    struct api *api = arg;
     struct str key = STR_NULL;
 
     enum status st = api_query(&exchange->req, STR_NULL, &exchange->err);
     if (st == ST_OK)
         st = idempotency_key(&exchange->req, &key, &exchange->err);
+    if (st == ST_OK)
+        st = api_store(api, &exchange->err);
     if (st != ST_OK)
         return api_fail(exchange, st, &exchange->err, false);
     if (key.p)
-        return trigger_under_key(co, arg, exchange, key);
-    return trigger(co, arg, exchange, NULL, false);
+        return trigger_under_key(co, api, exchange, key);
+    return trigger(co, api, exchange, NULL, false);
 }
 
 enum status
