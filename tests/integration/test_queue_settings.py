@@ -55,13 +55,17 @@ class Retries(SettingsCase):
                 (1, "/retry"), ({"max": -1}, "/retry/max"),
                 ({"max": 1001}, "/retry/max"), ({"base": 0}, "/retry/base"),
                 ({"backoff": "linear"}, "/retry/backoff"),
+                ({"backoff": 2}, "/retry/backoff"),
                 ({"jitter": 2}, "/retry/jitter"),
                 ({"jitter": "much"}, "/retry/jitter"),
                 ({"base": "2s", "cap": "1s"}, "/retry/cap"),
                 ({"retries": 1}, "/retry/retries")):
             answer = self.http.request("PATCH", self.PATH,
                                        json={"retry": retry})
-            self.refused(answer, 400, "invalid-request", pointer, self.PATH)
+            problem = self.refused(answer, 400, "invalid-request", pointer,
+                                   self.PATH)
+            if pointer == "/retry/backoff":
+                self.assertIn("exponential", problem["detail"])
         self.assertEqual(self.client.exists("pit:{default}:meta"), 0)
 
     def test_the_job_then_its_task_then_the_queue(self):

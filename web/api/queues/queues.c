@@ -328,8 +328,9 @@ fill_backoff(const struct body_value *value, struct changes *changes,
     setting = add_change(changes, queue_retry_name(JOB_RETRY_BACKOFF));
     if (value->null)
         return ST_OK;
-    bool fixed = str_eq_c(value->text, "fixed");
-    if (!fixed && !str_eq_c(value->text, "exponential"))
+    struct str word = str_c(json_string_value(value->json));
+    bool fixed = str_eq_c(word, "fixed");
+    if (!fixed && !str_eq_c(word, "exponential"))
         return error_set_at(err, "/retry/backoff",
                             "must be \"fixed\" or \"exponential\"");
     str_copy_to(fixed ? STR("f") : STR("e"), setting->value, 2);
@@ -343,7 +344,7 @@ fill_retry(const struct body_value *of, struct changes *changes,
     enum { MAX, BACKOFF, BASE, CAP, JITTER, FIELDS };
     static const struct body_field fields[FIELDS] = {
         [MAX] = {"max", BODY_INTEGER, 0, JOB_RETRIES_MAX},
-        [BACKOFF] = {"backoff", BODY_TEXT, 0, 0},
+        [BACKOFF] = {"backoff", BODY_JSON, 0, 0},
         [BASE] = {"base", BODY_DURATION, 1, JOB_DELAY_MAX_MS},
         [CAP] = {"cap", BODY_DURATION, 1, JOB_DELAY_MAX_MS},
         [JITTER] = {"jitter", BODY_PERCENT, 0, 0},
