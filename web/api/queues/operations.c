@@ -228,6 +228,18 @@ operation_new(struct api *api, const struct operation_spec *spec)
     return operation;
 }
 
+/* Takes @operation over. Where too much goes on in this process its lease ends,
+ * and the next look of any finds it. */
+static void
+begin_running(struct api *api, struct operation *operation, co_fn *fn)
+{
+    enum status st =
+        co_detach(api->loop, "operation", fn, operation, operation_free);
+
+    if (st != ST_OK)
+        log_warn("operation: it begins later: %s", status_name(st));
+}
+
 /* ---- what another process left ---- */
 
 static int64_t
@@ -298,10 +310,7 @@ go_on(struct api *api, const struct operation_item *item)
         number_of(json_object_get(document, "resume"), "elapsed_ms");
     json_decref(document);
     log_info("operation %s: goes on here", operation->id);
-    st = co_detach(api->loop, "operation", st == ST_OK ? run : fail, operation,
-                   operation_free);
-    if (st != ST_OK) /* its lease ends, and the next look finds it again */
-        log_warn("operation: %s", status_name(st));
+    begin_running(api, operation, st == ST_OK ? run : fail);
 }
 
 static enum status
@@ -466,10 +475,7 @@ begin(struct co *co, struct api *api, struct http_exchange *exchange,
                                 : api_fail(exchange, st, &exchange->err, false);
     }
     enum status answered = reply_started(exchange, operation);
-    st = co_detach(api->loop, "operation", run, operation, operation_free);
-    if (st != ST_OK)
-        return api_refuse_with(exchange, PROBLEM_OVERLOADED,
-                               "too much goes on in this process: try again");
+    begin_running(api, operation, run);
     return answered;
 }
 
