@@ -106,11 +106,11 @@ read_value(const struct body_field *field, json_t *json, const char *pointer,
     case BODY_TEXT:
         return read_text(field, json, pointer, value, err);
     case BODY_PERCENT:
+        if (!json_is_number(json) || json_number_value(json) < 0 ||
+            json_number_value(json) > 1)
+            return wrong(pointer, "must be a number from 0 to 1", err);
         value->number = (int64_t)round(json_number_value(json) * 100);
-        return json_is_number(json) && json_number_value(json) >= 0 &&
-                       json_number_value(json) <= 1
-                   ? ST_OK
-                   : wrong(pointer, "must be a number from 0 to 1", err);
+        return ST_OK;
     case BODY_RATE:
         if (!job_rate_parse(text, &rate, &value->period_ms))
             return wrong(pointer,
