@@ -29,7 +29,7 @@ enum {
     CACHE_LINE = 64,
     INBOX = 4 * BOARD_PLACES_MAX, /* words; a power of two */
     OUTBOX = BOARD_PLACES_MAX,
-    JOB_SPAN = 9 * 256 * 1024,           /* args, inputs, names */
+    JOB_SPAN = 9 * 256 * 1024,           /* args, inputs, names, origin */
     RESULT_SPAN = JOB_RESULT_MAX + PAGE, /* with the message */
     KEPT = PAGE,                         /* bytes that a free place keeps */
     KIND_JOB = 0,                        /* else an enum ring_cancel */

@@ -46,9 +46,8 @@ CHECK enum status queue_public_limit(int limit, int standard, int max,
 void queue_public_words(enum status st, const struct error *err,
                         char words[PIT_WORDS_SIZE]);
 /* And ends with: the words (NULL: nobody wants them), and the status. What only
- * reads
- * (@wrote false) has no outcome that could be unclear; what the coroutine's own
- * deadline cut off while it wrote has one. */
+ * reads (@wrote false) has no outcome that could be unclear; what the
+ * coroutine's own deadline cut off while it wrote has one. */
 enum pit_status queue_public_end(const struct co *co, enum status st,
                                  bool wrote, const struct error *err,
                                  char *words);

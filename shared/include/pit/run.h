@@ -52,8 +52,8 @@ struct pit_run {
  *
  * Returns what @fn returned. When it was not called, and run->error says why:
  * PIT_INVALID a URL or a value that is none; PIT_UNAVAILABLE Redis does not
- * answer within connect_ms; PIT_CONFLICT it holds the jobs of another version;
- * PIT_FORBIDDEN a wrong password. */
+ * answer within connect_ms, or refuses the password; PIT_CONFLICT it holds the
+ * jobs of another version. */
 enum pit_status pit_run(struct pit_run *run, pit_co_fn *fn, void *arg);
 
 #endif

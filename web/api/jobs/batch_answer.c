@@ -194,7 +194,6 @@ static enum status
 refuse_unreached(struct batch *batch)
 {
     struct buf text;
-    json_error_t why;
 
     buf_init(&text, SIZE_MAX / 4);
     if (batch->ndjson_out) {
@@ -209,7 +208,7 @@ refuse_unreached(struct batch *batch)
     }
     buf_addf(&text, "],\"accepted\":%u,\"rejected\":%u}", batch->accepted,
              batch->written - batch->accepted);
-    json_t *extra = json_loadb(text.p, text.len, 0, &why);
+    json_t *extra = json_loadb(text.p, text.len, 0, NULL);
     buf_clear(&text);
     if (!extra)
         return error_set(&batch->exchange->err, ST_LIMIT, "out of memory");
