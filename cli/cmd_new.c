@@ -53,8 +53,23 @@ is_name(const char *name)
     size_t n = strlen(name);
 
     return name[0] >= 'a' && name[0] <= 'z' && n <= NAME_LEN_MAX &&
-           strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == n &&
-           strcmp(name, "test") != 0 && strcmp(name, "all") != 0;
+           strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == n;
+}
+
+/* Targets of CMake's own, and what tasks of ours begin with. */
+static bool
+is_taken(const char *name)
+{
+    static const char *const taken[] = {
+        "all",  "clean",         "depend",  "edit_cache",
+        "help", "install",       "package", "package_source",
+        "pit",  "rebuild_cache", "test",
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(taken); i++)
+        if (strcmp(name, taken[i]) == 0)
+            return true;
+    return false;
 }
 
 static void
@@ -121,6 +136,11 @@ run(const void *values, int words_len, char *const *words)
                             "\"%.60s\" is no name: a lower-case letter, then "
                             "at most %d of a-z, 0-9 and _",
                             name, NAME_LEN_MAX - 1);
+    if (is_taken(name))
+        return command_fail(&cmd_new, COMMAND_USAGE,
+                            "\"%s\" means something to CMake or to Pitmaster "
+                            "itself: choose another name",
+                            name);
     int n = snprintf(root, sizeof root, "%s/%s", options->dir, name);
     if (n < 0 || n >= (int)sizeof root)
         return command_fail(&cmd_new, COMMAND_USAGE, "--dir is too long");

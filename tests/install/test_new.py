@@ -114,6 +114,13 @@ class New(unittest.TestCase):
                                                     "build/pit_stop2.so")))
         self.assertIn("all passed", run("make", "-C", root, "test", env=env))
 
+    def test_builds_by_make_as_its_readme_says(self):
+        root = self.new("grill")
+        run("make", "-C", root, f"PKG_CONFIG_PATH={pkg_config_path()}")
+        self.assertIn("all passed",
+                      run("make", "-C", root, "test",
+                          f"PKG_CONFIG_PATH={pkg_config_path()}"))
+
     def refused(self, table, *words):
         """What pit-web says of an application with that table: one line."""
         source = os.path.join(self.dir, "bad.c")
@@ -173,10 +180,14 @@ class New(unittest.TestCase):
         with open(os.path.join(root, "app.c"), encoding="utf-8") as file:
             self.assertIn("/* mine */", file.read())
         for name in ("", "Grill", "1grill", "../grill", "gri ll", "a" * 33,
-                     "grill;ls", "test"):
+                     "grill;ls"):
             with self.subTest(name=name):
                 out = pit("new", name, "--dir", self.dir, code=2)
                 self.assertEqual(len(out.splitlines()), 1)
+        for name in ("test", "all", "install", "pit"):
+            with self.subTest(name=name):
+                out = pit("new", name, "--dir", self.dir, code=2)
+                self.assertIn("choose another name", out)
         self.assertEqual(len(pit("new", code=2).splitlines()), 1)
         out = pit("new", "grill", "--dir", os.path.join(self.dir, "no"),
                   code=1)
