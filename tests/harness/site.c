@@ -513,4 +513,6 @@ site_expect_problem(const struct pit_test_answer *answer, int status,
     assert_int_equal(answer->status, status);
     if (!strstr(answer->body, words))
         fail_msg("\"%s\" is not in %s", words, answer->body);
+    if (!strstr(answer->body, "\"instance\":\"/"))
+        fail_msg("no path of the request in %s", answer->body);
 }

@@ -25,6 +25,7 @@ response_init(struct pit_response *res, struct arena *arena)
     res->fields_len = res->fields_room = 0;
     res->body = STR_NULL;
     res->content_len = -1;
+    res->instance = NULL;
     res->sealed = false;
     res->failure = ST_OK;
     res->site_host = NULL;
@@ -43,9 +44,11 @@ response_reset(struct pit_response *res)
 {
     assert(!res->sealed);
     const struct site_host *site_host = res->site_host;
+    const char *instance = res->instance;
     response_clear(res);
     response_init(res, res->arena);
     res->site_host = site_host;
+    res->instance = instance;
 }
 
 void

@@ -41,11 +41,13 @@ struct pit_response {
     size_t fields_room;
     struct str body; /* in the arena, in `owned`, or borrowed */
     struct buf owned;
-    int64_t content_len; /* of a stream, or of an answer to HEAD: bytes that
-                            its body has; -1: as many as come */
-    bool sealed;         /* the head has left: nothing can be set any more */
-    enum status failure; /* what the answer was made of, if it is a problem
-                            document that site.c made; else ST_OK */
+    int64_t content_len;  /* of a stream, or of an answer to HEAD: bytes that
+                             its body has; -1: as many as come */
+    const char *instance; /* the request's path, still percent-encoded, for
+                             problem documents; lent by it; NULL: none */
+    bool sealed;          /* the head has left: nothing can be set any more */
+    enum status failure;  /* what the answer was made of, if it is a problem
+                             document that site.c made; else ST_OK */
     const struct site_host *site_host; /* site.h: how to stream; NULL: not */
 };
 

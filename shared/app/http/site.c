@@ -269,8 +269,10 @@ enter(struct co *co, struct pit_next step, struct pit_request *req,
 
 /* What the request came with goes along to all that it causes. */
 static void
-begin(struct co *co, struct pit_request *req, int64_t timeout_ms)
+begin(struct co *co, struct pit_request *req, struct pit_response *res,
+      int64_t timeout_ms)
 {
+    res->instance = req->raw_path.p;
     if (req->traceparent.n > 0)
         co_trace_set(co, traceparent_parse(req->traceparent));
     co_request_lend(co, req->id, req->id_sent);
@@ -282,7 +284,7 @@ enum status
 site_run(struct co *co, const struct site_view *view, struct pit_request *req,
          struct pit_response *res)
 {
-    begin(co, req, view->timeout_ms);
+    begin(co, req, res, view->timeout_ms);
     co_name_set(co, view->label);
     req->body_max = view->body_max;
     if (view->bare)
@@ -298,7 +300,7 @@ enum status
 site_other(struct co *co, const struct site *site, enum route_result result,
            uint32_t allow, struct pit_request *req, struct pit_response *res)
 {
-    begin(co, req, site->timeout_ms);
+    begin(co, req, res, site->timeout_ms);
     return enter(co,
                  (struct pit_next){.site = site,
                                    .result = result,

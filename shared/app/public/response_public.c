@@ -90,8 +90,10 @@ reply_problem(struct pit_response *res, enum problem_kind kind,
     enum status st = response_format(res->arena, fmt, ap, &detail);
     if (st != ST_OK)
         return (enum pit_status)st;
-    struct problem problem = {
-        .kind = kind, .detail = detail.p, .pointer = pointer};
+    struct problem problem = {.kind = kind,
+                              .detail = detail.p,
+                              .instance = res->instance,
+                              .pointer = pointer};
     return (enum pit_status)problem_reply(res, &problem);
 }
 
