@@ -199,8 +199,9 @@ read_states(struct bulk *bulk, const char *states, struct error *err)
         int state = 0;
         if (!queue_list_state_parse(word, &state))
             return error_set(err, ST_INVALID,
-                             "--state: there is no state \"%.*s\"",
-                             STR_ARG(word));
+                             "--state: there is no state \"%.*s\": "
+                             "give " QUEUE_LIST_STATE_NAMES,
+                             (int)(word.n < 60 ? word.n : 60), word.p);
         if (!queue_bulk_allows(bulk->kind, state))
             return error_set(err, ST_INVALID,
                              "--state: jobs that are %.*s cannot be had by %s",

@@ -166,7 +166,8 @@ run(const void *values, int words_len, char *const *words)
                             "name one queue: pit queues lists them");
     if (!queue_list_state_parse(str_c(options->state), &listing.state))
         return command_fail(&cmd_jobs, COMMAND_USAGE,
-                            "--state: there is no state \"%s\"",
+                            "--state: there is no state \"%.60s\": "
+                            "give " QUEUE_LIST_STATE_NAMES,
                             options->state);
     listing.queue = str_c(words[0]);
     str_copy_to(str_c(options->cursor), listing.cursor, sizeof listing.cursor);

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 
 #include "app/document/schedule_json.h"
-#include "queue/queue_scale.h"
-#include "queue/queue_settings.h"
+#include "base/clock.h"
+#include "queue/queue_overview.h"
 #include "session.h"
 #include "table.h"
 #include "text.h"
@@ -294,16 +294,16 @@ add_settings(struct table *table, const struct queue_settings *settings)
     table_add(table, "dead for");
     table_add(
         table, "%s",
-        text_duration(or_standard(settings->dead_ms, QUEUE_DEAD_STANDARD_MS),
-                      kept));
+        clock_words(or_standard(settings->dead_ms, QUEUE_DEAD_STANDARD_MS),
+                    kept));
     add_limit(
         table, "keeps quarantined",
         or_standard(settings->quarantined_max, QUEUE_QUARANTINED_STANDARD));
     table_add(table, "quarantined for");
     table_add(table, "%s",
-              text_duration(or_standard(settings->quarantined_ms,
-                                        QUEUE_QUARANTINED_STANDARD_MS),
-                            kept));
+              clock_words(or_standard(settings->quarantined_ms,
+                                      QUEUE_QUARANTINED_STANDARD_MS),
+                          kept));
 }
 
 /* "8, exponential from 2s up to 1h, jitter 0.2": what a plain job gets, and
@@ -321,8 +321,8 @@ add_retry(struct table *table, const struct queue_retry *retry)
     table_add(table, "%" PRId32 ", %s from %s up to %s, jitter %g%s",
               spec.retries,
               spec.backoff.kind == BACKOFF_FIXED ? "fixed" : "exponential",
-              text_duration(spec.backoff.base_ms, base),
-              text_duration(spec.backoff.cap_ms, cap), spec.backoff.jitter,
+              clock_words(spec.backoff.base_ms, base),
+              clock_words(spec.backoff.cap_ms, cap), spec.backoff.jitter,
               retry->set ? "" : " (the standard)");
 }
 
@@ -351,7 +351,7 @@ print_text(const struct queue_counts *counts,
             table_add(&table, "%" PRId64, counts->count[i]);
         }
     table_add(&table, "oldest");
-    table_add(&table, "%s", text_duration(counts->oldest_ready_ms, oldest));
+    table_add(&table, "%s", clock_words(counts->oldest_ready_ms, oldest));
     table_add(&table, "in, out, failed");
     table_add(&table, "%.1f/s, %.1f/s, %.1f/s", rates->enqueued_per_s,
               rates->succeeded_per_s, rates->failed_per_s);
@@ -445,24 +445,17 @@ static enum status
 tell_and_show(struct co *co, struct session *session)
 {
     const struct telling *what = session->arg;
-    struct queue_settings settings;
-    struct queue_counts counts;
-    struct queue_rates rates;
+    struct queue_overview queue;
 
     enum status st =
-        queue_settings_apply(co, session->queues, str_c(what->queue),
-                             what->changes, what->n, &settings, &session->err);
-    if (st == ST_OK)
-        st = queue_counts(co, session->queues, str_c(what->queue), &counts,
-                          &session->err);
-    if (st == ST_OK)
-        st = queue_rates(co, session->queues, &counts, &rates, &session->err);
+        queue_overview_get(co, session->queues, str_c(what->queue),
+                           what->changes, what->n, &queue, &session->err);
     if (st != ST_OK)
         return st;
     if (session->options->json)
-        print_json(&counts, &settings, &rates);
+        print_json(&queue.counts, &queue.settings, &queue.rates);
     else
-        print_text(&counts, &settings, &rates);
+        print_text(&queue.counts, &queue.settings, &queue.rates);
     return ST_OK;
 }
 

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "session.h"
 #include "table.h"
 #include "text.h"
@@ -40,7 +41,7 @@ add_row(struct table *table, const struct queue_counts *counts)
         table_add(table, "%" PRId64, counts->count[states[i]]);
     table_add(table, "%" PRId64, counts->succeeded);
     table_add(table, "%" PRId64, counts->enqueued);
-    table_add(table, "%s", text_duration(counts->oldest_ready_ms, oldest));
+    table_add(table, "%s", clock_words(counts->oldest_ready_ms, oldest));
     table_add(table, "%s", counts->paused ? "paused" : "open");
 }
 

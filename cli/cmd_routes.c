@@ -4,6 +4,7 @@
 
 #include "app/http/request.h"
 #include "app/loader.h"
+#include "base/clock.h"
 #include "command.h"
 #include "table.h"
 #include "text.h"
@@ -68,8 +69,7 @@ print_table(const struct app *app)
         table_add(&table, "%s", view->route);
         table_add(&table, "%s", kind_of(view));
         table_add(&table, "%s",
-                  view->timeout_ms ? text_duration(view->timeout_ms, text)
-                                   : "");
+                  view->timeout_ms ? clock_words(view->timeout_ms, text) : "");
         if (view->body_max)
             table_add(&table, "%lld", (long long)view->body_max);
         else

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "app/document/scale_json.h"
+#include "base/clock.h"
 #include "session.h"
 #include "table.h"
 #include "text.h"
@@ -45,7 +46,7 @@ duration(double s, char dst[TEXT_SIZE])
 {
     static const double most_s = 1e12;
 
-    return text_duration(s < 0 ? -1 : (int64_t)(fmin(s, most_s) * 1000), dst);
+    return clock_words(s < 0 ? -1 : (int64_t)(fmin(s, most_s) * 1000), dst);
 }
 
 static void

@@ -115,7 +115,7 @@ add_when(struct table *table, const struct schedule *s)
         table_add(table, "%.*s", STR_ARG(s->timezone));
         return;
     case SCHEDULE_EVERY:
-        table_add(table, "every %s", text_duration(s->every_ms, text));
+        table_add(table, "every %s", clock_words(s->every_ms, text));
         break;
     default:
         table_add(table, "at %s", text_time(s->at_ms, text));

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "app/task/task_entry.h"
+#include "base/clock.h"
 #include "session.h"
 #include "table.h"
 #include "text.h"
@@ -35,10 +36,10 @@ add_row(struct table *table, const char *name, const struct app_task *task)
 
     table_add(table, "%s", name);
     table_add(table, "%s", task->queue);
-    table_add(table, "%s", text_duration(task->timeout_ms, text));
+    table_add(table, "%s", clock_words(task->timeout_ms, text));
     table_add(table, "%" PRId32, task->retries);
-    table_add(table, "%s", text_duration(task->backoff_ms, text));
-    table_add(table, "%s", text_duration(task->keep_ms, text));
+    table_add(table, "%s", clock_words(task->backoff_ms, text));
+    table_add(table, "%s", clock_words(task->keep_ms, text));
     table_add(table, "%" PRId32, task->priority);
     table_add(table, "%s", task->about);
 }

@@ -174,7 +174,7 @@ add_queues(const struct watch *watch, FILE *out)
         table_add(&table, "%.0f", queue->in_per_s);
         table_add(&table, "%.0f", queue->out_per_s);
         table_add(&table, "%s",
-                  text_duration(queue->counts.oldest_ready_ms, oldest));
+                  clock_words(queue->counts.oldest_ready_ms, oldest));
         table_add(&table, "%s", flags_of(&queue->counts));
     }
     table_print(&table, out);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "app/document/job_json.h"
+#include "base/clock.h"
 #include "base/jsontext.h"
 #include "table.h"
 #include "text.h"
@@ -56,7 +57,7 @@ print_fields(const struct job_view *view)
     if (history->ended_ms > 0 && history->started_ms > 0) {
         table_add(&table, "took");
         table_add(&table, "%s",
-                  text_duration(history->ended_ms - history->started_ms, took));
+                  clock_words(history->ended_ms - history->started_ms, took));
     }
     table_print(&table, stdout);
     table_clear(&table);
@@ -95,7 +96,7 @@ print_attempts(const struct job_history *history)
         table_add(&table, "%s", job_outcome_name(attempt->outcome));
         table_add(&table, "%s", text_time(attempt->started_ms, when));
         table_add(&table, "%s",
-                  text_duration(attempt->ended_ms - attempt->started_ms, took));
+                  clock_words(attempt->ended_ms - attempt->started_ms, took));
         if (attempt->worker.n > 0)
             table_add(&table, "%.*s", STR_ARG(attempt->worker));
         else

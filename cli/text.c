@@ -1,47 +1,11 @@
-/* Text: two units at most, since nobody reads a third. */
+/* Text: what the library can say already, cut to a terminal. */
 #include "text.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/buf.h"
-#include "base/clock.h"
 #include "base/utf8.h"
-
-static const char *
-two_units(int64_t n, int64_t per, const char *large, const char *small,
-          char dst[TEXT_SIZE])
-{
-    if (n % per)
-        snprintf(dst, TEXT_SIZE, "%" PRId64 "%s %" PRId64 "%s", n / per, large,
-                 n % per, small);
-    else
-        snprintf(dst, TEXT_SIZE, "%" PRId64 "%s", n / per, large);
-    return dst;
-}
-
-const char *
-text_duration(int64_t ms, char dst[TEXT_SIZE])
-{
-    int64_t seconds = ms / 1000;
-
-    if (ms < 0)
-        snprintf(dst, TEXT_SIZE, "-");
-    else if (ms < 1000)
-        snprintf(dst, TEXT_SIZE, "%" PRId64 "ms", ms);
-    else if (ms < 10000 && ms % 1000)
-        snprintf(dst, TEXT_SIZE, "%.1fs", (double)ms / 1000);
-    else if (seconds < 60)
-        snprintf(dst, TEXT_SIZE, "%" PRId64 "s", seconds);
-    else if (seconds < 3600)
-        return two_units(seconds, 60, "m", "s", dst);
-    else if (seconds < 24 * 3600)
-        return two_units(seconds / 60, 60, "h", "m", dst);
-    else
-        return two_units(seconds / 3600, 24, "d", "h", dst);
-    return dst;
-}
 
 const char *
 text_time(int64_t ms, char dst[TEXT_SIZE])
@@ -73,7 +37,7 @@ text_age(const json_t *object, const char *name, char dst[TEXT_SIZE])
 
     if (clock_parse(str_c(text_member(object, name)), &at_ms))
         age_ms = clock_wall_ms() - at_ms;
-    return text_duration(age_ms, dst);
+    return clock_words(age_ms, dst);
 }
 
 enum status

@@ -7,13 +7,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/str.h"
 
-enum { TEXT_SIZE = 32 };
+enum { TEXT_SIZE = CLOCK_WORDS_SIZE };
 
-/* "450ms", "12s", "3m 20s", "2h 5m", "4d 1h"; "-" below 0. */
-const char *text_duration(int64_t ms, char dst[TEXT_SIZE]);
 /* RFC 3339 UTC with milliseconds; "" for 0 and for what is no time up to the
  * year 9999, since a record may say anything. */
 const char *text_time(int64_t ms, char dst[TEXT_SIZE]);

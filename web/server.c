@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #include "base/children.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "figures.h"
@@ -554,6 +555,7 @@ stop(struct server *server)
 {
     struct children *children = &server->children;
     int64_t grace = server->current->settings.grace;
+    char words[CLOCK_WORDS_SIZE];
 
     if (server->stopping) {
         log_warn("stopping at once");
@@ -561,7 +563,7 @@ stop(struct server *server)
         return;
     }
     server->stopping = true;
-    log_info("stopping: requests under way have %lld ms", (long long)grace);
+    log_info("stopping: requests under way have %s", clock_words(grace, words));
     notify_send("STOPPING=1");
     sockets_refuse(&server->current->sockets, NULL);
     children_stop_all(children, SIGTERM, grace + KILL_AFTER_MS);

@@ -325,10 +325,13 @@ grace_over_cb(struct loop_timer *timer)
 static void
 stop(struct dispatcher *d, bool hurry)
 {
+    char grace[CLOCK_WORDS_SIZE];
+
     if (d->stopping && !hurry)
         return;
     if (!d->stopping)
-        log_info("draining: %zu jobs in hand", d->held_len);
+        log_info("draining: jobs in hand: %zu, grace: %s", d->held_len,
+                 clock_words(d->options->grace_ms, grace));
     d->stopping = true;
     beat_now(d);
     d->hurry |= hurry;

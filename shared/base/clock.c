@@ -3,7 +3,9 @@
 #include "base/clock.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <time.h>
 
 #include "base/civil.h"
@@ -185,4 +187,39 @@ clock_parse(struct str s, int64_t *ret_ms)
         return false;
     *ret_ms = at_s * 1000 + ms;
     return true;
+}
+
+/* Two at most, since nobody reads a third. */
+static const char *
+two_units(int64_t n, int64_t per, const char *large, const char *small,
+          char dst[CLOCK_WORDS_SIZE])
+{
+    if (n % per)
+        snprintf(dst, CLOCK_WORDS_SIZE, "%" PRId64 "%s %" PRId64 "%s", n / per,
+                 large, n % per, small);
+    else
+        snprintf(dst, CLOCK_WORDS_SIZE, "%" PRId64 "%s", n / per, large);
+    return dst;
+}
+
+const char *
+clock_words(int64_t ms, char dst[CLOCK_WORDS_SIZE])
+{
+    int64_t seconds = ms / 1000;
+
+    if (ms < 0)
+        snprintf(dst, CLOCK_WORDS_SIZE, "-");
+    else if (ms < 1000)
+        snprintf(dst, CLOCK_WORDS_SIZE, "%" PRId64 "ms", ms);
+    else if (ms < 10000 && ms % 1000)
+        snprintf(dst, CLOCK_WORDS_SIZE, "%.1fs", (double)ms / 1000);
+    else if (seconds < 60)
+        snprintf(dst, CLOCK_WORDS_SIZE, "%" PRId64 "s", seconds);
+    else if (seconds < 3600)
+        return two_units(seconds, 60, "m", "s", dst);
+    else if (seconds < 24 * 3600)
+        return two_units(seconds / 60, 60, "h", "m", dst);
+    else
+        return two_units(seconds / 3600, 24, "d", "h", dst);
+    return dst;
 }

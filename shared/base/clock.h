@@ -11,7 +11,8 @@
 
 #include "base/str.h"
 
-enum { CLOCK_TIME_LEN = 24 };                  /* "2026-11-23T09:00:00.000Z" */
+enum { CLOCK_TIME_LEN = 24 }; /* "2026-11-23T09:00:00.000Z" */
+enum { CLOCK_WORDS_SIZE = 32 };
 #define CLOCK_LAST_MS INT64_C(253402300799999) /* the end of year 9999 */
 
 int64_t clock_mono_us(void);
@@ -29,5 +30,8 @@ void clock_format(int64_t ms, char dst[CLOCK_TIME_LEN + 1]);
  * (what is below 1 ms is dropped); a leap second counts as the next second.
  * False leaves *ret_ms untouched; so does a year before 1970. */
 bool clock_parse(struct str s, int64_t *ret_ms);
+/* A duration as people read it, @dst itself: "450ms", "1.5s", "12s", "3m 20s",
+ * "2h 5m", "4d 1h"; "-" below 0. */
+const char *clock_words(int64_t ms, char dst[CLOCK_WORDS_SIZE]);
 
 #endif

@@ -49,30 +49,41 @@ judge_ended(const struct explain_facts *facts, struct explanation *e)
     (void)facts;
 }
 
+/* From @from_ms to @to_ms, which a clock that was set may have before it. */
+static const char *
+span(int64_t from_ms, int64_t to_ms, char dst[CLOCK_WORDS_SIZE])
+{
+    return clock_words(to_ms > from_ms ? to_ms - from_ms : 0, dst);
+}
+
 static void
 judge_running(const struct explain_facts *facts, struct explanation *e)
 {
+    char ran[CLOCK_WORDS_SIZE];
+
     if (facts->cancel_asked)
         add(e, "cancel-asked", 0,
             "it was asked to stop, and is killed when it has not after its "
             "grace time");
-    add(e, "running", 0, "it runs at %.*s since %lld ms, attempt %d",
+    add(e, "running", 0, "it has been running at %.*s for %s, attempt %d",
         STR_ARG(facts->history.worker),
-        (long long)(facts->now_ms - facts->history.started_ms),
+        span(facts->history.started_ms, facts->now_ms, ran),
         facts->history.attempt);
 }
 
 static void
 judge_limits(const struct explain_facts *facts, struct explanation *e)
 {
+    char wait[CLOCK_WORDS_SIZE];
+
     if (facts->concurrency >= 0 && facts->running >= facts->concurrency)
         add(e, "queue-concurrency", 0,
             "the queue runs %" PRId64 " jobs, and may run %" PRId64,
             facts->running, facts->concurrency);
     if (facts->rate_wait_ms > 0)
         add(e, "queue-rate", facts->now_ms + facts->rate_wait_ms,
-            "the queue's rate allows the next start in %" PRId64 " ms",
-            facts->rate_wait_ms);
+            "the queue's rate allows the next start in %s",
+            clock_words(facts->rate_wait_ms, wait));
     if (facts->key_concurrency >= 0 &&
         facts->key_running >= facts->key_concurrency)
         add(e, "key-concurrency", 0,
@@ -80,9 +91,8 @@ judge_limits(const struct explain_facts *facts, struct explanation *e)
             facts->key_running, STR_ARG(facts->key), facts->key_concurrency);
     if (facts->key_rate_wait_ms > 0)
         add(e, "key-rate", facts->now_ms + facts->key_rate_wait_ms,
-            "the rate of its limit key %.*s allows the next start in %" PRId64
-            " ms",
-            STR_ARG(facts->key), facts->key_rate_wait_ms);
+            "the rate of its limit key %.*s allows the next start in %s",
+            STR_ARG(facts->key), clock_words(facts->key_rate_wait_ms, wait));
 }
 
 static void
@@ -117,7 +127,7 @@ void
 queue_explain_judge(const struct explain_facts *facts, struct explanation *ret)
 {
     struct explanation e = {.position = -1, .now_ms = facts->now_ms};
-    int64_t wait_ms = facts->due_ms - facts->now_ms;
+    char wait[CLOCK_WORDS_SIZE];
 
     e.state = job_history_state(facts->history.code, facts->due_ms,
                                 facts->parents >= 0);
@@ -135,14 +145,14 @@ queue_explain_judge(const struct explain_facts *facts, struct explanation *ret)
         break;
     case JOB_SCHEDULED:
         add(&e, "scheduled", facts->due_ms,
-            "it is due in %lld ms: promote it to run it now",
-            (long long)(wait_ms > 0 ? wait_ms : 0));
+            "it is due in %s: promote it to run it now",
+            span(facts->now_ms, facts->due_ms, wait));
         break;
     case JOB_RETRYING:
         add(&e, "retrying", facts->due_ms,
-            "attempt %d failed, the next is due in %lld ms: promote it to run "
-            "it now",
-            facts->history.attempt, (long long)(wait_ms > 0 ? wait_ms : 0));
+            "attempt %d failed, the next is due in %s: promote it to run it "
+            "now",
+            facts->history.attempt, span(facts->now_ms, facts->due_ms, wait));
         break;
     default:
         judge_ended(facts, &e);

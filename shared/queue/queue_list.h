@@ -16,6 +16,10 @@ enum { QUEUE_CURSOR_SIZE = 1024 };
 enum { LIST_ENDED = JOB_STATES, LIST_STATES };
 /* "ready", ..., "ended". NULL for a number out of range. */
 const char *queue_list_state_name(int state);
+/* For whoever named another. */
+#define QUEUE_LIST_STATE_NAMES                                                 \
+    "ready, scheduled, retrying, blocked, running, dead, quarantined, ended, " \
+    "succeeded, cancelled or expired"
 /* False leaves *ret untouched. */
 bool queue_list_state_parse(struct str name, int *ret);
 

@@ -224,6 +224,18 @@ class Queues(ControlCase):
                             (["--dead-for", "1ms"], "--dead-for")):
             self.assert_refused(["queue", "q", *words], 2, says)
 
+    def test_a_queue_that_is_not_there(self):
+        """As GET /v1/queues/{queue}: a typo is no empty queue."""
+        self.assert_refused(["queue", "quue"], 1, '"quue"')
+        self.pit("queue", "later", "--concurrency", "5")
+        self.assertRegex(self.pit("queue", "later").stdout,
+                         r"(?m)^concurrency +5$")
+
+    def test_a_state_that_is_none_names_those_there_are(self):
+        self.assert_refused(["jobs", "q", "--state", "dad"], 2, "quarantined")
+        self.assert_refused(["cancel", "--queue", "q", "--state", "dad"], 2,
+                            "quarantined")
+
     def test_scale(self):
         """600 came and 1,200 ended in a minute; 100 wait, 10 run."""
         lines = self.pit("scale", "q").stdout.splitlines()

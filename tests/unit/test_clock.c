@@ -138,10 +138,39 @@ test_parse_refuses(void **state)
     }
 }
 
+static void
+test_words(void **state)
+{
+    static const struct {
+        int64_t ms;
+        const char *want;
+    } rows[] = {
+        {-1, "-"},
+        {0, "0ms"},
+        {999, "999ms"},
+        {1000, "1s"},
+        {1500, "1.5s"},
+        {59999, "59s"},
+        {60000, "1m"},
+        {200000, "3m 20s"},
+        {3600000, "1h"},
+        {7500000, "2h 5m"},
+        {86400000, "1d"},
+        {349200000, "4d 1h"},
+        {INT64_MAX, "106751991167d 7h"},
+    };
+    char words[CLOCK_WORDS_SIZE];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        assert_string_equal(clock_words(rows[i].ms, words), rows[i].want);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_words),
         cmocka_unit_test(test_mono_never_goes_back),
         cmocka_unit_test(test_wall_agrees_with_time),
         cmocka_unit_test(test_format_agrees_with_libc),

@@ -79,25 +79,6 @@ test_long_cells_are_cut_between_characters(void **state)
 }
 
 static void
-test_durations(void **state)
-{
-    static const struct {
-        int64_t ms;
-        const char *want;
-    } rows[] = {
-        {-1, "-"},        {0, "0ms"},           {999, "999ms"},
-        {1000, "1s"},     {1500, "1.5s"},       {59999, "59s"},
-        {60000, "1m"},    {200000, "3m 20s"},   {7500000, "2h 5m"},
-        {86400000, "1d"}, {349200000, "4d 1h"},
-    };
-    char text[TEXT_SIZE];
-
-    (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-        assert_string_equal(text_duration(rows[i].ms, text), rows[i].want);
-}
-
-static void
 test_times(void **state)
 {
     char text[TEXT_SIZE];
@@ -118,7 +99,6 @@ main(void)
         cmocka_unit_test(test_columns_are_as_wide_as_they_need),
         cmocka_unit_test(test_no_text_takes_over_the_terminal),
         cmocka_unit_test(test_long_cells_are_cut_between_characters),
-        cmocka_unit_test(test_durations),
         cmocka_unit_test(test_times),
     };
 

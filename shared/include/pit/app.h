@@ -95,7 +95,7 @@ struct pit_task {
     int64_t backoff_cap_ms; /* 0: 1 h */
     int64_t keep_ms;        /* how long an ended job can be looked up; 0: 1 h */
     int32_t priority;       /* PIT_PRIORITY(0..9), 9 first; 0: 5 */
-    const char *about;      /* one line for `pit tasks` and the dashboard */
+    const char *about;      /* one line for `pit tasks` and GET /v1/tasks */
     pit_async_task_fn *async; /* instead of `run` */
 };
 

@@ -125,9 +125,9 @@ enum { PIT_NO_KEEP = -1, PIT_NO_JITTER = -1 };
 /* Suspends. Takes the reference to @args (NULL: no args); @options may be NULL.
  * Errors: PIT_INVALID an option out of range, or args that could not be made;
  * PIT_UNKNOWN_TASK; PIT_TOO_LARGE args above 1 MiB; PIT_CONFLICT the id belongs
- * to a job with other content, or the unique key to another one;
- * PIT_QUEUE_FULL the queue takes no more at present; PIT_GONE to one that is
- * past its retention; PIT_UNAVAILABLE, PIT_READ_ONLY, PIT_LIMIT: not stored;
+ * to a job with other content, or the unique key to another one; PIT_GONE the
+ * id belongs to one that is past its retention; PIT_QUEUE_FULL the queue takes
+ * no more at present; PIT_UNAVAILABLE, PIT_READ_ONLY, PIT_LIMIT: not stored;
  * PIT_UNCLEAR: it may be stored, enqueue again under the same id to be sure;
  * also a job that is stored, but is not as durable as asked for in 1.5 s;
  * PIT_CANCELLED, PIT_TIMEOUT. In a process without queues: PIT_UNAVAILABLE. */

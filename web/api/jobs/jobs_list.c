@@ -38,9 +38,7 @@ read_query(const struct pit_request *req, struct listing *ret,
                          "name one queue: ?queue=mail&state=dead");
     if (!queue_list_state_parse(state, &ret->state))
         return error_set(err, ST_INVALID,
-                         "name one state: ready, scheduled, retrying, blocked, "
-                         "running, dead, quarantined, ended, succeeded, "
-                         "cancelled or expired");
+                         "name one state: " QUEUE_LIST_STATE_NAMES);
     return api_limit(req, QUEUE_LIST_MAX, &ret->limit, err);
 }
 
