@@ -12,15 +12,18 @@
 #include "pit/mail.h"
 #include "pit/queue.h"
 #include "pit/redis.h"
+#include "queue/job/id.h"
 
 struct app_task;
+struct buf;
 struct enqueue;
 struct fetch;
 struct fetch_options;
 struct flow;
-struct job_id;
 struct job_view;
 struct mail_server;
+struct queue_counts;
+struct queue_log_page;
 struct task_entry;
 
 struct outside {
@@ -60,6 +63,16 @@ struct outside_script {
                         struct error *err);
     enum status (*wait)(struct co *co, struct job_id id, int64_t timeout_ms,
                         struct error *err);
+    /* As queue_log_read(), queue_names(), queue_counts(), changes_history(). */
+    enum status (*logs)(struct co *co, struct job_id id, struct str after,
+                        size_t limit, struct queue_log_page *ret,
+                        struct error *err);
+    enum status (*names)(struct co *co, char (**ret)[ID_QUEUE_MAX + 1],
+                         size_t *ret_n, struct error *err);
+    enum status (*counts)(struct co *co, struct str queue,
+                          struct queue_counts *ret, struct error *err);
+    enum status (*history)(struct co *co, struct str queue, struct str id,
+                           struct buf *dst, struct error *err);
 };
 
 /* NULL takes it away. */

@@ -175,7 +175,7 @@ class All(EventsTestCase):
             stream.until("state", state="running")
         client = self.store.client()
         readers = [c for c in client.client_list()
-                   if c["name"] == "pit-web-events"]
+                   if c["name"] == "pit-events"]
         client.close()
         self.assertEqual(len(readers), 1)
         self.act(lease, "ack")

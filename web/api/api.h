@@ -10,7 +10,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "api/events/changes.h"
 #include "api/leases/pull.h"
 #include "app/app.h"
 #include "app/document/catalog.h"
@@ -21,6 +20,7 @@
 #include "base/list.h"
 #include "endpoint.h"
 #include "http/exchange.h"
+#include "queue/changes.h"
 #include "queue/queue.h"
 #include "settings.h"
 

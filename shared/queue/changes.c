@@ -4,7 +4,7 @@
  * that happens after changes_join() is missed. Each stream's watch is renewed
  * every RENEW_MS, and with it the list of queues when somebody listens to all.
  * A queue that joins while the connection blocks ends the command early. */
-#include "api/events/changes.h"
+#include "queue/changes.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -20,9 +20,9 @@ enum {
     RENEW_MS = 10000,
     WATCHED_MS = 30000,
     BLOCK_MS = 10000,
-    PAUSE_MS = 500, /* after a failure */
-    READ_MAX = 500, /* entries of a stream in one read */
-    HISTORY_MAX = 1000,
+    PAUSE_MS = 500,     /* after a failure */
+    READ_MAX = 500,     /* entries of a stream in one read */
+    HISTORY_MAX = 2000, /* more than are kept, about 1,000 */
 };
 
 /* One queue's events. */
@@ -48,7 +48,8 @@ struct changes {
     struct loop_timer renew;
     struct loop_timer pause;
     bool renewing;
-    bool changed; /* a stream is not among those that are read */
+    bool connected; /* once, at least */
+    bool changed;   /* a stream is not among those that are read */
 };
 
 static void read_on(struct changes *changes);
@@ -142,18 +143,18 @@ wake(struct changes_listener *listener)
 }
 
 static void
-hand_over(struct changes_listener *listener,
-          const struct changes_stream *stream, struct str id, struct str line)
+hand_over(struct changes_listener *listener, struct str queue, struct str id,
+          struct str line)
 {
     struct str rest;
     struct str local = str_cut(line, ' ', &rest);
 
-    if ((listener->stream && listener->stream != stream) ||
+    if ((listener->queue[0] && !str_eq_c(queue, listener->queue)) ||
         (listener->local[0] && !str_eq_c(local, listener->local)) ||
         listener->overflowed)
         return;
-    buf_addf(&listener->pending, "%s %.*s %.*s\n", stream->queue, STR_ARG(id),
-             STR_ARG(line));
+    buf_addf(&listener->pending, "%.*s %.*s %.*s\n", STR_ARG(queue),
+             STR_ARG(id), STR_ARG(line));
     if (listener->pending.failed) {
         listener->overflowed = true;
         buf_clear(&listener->pending);
@@ -182,6 +183,19 @@ is_entry(const redisReply *entry)
            entry->element[1]->type == REDIS_REPLY_ARRAY;
 }
 
+void
+changes_tell(struct changes *changes, struct str queue, struct str id,
+             struct str lines)
+{
+    while (lines.n > 0) {
+        struct str line = str_cut(lines, '\n', &lines);
+        LIST_FOREACH (link, &changes->listeners)
+            if (line.n > 0)
+                hand_over(LIST_ENTRY(link, struct changes_listener, link),
+                          queue, id, line);
+    }
+}
+
 static void
 hand_out(struct changes *changes, struct changes_stream *stream,
          const redisReply *entries)
@@ -192,14 +206,8 @@ hand_out(struct changes *changes, struct changes_stream *stream,
             continue;
         struct str id =
             str_from(entry->element[0]->str, entry->element[0]->len);
-        struct str rest = text_of(entry->element[1]);
-        while (rest.n > 0) {
-            struct str line = str_cut(rest, '\n', &rest);
-            LIST_FOREACH (link, &changes->listeners)
-                if (line.n > 0)
-                    hand_over(LIST_ENTRY(link, struct changes_listener, link),
-                              stream, id, line);
-        }
+        changes_tell(changes, str_c(stream->queue), id,
+                     text_of(entry->element[1]));
         str_copy_to(id, stream->last, sizeof stream->last);
     }
 }
@@ -295,7 +303,7 @@ read_anew(struct changes *changes)
 }
 
 /* The streams are still there; what was read up to is known. But while Redis
- * was away their watch may have ended. */
+ * was away their watch may have ended, or Redis have lost them. */
 static void
 ready_cb(struct rds_blocker *reader)
 {
@@ -304,9 +312,12 @@ ready_cb(struct rds_blocker *reader)
     LIST_FOREACH (link, &changes->listeners) {
         struct changes_listener *listener =
             LIST_ENTRY(link, struct changes_listener, link);
-        listener->restarted = true;
-        wake(listener);
+        if (changes->connected) {
+            listener->restarted = true;
+            wake(listener);
+        }
     }
+    changes->connected = true;
     read_on(changes);
 }
 
@@ -381,7 +392,7 @@ changes_new(struct loop *loop, struct queues *queues, const char *redis_url)
 
     changes->loop = loop;
     changes->queues = queues;
-    changes->redis_url = xstrdup(redis_url);
+    changes->redis_url = redis_url ? xstrdup(redis_url) : NULL;
     list_init(&changes->streams);
     list_init(&changes->listeners);
     return changes;
@@ -392,7 +403,16 @@ changes_free(struct changes *changes)
 {
     if (!changes)
         return;
-    assert(list_empty(&changes->listeners) && !changes->renewing);
+    assert(!changes->renewing);
+    LIST_FOREACH_SAFE (link, following, &changes->listeners) {
+        struct changes_listener *listener =
+            LIST_ENTRY(link, struct changes_listener, link);
+        assert(!listener->waiting);
+        list_remove(&listener->link);
+        listener->changes = NULL;
+    }
+    LIST_FOREACH (link, &changes->streams)
+        LIST_ENTRY(link, struct changes_stream, link)->listeners = 0;
     loop_timer_stop(&changes->renew);
     loop_timer_stop(&changes->pause);
     rds_blocker_clear(&changes->reader);
@@ -408,8 +428,8 @@ connect_reader(struct changes *changes, struct error *err)
     if (changes->reader.rds)
         return ST_OK;
     return rds_blocker_init(&changes->reader, changes->loop, changes->redis_url,
-                            "pit-web-events", queues_rds(changes->queues),
-                            ready_cb, changes, err);
+                            "pit-events", queues_rds(changes->queues), ready_cb,
+                            changes, err);
 }
 
 /* Before anything is awaited, so that no renewal drops the streams. */
@@ -420,7 +440,9 @@ enter(struct changes *changes, struct str queue,
     if (changes->listeners_len == CHANGES_LISTENERS_MAX)
         return error_set(err, ST_LIMIT, "%d clients listen here already",
                          CHANGES_LISTENERS_MAX);
-    if (queue.n > 0) {
+    if (!changes->queues) {
+        listener->stream = NULL; /* played */
+    } else if (queue.n > 0) {
         listener->stream = stream_take(changes, queue);
         if (!listener->stream)
             return error_set(err, ST_LIMIT,
@@ -471,11 +493,12 @@ changes_join(struct co *co, struct changes *changes, struct str queue,
     *listener = (struct changes_listener){.changes = changes};
     list_init(&listener->link);
     buf_init(&listener->pending, CHANGES_PENDING_MAX);
+    str_copy_to(queue, listener->queue, sizeof listener->queue);
     str_copy_to(local, listener->local, sizeof listener->local);
-    enum status st = connect_reader(changes, err);
+    enum status st = changes->queues ? connect_reader(changes, err) : ST_OK;
     if (st == ST_OK)
         st = enter(changes, queue, listener, err);
-    if (st != ST_OK)
+    if (st != ST_OK || !changes->queues)
         return st;
     st = listener->stream ? stream_ensure(co, changes, listener->stream, err)
                           : ensure_all(co, changes, err);
@@ -483,6 +506,9 @@ changes_join(struct co *co, struct changes *changes, struct str queue,
         changes_leave(listener);
         return st;
     }
+    if (listener->stream && listener->pending.len == 0)
+        str_copy_to(str_c(listener->stream->last), listener->from,
+                    sizeof listener->from);
     read_anew(changes);
     if (!changes->renewing && !loop_timer_active(&changes->renew))
         loop_timer_start(changes->loop, &changes->renew, RENEW_MS, renew_cb);
@@ -494,13 +520,15 @@ changes_leave(struct changes_listener *listener)
 {
     struct changes *changes = listener->changes;
 
+    buf_clear(&listener->pending);
+    if (!changes)
+        return;
     list_remove(&listener->link);
     changes->listeners_len--;
     if (listener->stream)
         listener->stream->listeners--;
-    else
+    else if (changes->queues)
         changes->listeners_to_all--;
-    buf_clear(&listener->pending);
     if (list_empty(&changes->listeners) && changes->reader.rds)
         rds_blocker_interrupt(&changes->reader);
 }
@@ -558,8 +586,11 @@ changes_next(struct co *co, struct changes_listener *listener,
         st = wait_for(co, listener, timeout_ms);
     if (st != ST_OK)
         return st;
-    if (listener->overflowed)
+    if (listener->overflowed) {
+        listener->overflowed = false;
+        buf_reset(&listener->pending);
         return ST_LIMIT;
+    }
     buf_add_str(dst, buf_str(&listener->pending));
     buf_reset(&listener->pending);
     if (listener->restarted) {
@@ -588,35 +619,62 @@ changes_read(struct str *rest, struct state_change *ret)
     return false;
 }
 
+bool
+changes_id_valid(struct str id)
+{
+    struct str count;
+    struct str ms = str_cut(id, '-', &count);
+    int64_t number;
+    bool dash = ms.n < id.n;
+
+    return id.n > 0 && id.n < CHANGES_ID_MAX && str_to_i64(ms, &number) &&
+           number >= 0 &&
+           (!dash || (str_to_i64(count, &number) && number >= 0));
+}
+
+/* Inclusive, so that the entry @id itself says that none is missing. */
 enum status
-changes_history(struct co *co, struct changes *changes, struct str queue,
-                struct str id, struct buf *dst, struct error *err)
+changes_history(struct co *co, struct queues *queues, struct str queue,
+                struct str id, struct str to, struct buf *dst, bool *ret_gap,
+                struct error *err)
 {
     struct rds_call call = {0};
     struct keys *keys = xcalloc(1, sizeof *keys);
-    bool exclusive = id.n > 0 && memchr(id.p, '-', id.n);
-    char from[CHANGES_ID_MAX + 2];
+    bool exact = memchr(id.p, '-', id.n) != NULL;
+    char from[CHANGES_ID_MAX], until[CHANGES_ID_MAX];
 
-    snprintf(from, sizeof from, "%s%.*s", exclusive ? "(" : "",
-             (int)(id.n < CHANGES_ID_MAX ? id.n : CHANGES_ID_MAX), id.p);
-    keys_of_queue(queues_prefix(changes->queues), queue, keys);
-    enum status st = rds_await(co, queues_rds(changes->queues), &call,
-                               "XRANGE %s %s + COUNT %d", keys->p[KEY_EVENTS],
-                               from, HISTORY_MAX);
+    assert(changes_id_valid(id));
+    str_copy_to(id, from, sizeof from);
+    str_copy_to(to.n > 0 ? to : STR("+"), until, sizeof until);
+    keys_of_queue(queues_prefix(queues), queue, keys);
+    enum status st =
+        rds_await(co, queues_rds(queues), &call, "XRANGE %s %s %s COUNT %d",
+                  keys->p[KEY_EVENTS], from, until, HISTORY_MAX);
     free(keys);
     if (st != ST_OK && err)
         *err = call.err;
-    for (size_t i = 0; st == ST_OK && i < call.reply->elements; i++) {
+    size_t n = st == ST_OK ? call.reply->elements : 0;
+    bool met = false;
+    for (size_t i = 0; i < n; i++) {
         const redisReply *entry = call.reply->element[i];
-        struct str rest =
-            is_entry(entry) ? text_of(entry->element[1]) : STR_NULL;
+        if (!is_entry(entry))
+            continue;
+        struct str own =
+            str_from(entry->element[0]->str, entry->element[0]->len);
+        struct str rest = text_of(entry->element[1]);
+        if (exact && str_eq(own, id)) {
+            met = true;
+            continue;
+        }
         while (rest.n > 0) {
             struct str line = str_cut(rest, '\n', &rest);
             if (line.n > 0)
-                buf_addf(dst, "%.*s %s %.*s\n", STR_ARG(queue),
-                         entry->element[0]->str, STR_ARG(line));
+                buf_addf(dst, "%.*s %.*s %.*s\n", STR_ARG(queue), STR_ARG(own),
+                         STR_ARG(line));
         }
     }
+    if (st == ST_OK)
+        *ret_gap = (exact && !met) || n == HISTORY_MAX;
     rds_call_clear(&call);
     return st;
 }
