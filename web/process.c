@@ -369,6 +369,7 @@ start(struct process *process, struct error *err)
              process->loaded ? &process->loader.app : NULL, process->settings);
     queue_public_attach(process->loop, &process->api.catalog);
     queue_public_attach_durability(process->loop, process->api.durability);
+    queue_public_attach_changes(process->loop, process->api.changes);
     process->mail = (struct mail_server){
         .url = process->settings->smtp,
         .from = process->settings->mail_from,

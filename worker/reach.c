@@ -3,6 +3,7 @@
 
 #include "app/public/queue_public.h"
 #include "base/log.h"
+#include "queue/changes.h"
 #include "queue/durability.h"
 
 static enum status
@@ -33,6 +34,8 @@ reach_init(struct reach *reach, struct loop *loop,
     queue_public_attach(loop, &reach->catalog);
     reach->durability = durability_new(loop, reach->queues, options->redis);
     queue_public_attach_durability(loop, reach->durability);
+    reach->changes = changes_new(loop, reach->queues, options->redis);
+    queue_public_attach_changes(loop, reach->changes);
     reach->outside = (struct outside){
         .rds = reach->rds,
         .mail = reach->mail.url ? &reach->mail : NULL,
@@ -48,6 +51,7 @@ void
 reach_clear(struct reach *reach)
 {
     task_catalog_clear(&reach->catalog);
+    changes_free(reach->changes);
     durability_free(reach->durability);
     queues_free(reach->queues);
     rds_free(reach->rds);

@@ -18,6 +18,7 @@ struct reach {
     struct rds *rds;
     struct queues *queues;
     struct durability *durability;
+    struct changes *changes;
     struct task_catalog catalog;
     struct mail_server mail;
     struct outside outside;

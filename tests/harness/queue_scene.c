@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "queue/changes.h"
 #include "queue/durability.h"
 
 static struct app_task tasks[] = {
@@ -52,12 +53,15 @@ set_up(struct scene *s)
     queue_public_attach(s->loop, &s->catalog);
     s->durability = durability_new(s->loop, s->queues, url);
     queue_public_attach_durability(s->loop, s->durability);
+    s->changes = changes_new(s->loop, s->queues, url);
+    queue_public_attach_changes(s->loop, s->changes);
 }
 
 static void
 tear_down(struct scene *s)
 {
     task_catalog_clear(&s->catalog);
+    changes_free(s->changes);
     durability_free(s->durability);
     queues_free(s->queues);
     rds_free(s->rds);

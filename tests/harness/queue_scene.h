@@ -19,6 +19,7 @@ struct scene {
     struct queues *queues;
     struct task_catalog catalog;
     struct durability *durability;
+    struct changes *changes;
     uint64_t tokens; /* how many were given to claims */
     struct error err;
     int step; /* the last line that was reached */

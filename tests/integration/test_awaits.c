@@ -40,6 +40,7 @@
 #include "http/front.h"
 #include "pit/fetch.h"
 #include "pit/file.h"
+#include "pit/follow.h"
 #include "pit/mail.h"
 #include "pit/queue.h"
 #include "pit/redis.h"
@@ -219,6 +220,36 @@ RUN(run_result_wait)
     return (enum status)st;
 }
 
+RUN(run_follow_job)
+{
+    struct pit_follow follow PIT_FOLLOW = {0};
+    struct pit_ticket ticket;
+
+    (void)f;
+    (void)x;
+    enum pit_status st = pit_enqueue(co_public_of(co), "noop", NULL,
+                                     &(struct pit_enqueue){.ticket = &ticket});
+    if (st == PIT_OK)
+        st = pit_follow_job(co_public_of(co), ticket.id, NULL, &follow);
+    while (st == PIT_OK)
+        st = pit_follow_next(co_public_of(co), &follow, PIT_FOR_EVER);
+    return (enum status)st;
+}
+
+RUN(run_follow_queues)
+{
+    struct pit_follow follow PIT_FOLLOW = {0};
+
+    (void)f;
+    (void)x;
+    enum pit_status st = pit_follow_queues(
+        co_public_of(co), &(struct pit_follow_queues){.counters = true},
+        &follow);
+    while (st == PIT_OK)
+        st = pit_follow_next(co_public_of(co), &follow, PIT_FOR_EVER);
+    return (enum status)st;
+}
+
 static enum pit_status
 part(struct pit_co *co, void *arg)
 {
@@ -394,6 +425,8 @@ static const struct row rows[] = {
      .more_ms = 2 * DURABILITY_WAIT_MS},
     {"events", "GET /v1/events", NULL,
      "GET /v1/events HTTP/1.1\r\nHost: a\r\n\r\n"},
+    {"events", "pit_follow_next, a job", run_follow_job},
+    {"events", "pit_follow_next, queues", run_follow_queues},
     {"jobs", "POST /v1/leases", NULL, LEASES},
     {"claim", "POST /v1/leases", NULL, LEASES, .redis_stopped = true},
 };
@@ -477,6 +510,7 @@ start(struct fixture *f, const struct row *row)
         fail_msg("%s", err.msg);
     api_init(&f->api, f->loop, f->rds, f->queues, &app, &f->settings);
     queue_public_attach(f->loop, &f->api.catalog);
+    queue_public_attach_changes(f->loop, f->api.changes);
     snprintf(f->url, sizeof f->url, "http://127.0.0.1:%u/", silent_port);
     snprintf(f->mail_url, sizeof f->mail_url, "smtp://127.0.0.1:%u",
              silent_port);

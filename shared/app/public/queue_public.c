@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "app/document/job_info.h"
 #include "app/outside.h"
 #include "app/public/co_public.h"
 #include "base/jsontext.h"
@@ -31,6 +32,20 @@ struct durability *
 queue_public_durability(const struct loop *loop)
 {
     return loop_attached(loop, &attached_durability);
+}
+
+static const char attached_changes;
+
+void
+queue_public_attach_changes(struct loop *loop, struct changes *changes)
+{
+    loop_attach(loop, &attached_changes, changes);
+}
+
+struct changes *
+queue_public_changes(const struct loop *loop)
+{
+    return loop_attached(loop, &attached_changes);
 }
 
 struct task_catalog *
@@ -81,6 +96,18 @@ queue_public_limit(int limit, int standard, int max, size_t *ret,
         return error_set_at(err, "/limit", "must be 1 to %d", max);
     *ret = (size_t)(limit ? limit : standard);
     return ST_OK;
+}
+
+void
+queue_public_counts(const struct queue_counts *counts,
+                    int64_t ret[PIT_ENDED + 1])
+{
+    for (int i = 0; i < JOB_STATES; i++)
+        if (!job_state_ended((enum job_state)i) || i == JOB_DEAD ||
+            i == JOB_QUARANTINED)
+            ret[job_info_state((enum job_state)i)] = counts->count[i];
+    /* The core counts them under the first of the three. */
+    ret[PIT_ENDED] = counts->count[JOB_SUCCEEDED];
 }
 
 struct job_origin

@@ -8,6 +8,7 @@
 #include "app/task/task_catalog.h"
 #include "pit/queue.h"
 
+struct changes;    /* queue/changes.h */
 struct durability; /* queue/durability.h */
 
 /* What durability is waited for with; borrowed. Without it pit_enqueue() with
@@ -15,6 +16,10 @@ struct durability; /* queue/durability.h */
 void queue_public_attach_durability(struct loop *loop,
                                     struct durability *durability);
 struct durability *queue_public_durability(const struct loop *loop);
+
+/* What pit/follow.h hears by; borrowed. Without it it is PIT_UNAVAILABLE. */
+void queue_public_attach_changes(struct loop *loop, struct changes *changes);
+struct changes *queue_public_changes(const struct loop *loop);
 
 /* @catalog holds the queues; NULL takes them away. Waiting for results needs
  * queues_listen() too; without it pit_result_wait() is PIT_UNAVAILABLE. */
@@ -51,6 +56,10 @@ void queue_public_words(enum status st, const struct error *err,
 enum pit_status queue_public_end(const struct co *co, enum status st,
                                  bool wrote, const struct error *err,
                                  char *words);
+
+/* Jobs by their public states, those that ended well or not under PIT_ENDED. */
+void queue_public_counts(const struct queue_counts *counts,
+                         int64_t ret[PIT_ENDED + 1]);
 
 /* What a job that @co enqueues comes from; lent as co_trace() says. */
 struct job_origin queue_public_origin(const struct co *co);

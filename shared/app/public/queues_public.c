@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "app/document/job_info.h"
 #include "app/public/co_public.h"
 #include "app/public/queue_public.h"
 #include "base/log.h"
@@ -123,12 +122,7 @@ fill(const struct queue_overview *from, struct shown *shown,
              .note = shown->note},
     };
     fill_retry(&settings->retry, &ret->settings);
-    for (int i = 0; i < JOB_STATES; i++)
-        if (!job_state_ended((enum job_state)i) || i == JOB_DEAD ||
-            i == JOB_QUARANTINED)
-            ret->count[job_info_state((enum job_state)i)] = counts->count[i];
-    /* The core counts them under the first of the three. */
-    ret->count[PIT_ENDED] = counts->count[JOB_SUCCEEDED];
+    queue_public_counts(counts, ret->count);
 }
 
 /* @ret is empty; it owns @infos from now on. */

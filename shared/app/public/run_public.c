@@ -11,6 +11,7 @@
 #include "app/public/co_public.h"
 #include "app/public/queue_public.h"
 #include "async/curl/mail.h"
+#include "queue/changes.h"
 #include "queue/durability.h"
 #include "queue/schema.h"
 
@@ -24,6 +25,7 @@ struct visit {
     struct rds *rds;
     struct queues *queues;
     struct durability *durability;
+    struct changes *changes;
     struct task_catalog catalog;
     struct mail_server mail;
     struct outside outside;
@@ -140,6 +142,8 @@ visit_begin(struct visit *visit)
     queue_public_attach(visit->loop, &visit->catalog);
     visit->durability = durability_new(visit->loop, visit->queues, how.url);
     queue_public_attach_durability(visit->loop, visit->durability);
+    visit->changes = changes_new(visit->loop, visit->queues, how.url);
+    queue_public_attach_changes(visit->loop, visit->changes);
     visit->mail =
         (struct mail_server){.url = run->smtp, .from = run->mail_from};
     visit->outside = (struct outside){
@@ -155,6 +159,7 @@ visit_end(struct visit *visit)
 {
     if (visit->queues)
         task_catalog_clear(&visit->catalog);
+    changes_free(visit->changes);
     durability_free(visit->durability);
     queues_free(visit->queues);
     rds_free(visit->rds);
