@@ -13,8 +13,9 @@ struct queue_overview {
 };
 
 /* Makes @n changes first (0: none), in one step with reading what holds.
- * Suspends. Errors: ST_NOT_FOUND no job was ever put into it, and nothing was
- * set; Redis' status: with changes they may be made. */
+ * Suspends. Errors: ST_NOT_FOUND no job was ever put into it, and nothing is
+ * set (*ret is filled all the same); Redis' status: with changes they may be
+ * made. */
 CHECK enum status queue_overview_get(struct co *co, struct queues *queues,
                                      struct str queue,
                                      const struct queue_setting *changes,

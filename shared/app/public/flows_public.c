@@ -185,8 +185,8 @@ pit_flows_cancel(struct pit_co *public, const char *id, struct pit_flows *ret)
         st = flow_report_cancel(co, queues, parts, &running, &err);
     }
     /* The cancel stands whatever becomes of the look. */
-    if (st == ST_OK && ret && look(co, queues, parts, &shown, &err) != ST_OK)
-        shown = NULL;
+    if (st == ST_OK && ret)
+        (void)!look(co, queues, parts, &shown, &err);
     return end(co, st, sent, &err, shown, ret);
 }
 

@@ -41,7 +41,7 @@ static enum status
 take_queue(struct bulk *bulk, const char *queue, struct error *err)
 {
     bulk->queue = str_c(queue);
-    return jobs_public_queue(queue, err);
+    return queue_public_name(queue, "/queue", err);
 }
 
 static enum status

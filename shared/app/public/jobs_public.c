@@ -85,21 +85,10 @@ jobs_public_state(enum pit_state state)
     return -1;
 }
 
-enum status
-jobs_public_queue(const char *queue, struct error *err)
-{
-    if (id_queue_valid(str_c(queue)))
-        return ST_OK;
-    return error_set_at(err, "/queue",
-                        "name one queue: 1 to %d characters A-Z a-z 0-9 _ . : "
-                        "-",
-                        ID_QUEUE_MAX);
-}
-
 static enum status
 check_list(const struct pit_list *list, size_t *ret_limit, struct error *err)
 {
-    enum status st = jobs_public_queue(list->queue, err);
+    enum status st = queue_public_name(list->queue, "/queue", err);
 
     if (st != ST_OK)
         return st;

@@ -8,8 +8,6 @@
 /* As queue_list() takes it: LIST_ENDED for PIT_ENDED; -1 for what is no state.
  */
 int jobs_public_state(enum pit_state state);
-/* ST_INVALID at /queue for what can be no queue's name. */
-CHECK enum status jobs_public_queue(const char *queue, struct error *err);
 /* Takes over what @to->verb needs. Errors: ST_INVALID what is out of range, or
  * of another verb: it is said, rather than passed over. */
 CHECK enum status jobs_public_control(const struct pit_control *from,

@@ -8,47 +8,18 @@
 
 #include "app/public/co_public.h"
 #include "app/public/queue_public.h"
-#include "base/log.h"
+#include "app/public/shown.h"
 #include "queue/queue_overview.h"
 
 /* ---- what is shown ---- */
 
-/* All strings lie beside their queue. */
-struct shown {
-    struct pit_queue_info info;
-    char name[ID_QUEUE_MAX + 1];
-    char note[QUEUE_NOTE_MAX + 1];
-};
-
-struct queue_infos {
-    struct pit_queue_info *queues; /* in a row, as the public struct has them */
-    struct shown *shown;
-};
-
-static struct queue_infos *
-infos_new(size_t n)
-{
-    struct queue_infos *infos = xcalloc(1, sizeof *infos);
-
-    infos->queues = xcalloc(n + 1, sizeof *infos->queues);
-    infos->shown = xcalloc(n + 1, sizeof *infos->shown);
-    return infos;
-}
-
-static void
-infos_free(struct queue_infos *infos)
-{
-    if (!infos)
-        return;
-    free(infos->queues);
-    free(infos->shown);
-    free(infos);
-}
+/* Of 1,000 queues, each with its name and note. */
+enum { ARENA_MAX = 4 * 1024 * 1024 };
 
 void
 pit_queues_clear(struct pit_queues *queues)
 {
-    infos_free(queues->private_);
+    shown_free(queues->private_);
     *queues = (struct pit_queues){.len = 0};
 }
 
@@ -78,16 +49,15 @@ fill_retry(const struct queue_retry *from, struct pit_queue_settings *ret)
 }
 
 static void
-fill(const struct queue_overview *from, struct shown *shown,
-     struct pit_queue_info *ret)
+add(struct shown *shown, const struct queue_overview *from)
 {
     const struct queue_settings *settings = &from->settings;
     const struct queue_counts *counts = &from->counts;
+    struct pit_queue_info *info =
+        (struct pit_queue_info *)shown->items + shown->len++;
 
-    str_copy_to(str_c(counts->name), shown->name, sizeof shown->name);
-    str_copy_to(str_c(settings->note), shown->note, sizeof shown->note);
-    *ret = (struct pit_queue_info){
-        .name = shown->name,
+    *info = (struct pit_queue_info){
+        .name = shown_text(shown, str_c(counts->name)),
         .paused = settings->paused,
         .closed = settings->closed,
         .oldest_ready_ms = counts->oldest_ready_ms,
@@ -119,18 +89,28 @@ fill(const struct queue_overview *from, struct shown *shown,
                                             QUEUE_QUARANTINED_STANDARD),
              .quarantined_ms = or_standard(settings->quarantined_ms,
                                            QUEUE_QUARANTINED_STANDARD_MS),
-             .note = shown->note},
+             .note = shown_text(shown, str_c(settings->note))},
     };
-    fill_retry(&settings->retry, &ret->settings);
-    queue_public_counts(counts, ret->count);
+    fill_retry(&settings->retry, &info->settings);
+    queue_public_counts(counts, info->count);
 }
 
-/* @ret is empty; it owns @infos from now on. */
-static void
-show(struct queue_infos *infos, size_t n, struct pit_queues *ret)
+/* Takes over @shown, which may be NULL. @ret may be NULL. */
+static enum pit_status
+end(struct co *co, enum status st, bool wrote, struct error *err,
+    struct shown *shown, struct pit_queues *ret)
 {
-    *ret = (struct pit_queues){
-        .len = n, .queues = infos->queues, .private_ = infos};
+    shown = shown_settle(shown, ret, &st, "out of memory", err);
+    if (!ret)
+        return queue_public_end(co, st, wrote, err, NULL);
+    pit_queues_clear(ret);
+    if (shown)
+        *ret = (struct pit_queues){
+            .len = shown->len,
+            .queues = shown->items,
+            .private_ = shown,
+        };
+    return queue_public_end(co, st, wrote, err, ret->error);
 }
 
 /* Makes @changes, and shows the queue if @ret wants it. */
@@ -139,6 +119,7 @@ apply(struct co *co, const char *name, const struct queue_setting *changes,
       size_t n, enum status st, struct error *err, struct pit_queues *ret)
 {
     struct queue_overview overview;
+    struct shown *shown = NULL;
     struct queues *queues;
     bool sent = false;
 
@@ -154,14 +135,11 @@ apply(struct co *co, const char *name, const struct queue_setting *changes,
         if (st == ST_NOT_FOUND && n > 0)
             st = ST_OK;
     }
-    if (ret)
-        pit_queues_clear(ret);
     if (ret && st == ST_OK) {
-        struct queue_infos *infos = infos_new(1);
-        fill(&overview, infos->shown, infos->queues);
-        show(infos, 1, ret);
+        shown = shown_new(1, sizeof(struct pit_queue_info), ARENA_MAX);
+        add(shown, &overview);
     }
-    return queue_public_end(co, st, sent, err, ret ? ret->error : NULL);
+    return end(co, st, sent, err, shown, ret);
 }
 
 enum pit_status
@@ -177,34 +155,27 @@ pit_queues_list(struct pit_co *public, struct pit_queues *ret)
 {
     struct co *co = co_public_core(public);
     char(*names)[ID_QUEUE_MAX + 1] = NULL;
+    struct shown *shown = NULL;
     struct error err = {.msg = ""};
     struct queue_overview overview;
     struct queues *queues;
-    size_t n = 0, len = 0;
+    size_t n = 0;
 
-    pit_queues_clear(ret);
     enum status st = queue_public_begin(co, &queues, &err);
     if (st == ST_OK)
         st = queue_names(co, queues, &names, &n, &err);
-    if (st == ST_OK) {
-        struct queue_infos *infos = infos_new(n);
-        for (size_t i = 0; i < n && st == ST_OK; i++) {
-            st = queue_overview_get(co, queues, str_c(names[i]), NULL, 0,
-                                    &overview, &err);
-            if (st == ST_OK) {
-                fill(&overview, &infos->shown[len], &infos->queues[len]);
-                len++;
-            } else if (st == ST_NOT_FOUND) { /* its name alone is left */
-                st = ST_OK;
-            }
-        }
+    if (st == ST_OK)
+        shown = shown_new(n, sizeof(struct pit_queue_info), ARENA_MAX);
+    for (size_t i = 0; i < n && st == ST_OK; i++) {
+        st = queue_overview_get(co, queues, str_c(names[i]), NULL, 0, &overview,
+                                &err);
         if (st == ST_OK)
-            show(infos, len, ret);
-        else
-            infos_free(infos);
+            add(shown, &overview);
+        else if (st == ST_NOT_FOUND) /* its name alone is left */
+            st = ST_OK;
     }
     free(names);
-    return queue_public_end(co, st, false, &err, ret->error);
+    return end(co, st, false, &err, shown, ret);
 }
 
 /* ---- what is told ---- */
@@ -217,7 +188,7 @@ struct telling {
 };
 
 static struct queue_setting *
-add(struct telling *t, const char *name)
+add_setting(struct telling *t, const char *name)
 {
     t->list[t->n] = (struct queue_setting){.name = name};
     return &t->list[t->n++];
@@ -236,7 +207,7 @@ tell_number(struct telling *t, const char *name, const char *field,
             "must be %" PRId64 " to %" PRId64 ", or PIT_STANDARD", min, max);
         return;
     }
-    struct queue_setting *setting = add(t, name);
+    struct queue_setting *setting = add_setting(t, name);
     if (!back)
         snprintf(setting->value, sizeof setting->value, "%" PRId64, value);
 }
@@ -255,7 +226,7 @@ tell_rate(struct telling *t, int64_t rate, int64_t period_ms)
                              JOB_RATE_MAX);
         return;
     }
-    struct queue_setting *setting = add(t, "rate");
+    struct queue_setting *setting = add_setting(t, "rate");
     if (!back)
         snprintf(setting->value, sizeof setting->value, "%" PRId64 "/%" PRId64,
                  rate, period_ms);
@@ -269,7 +240,7 @@ tell_or_none(struct telling *t, enum job_retry which, const char *field,
     const char *name = queue_retry_name(which);
 
     if (value == -1 && t->st == ST_OK)
-        str_copy_to(STR("0"), add(t, name)->value, 2);
+        str_copy_to(STR("0"), add_setting(t, name)->value, 2);
     else
         tell_number(t, name, field, value, 1, max);
 }
@@ -285,7 +256,8 @@ tell_backoff(struct telling *t, int backoff)
                              "not one of enum pit_backoff, or PIT_STANDARD");
         return;
     }
-    struct queue_setting *setting = add(t, queue_retry_name(JOB_RETRY_BACKOFF));
+    struct queue_setting *setting =
+        add_setting(t, queue_retry_name(JOB_RETRY_BACKOFF));
     if (backoff != PIT_STANDARD)
         setting->value[0] = backoff == PIT_BACKOFF_FIXED ? 'f' : 'e';
 }
@@ -318,7 +290,7 @@ static void
 tell_note(struct telling *t, const char *note)
 {
     if (note && t->st == ST_OK)
-        str_copy_to(str_c(note), add(t, "note")->value,
+        str_copy_to(str_c(note), add_setting(t, "note")->value,
                     sizeof t->list[0].value);
 }
 

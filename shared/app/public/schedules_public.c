@@ -228,9 +228,8 @@ end_change(struct co *co, struct queues *queues, const char *name,
 {
     struct shown *shown = NULL;
 
-    if (st == ST_OK && ret &&
-        look(co, queues, str_c(name), &shown, err) == ST_NOT_FOUND)
-        shown = NULL; /* deleted again meanwhile */
+    if (st == ST_OK && ret)
+        (void)!look(co, queues, str_c(name), &shown, err);
     return end(co, st, wrote, err, shown, ret);
 }
 
