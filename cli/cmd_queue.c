@@ -269,12 +269,6 @@ add_limit(struct table *table, const char *name, int64_t n)
         table_add(table, "%" PRId64, n);
 }
 
-static int64_t
-or_standard(int64_t value, int64_t standard)
-{
-    return value < 0 ? standard : value;
-}
-
 static void
 add_settings(struct table *table, const struct queue_settings *settings)
 {
@@ -287,23 +281,13 @@ add_settings(struct table *table, const struct queue_settings *settings)
     table_add(table, "%s",
               settings->rate < 0 ? "none"
                                  : queue_settings_rate(settings, text));
-    add_limit(table, "keeps ended",
-              or_standard(settings->done_max, QUEUE_DONE_STANDARD));
-    add_limit(table, "keeps dead",
-              or_standard(settings->dead_max, QUEUE_DEAD_STANDARD));
+    add_limit(table, "keeps ended", settings->done_max);
+    add_limit(table, "keeps dead", settings->dead_max);
     table_add(table, "dead for");
-    table_add(
-        table, "%s",
-        clock_words(or_standard(settings->dead_ms, QUEUE_DEAD_STANDARD_MS),
-                    kept));
-    add_limit(
-        table, "keeps quarantined",
-        or_standard(settings->quarantined_max, QUEUE_QUARANTINED_STANDARD));
+    table_add(table, "%s", clock_words(settings->dead_ms, kept));
+    add_limit(table, "keeps quarantined", settings->quarantined_max);
     table_add(table, "quarantined for");
-    table_add(table, "%s",
-              clock_words(or_standard(settings->quarantined_ms,
-                                      QUEUE_QUARANTINED_STANDARD_MS),
-                          kept));
+    table_add(table, "%s", clock_words(settings->quarantined_ms, kept));
 }
 
 /* "8, exponential from 2s up to 1h, jitter 0.2": what a plain job gets, and
@@ -426,19 +410,10 @@ print_json(const struct queue_counts *counts,
         number_or_null(settings->concurrency), "rate",
         settings->rate < 0 ? NULL : queue_settings_rate(settings, rate),
         "retry", retry_json(&settings->retry), "retention", "ended",
-        (json_int_t)or_standard(settings->done_max, QUEUE_DONE_STANDARD),
-        "dead",
-        (json_int_t)or_standard(settings->dead_max, QUEUE_DEAD_STANDARD),
-        "dead_for_s",
-        (json_int_t)(or_standard(settings->dead_ms, QUEUE_DEAD_STANDARD_MS) /
-                     1000),
-        "quarantined",
-        (json_int_t)or_standard(settings->quarantined_max,
-                                QUEUE_QUARANTINED_STANDARD),
-        "quarantined_for_s",
-        (json_int_t)(or_standard(settings->quarantined_ms,
-                                 QUEUE_QUARANTINED_STANDARD_MS) /
-                     1000)));
+        (json_int_t)settings->done_max, "dead", (json_int_t)settings->dead_max,
+        "dead_for_s", (json_int_t)(settings->dead_ms / 1000), "quarantined",
+        (json_int_t)settings->quarantined_max, "quarantined_for_s",
+        (json_int_t)(settings->quarantined_ms / 1000)));
 }
 
 static enum status

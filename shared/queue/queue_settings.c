@@ -11,15 +11,21 @@
 static const struct {
     const char *name;
     size_t offset;
+    int64_t standard; /* where it is not set */
 } numbers[] = {
-    {"len_max", offsetof(struct queue_settings, len_max)},
-    {"bytes_max", offsetof(struct queue_settings, bytes_max)},
-    {"concurrency", offsetof(struct queue_settings, concurrency)},
-    {"done_max", offsetof(struct queue_settings, done_max)},
-    {"dead_max", offsetof(struct queue_settings, dead_max)},
-    {"dead_ms", offsetof(struct queue_settings, dead_ms)},
-    {"quarantined_max", offsetof(struct queue_settings, quarantined_max)},
-    {"quarantined_ms", offsetof(struct queue_settings, quarantined_ms)},
+    {"len_max", offsetof(struct queue_settings, len_max), -1},
+    {"bytes_max", offsetof(struct queue_settings, bytes_max), -1},
+    {"concurrency", offsetof(struct queue_settings, concurrency), -1},
+    {"done_max", offsetof(struct queue_settings, done_max),
+     QUEUE_DONE_STANDARD},
+    {"dead_max", offsetof(struct queue_settings, dead_max),
+     QUEUE_DEAD_STANDARD},
+    {"dead_ms", offsetof(struct queue_settings, dead_ms),
+     QUEUE_DEAD_STANDARD_MS},
+    {"quarantined_max", offsetof(struct queue_settings, quarantined_max),
+     QUEUE_QUARANTINED_STANDARD},
+    {"quarantined_ms", offsetof(struct queue_settings, quarantined_ms),
+     QUEUE_QUARANTINED_STANDARD_MS},
 };
 
 static int64_t *
@@ -105,7 +111,7 @@ queue_settings_apply(struct co *co, struct queues *queues, struct str queue,
         st = error_set(err, ST_BUG, "settings: a reply of another shape");
     if (st == ST_OK) {
         for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
-            *number_of(&found, i) = -1;
+            *number_of(&found, i) = numbers[i].standard;
         found.any = known;
         for (size_t i = 0; i + 1 < call.reply->elements; i += 2) {
             struct str name = script_call_text(call.reply->element[i]);

@@ -11,19 +11,19 @@
 
 enum { QUEUE_NOTE_MAX = 500 /* bytes */ };
 
-/* -1: not set, which means no limit, or the standard value. */
+/* What holds; -1: no limit. */
 struct queue_settings {
     bool paused; /* nothing is claimed */
     bool closed; /* nothing is enqueued */
     char note[QUEUE_NOTE_MAX + 1];
     int64_t len_max;     /* jobs that may wait; more are refused */
-    int64_t bytes_max;   /* of the args of jobs that wait */
+    int64_t bytes_max;   /* of the records of jobs that wait */
     int64_t concurrency; /* jobs that may run at once, over all workers */
     int64_t rate;        /* jobs that may start in rate_period_ms */
     int64_t rate_period_ms;
-    int64_t done_max;        /* ended jobs that are kept at most [100,000] */
-    int64_t dead_max;        /* dead jobs that are kept at most [10,000] */
-    int64_t dead_ms;         /* how long a dead job is kept [30 days] */
+    int64_t done_max;        /* ended jobs that are kept at most */
+    int64_t dead_max;        /* dead jobs that are kept at most */
+    int64_t dead_ms;         /* how long a dead job is kept */
     int64_t quarantined_max; /* the same of quarantined ones */
     int64_t quarantined_ms;
     struct queue_retry retry;

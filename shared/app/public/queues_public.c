@@ -23,12 +23,6 @@ pit_queues_clear(struct pit_queues *queues)
     *queues = (struct pit_queues){.len = 0};
 }
 
-static int64_t
-or_standard(int64_t value, int64_t standard)
-{
-    return value < 0 ? standard : value;
-}
-
 static void
 fill_retry(const struct queue_retry *from, struct pit_queue_settings *ret)
 {
@@ -76,20 +70,17 @@ add(struct shown *shown, const struct queue_overview *from)
                  .succeeded_per_s = from->rates.succeeded_per_s,
                  .failed_per_s = from->rates.failed_per_s,
                  .window_s = from->rates.window_s},
-        .settings =
-            {.len_max = settings->len_max,
-             .bytes_max = settings->bytes_max,
-             .concurrency = settings->concurrency,
-             .rate = settings->rate,
-             .rate_period_ms = settings->rate_period_ms,
-             .ended_max = or_standard(settings->done_max, QUEUE_DONE_STANDARD),
-             .dead_max = or_standard(settings->dead_max, QUEUE_DEAD_STANDARD),
-             .dead_ms = or_standard(settings->dead_ms, QUEUE_DEAD_STANDARD_MS),
-             .quarantined_max = or_standard(settings->quarantined_max,
-                                            QUEUE_QUARANTINED_STANDARD),
-             .quarantined_ms = or_standard(settings->quarantined_ms,
-                                           QUEUE_QUARANTINED_STANDARD_MS),
-             .note = shown_text(shown, str_c(settings->note))},
+        .settings = {.len_max = settings->len_max,
+                     .bytes_max = settings->bytes_max,
+                     .concurrency = settings->concurrency,
+                     .rate = settings->rate,
+                     .rate_period_ms = settings->rate_period_ms,
+                     .ended_max = settings->done_max,
+                     .dead_max = settings->dead_max,
+                     .dead_ms = settings->dead_ms,
+                     .quarantined_max = settings->quarantined_max,
+                     .quarantined_ms = settings->quarantined_ms,
+                     .note = shown_text(shown, str_c(settings->note))},
     };
     fill_retry(&settings->retry, &info->settings);
     queue_public_counts(counts, info->count);

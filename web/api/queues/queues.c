@@ -55,12 +55,6 @@ add_limit(struct buf *dst, const char *name, int64_t n)
         buf_addf(dst, "%" PRId64 ",", n);
 }
 
-static int64_t
-or_standard(int64_t value, int64_t standard)
-{
-    return value < 0 ? standard : value;
-}
-
 static void
 add_settings(struct buf *dst, const struct queue_settings *settings)
 {
@@ -76,17 +70,12 @@ add_settings(struct buf *dst, const struct queue_settings *settings)
         buf_add_c(dst, "\"rate\":null");
     else
         buf_addf(dst, "\"rate\":\"%s\"", queue_settings_rate(settings, rate));
-    buf_addf(
-        dst,
-        "},\"retention\":{\"ended\":%" PRId64 ",\"dead\":%" PRId64
-        ",\"dead_for_s\":%" PRId64 ",\"quarantined\":%" PRId64
-        ",\"quarantined_for_s\":%" PRId64 "}",
-        or_standard(settings->done_max, QUEUE_DONE_STANDARD),
-        or_standard(settings->dead_max, QUEUE_DEAD_STANDARD),
-        or_standard(settings->dead_ms, QUEUE_DEAD_STANDARD_MS) / 1000,
-        or_standard(settings->quarantined_max, QUEUE_QUARANTINED_STANDARD),
-        or_standard(settings->quarantined_ms, QUEUE_QUARANTINED_STANDARD_MS) /
-            1000);
+    buf_addf(dst,
+             "},\"retention\":{\"ended\":%" PRId64 ",\"dead\":%" PRId64
+             ",\"dead_for_s\":%" PRId64 ",\"quarantined\":%" PRId64
+             ",\"quarantined_for_s\":%" PRId64 "}",
+             settings->done_max, settings->dead_max, settings->dead_ms / 1000,
+             settings->quarantined_max, settings->quarantined_ms / 1000);
 }
 
 static void
