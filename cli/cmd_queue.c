@@ -3,9 +3,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "app/document/schedule_json.h"
+#include "app/document/queue_json.h"
 #include "base/clock.h"
-#include "queue/queue_overview.h"
 #include "session.h"
 #include "table.h"
 #include "text.h"
@@ -311,10 +310,11 @@ add_retry(struct table *table, const struct queue_retry *retry)
 }
 
 static void
-print_text(const struct queue_counts *counts,
-           const struct queue_settings *settings,
-           const struct queue_rates *rates)
+print_text(const struct queue_overview *queue)
 {
+    const struct queue_settings *settings = &queue->settings;
+    const struct queue_counts *counts = &queue->counts;
+    const struct queue_rates *rates = &queue->rates;
     struct table table;
     char oldest[TEXT_SIZE];
 
@@ -345,75 +345,15 @@ print_text(const struct queue_counts *counts,
     table_clear(&table);
 }
 
-static json_t *
-number_or_null(int64_t n)
-{
-    return n < 0 ? json_null() : json_integer(n);
-}
-
-static json_t *
-duration_or_null(bool given, int64_t ms)
-{
-    char text[32];
-    struct buf words;
-
-    if (!given)
-        return json_null();
-    buf_init(&words, sizeof text);
-    schedule_json_duration(ms, &words);
-    json_t *json = json_stringn(words.p, words.len);
-    buf_clear(&words);
-    return json;
-}
-
-/* As GET /v1/queues/{queue} has it. */
-static json_t *
-retry_json(const struct queue_retry *retry)
-{
-    const struct backoff *backoff = &retry->backoff;
-    bool kind = retry->set & JOB_RETRY_BACKOFF;
-
-    return json_pack(
-        "{s:o, s:s?, s:o, s:o, s:o}", "max",
-        number_or_null(retry->set & JOB_RETRY_MAX ? retry->retries : -1),
-        "backoff",
-        !kind                            ? NULL
-        : backoff->kind == BACKOFF_FIXED ? "fixed"
-                                         : "exponential",
-        "base", duration_or_null(retry->set & JOB_RETRY_BASE, backoff->base_ms),
-        "cap", duration_or_null(retry->set & JOB_RETRY_CAP, backoff->cap_ms),
-        "jitter",
-        retry->set & JOB_RETRY_JITTER ? json_real(backoff->jitter)
-                                      : json_null());
-}
-
 static void
-print_json(const struct queue_counts *counts,
-           const struct queue_settings *settings,
-           const struct queue_rates *rates)
+print_json(const struct queue_overview *queue)
 {
-    char rate[QUEUE_RATE_SIZE];
-    json_t *by_state = json_object();
+    struct buf text;
 
-    for (int i = 0; i < JOB_STATES; i++)
-        json_object_set_new(by_state, job_state_name((enum job_state)i),
-                            json_integer(counts->count[i]));
-    text_print_json(json_pack(
-        "{s:s, s:b, s:b, s:s, s:o, s:{s:f, s:f, s:f}, s:{s:o, s:o, s:o, s:s?}, "
-        "s:o, s:{s:I, s:I, s:I, s:I, s:I}}",
-        "name", counts->name, "paused", settings->paused, "closed",
-        settings->closed, "note", settings->note, "counts", by_state, "rates",
-        "enqueued_per_s", rates->enqueued_per_s, "succeeded_per_s",
-        rates->succeeded_per_s, "failed_per_s", rates->failed_per_s, "limits",
-        "length", number_or_null(settings->len_max), "bytes",
-        number_or_null(settings->bytes_max), "concurrency",
-        number_or_null(settings->concurrency), "rate",
-        settings->rate < 0 ? NULL : queue_settings_rate(settings, rate),
-        "retry", retry_json(&settings->retry), "retention", "ended",
-        (json_int_t)settings->done_max, "dead", (json_int_t)settings->dead_max,
-        "dead_for_s", (json_int_t)(settings->dead_ms / 1000), "quarantined",
-        (json_int_t)settings->quarantined_max, "quarantined_for_s",
-        (json_int_t)(settings->quarantined_ms / 1000)));
+    buf_init(&text, QUEUE_JSON_MAX);
+    queue_json_write(queue, &text);
+    text_print_json(json_loadb(text.p, text.len, 0, NULL));
+    buf_clear(&text);
 }
 
 static enum status
@@ -428,9 +368,9 @@ tell_and_show(struct co *co, struct session *session)
     if (st != ST_OK)
         return st;
     if (session->options->json)
-        print_json(&queue.counts, &queue.settings, &queue.rates);
+        print_json(&queue);
     else
-        print_text(&queue.counts, &queue.settings, &queue.rates);
+        print_text(&queue);
     return ST_OK;
 }
 

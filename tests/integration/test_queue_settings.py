@@ -47,6 +47,10 @@ class Retries(SettingsCase):
         shown = json.loads(self.cli(self.store, "queue", "default",
                                     "--json").stdout)
         self.assertEqual(shown["retry"], {**full, "max": None, "cap": "1h"})
+        over_http = self.http.get(self.PATH).json()
+        for document in (shown, over_http):
+            del document["rates"]
+        self.assertEqual(shown, over_http)
         self.assertEqual(self.tell(retry=None)["retry"], STANDARD)
         self.assertEqual(self.client.hgetall("pit:{default}:meta"), {})
 
