@@ -41,6 +41,13 @@ install(DIRECTORY ${CMAKE_BINARY_DIR}/scripts
 # Both are found again from where they lie, so that the tree can be moved.
 file(RELATIVE_PATH PIT_PC_TO_PREFIX
   /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)
+# A view's stack ends in a guard: a large frame that is not probed page by page
+# could jump over it.
+include(CheckCCompilerFlag)
+check_c_compiler_flag(-fstack-clash-protection PIT_HAS_STACK_CLASH)
+if(PIT_HAS_STACK_CLASH)
+  set(PIT_PC_APP_FLAGS " -fstack-clash-protection")
+endif()
 configure_file(cmake/pitmaster.pc.in ${CMAKE_BINARY_DIR}/pitmaster.pc @ONLY)
 install(FILES ${CMAKE_BINARY_DIR}/pitmaster.pc
   DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

@@ -24,6 +24,18 @@ task(struct pit_job *job)
 }
 PIT_EXPORT const struct pit_app pit_app = {PIT_APP("bad"), %s};
 """
+GREEDY_APP = """#include <pit/app.h>
+#include <string.h>
+static enum pit_status
+greedy(struct pit_co *co, struct pit_request *req, struct pit_response *res)
+{
+    volatile char frame[256 * 1024];
+    memset((char *)frame, 1, sizeof frame);
+    return pit_reply_text(res, 200, "%d", frame[req != NULL]);
+}
+PIT_EXPORT const struct pit_app pit_app = {PIT_APP("greedy"),
+    .views = (const struct pit_view[]){{PIT_GET, "/greedy", greedy}, {0}}};
+"""
 HERE = os.path.dirname(os.path.abspath(__file__))
 FOLDER = None  # all of it, made in main()
 PREFIX = None  # the installation in it
@@ -120,6 +132,35 @@ class New(unittest.TestCase):
         self.assertIn("all passed",
                       run("make", "-C", root, "test",
                           f"PKG_CONFIG_PATH={pkg_config_path()}"))
+
+    def test_a_frame_does_not_jump_over_the_guard(self):
+        """Twice the stack in one frame, compiled as pkg-config and the CMake
+        package say."""
+        source = os.path.join(self.dir, "greedy.c")
+        with open(source, "w", encoding="utf-8") as file:
+            file.write(GREEDY_APP)
+        with open(os.path.join(self.dir, "CMakeLists.txt"), "w",
+                  encoding="utf-8") as file:
+            file.write("cmake_minimum_required(VERSION 3.25)\n"
+                       "project(greedy LANGUAGES C)\n"
+                       "find_package(pitmaster REQUIRED)\n"
+                       "pitmaster_add_app(greedy greedy.c)\n")
+        made = os.path.join(self.dir, "made")
+        run("cmake", "-S", self.dir, "-B", made,
+            f"-DCMAKE_PREFIX_PATH={PREFIX}")
+        run("cmake", "--build", made)
+        env = {"PKG_CONFIG_PATH": pkg_config_path()}
+        flags = run("pkg-config", "--cflags", "pitmaster", env=env).split()
+        app = os.path.join(self.dir, "greedy.so")
+        run("cc", "-shared", "-fPIC", source, "-o", app, *flags)
+        for path in (app, os.path.join(made, "greedy.so")):
+            with pitharness.Redis(aof="no") as redis:
+                web = pitharness.Web(redis.url, self.dir, app=path)
+                self.addCleanup(web.close)
+                with self.assertRaises(Exception):
+                    web.http.get("/greedy")
+                web.wait_for_line("view/coroutine GET /greedy overflowed its "
+                                  "stack of 131072 bytes")
 
     def refused(self, table, *words):
         """What pit-web says of an application with that table: one line."""

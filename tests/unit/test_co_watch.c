@@ -1,5 +1,5 @@
-/* What is told of a coroutine that blocks the loop, and of one that overflows
- * its stack. */
+/* What is told of a coroutine that blocks the loop, and of one that crashes or
+ * overflows its stack. */
 #include "async/co/co.h"
 
 #include <setjmp.h>
@@ -88,7 +88,7 @@ recurse(int n)
     volatile char frame[1024];
 
     frame[n % 1024] = (char)n;
-    sink = frame[0];
+    sink = frame[n % 1024];
     return n == 0 ? 0 : recurse(n - 1) + frame[n % 1024];
 }
 
@@ -99,37 +99,75 @@ overflow(struct co *co, void *arg)
     return co_sleep(co, 1) == ST_OK && recurse(100000) == 42 ? ST_OK : ST_BUG;
 }
 
+static enum status
+crash(struct co *co, void *arg)
+{
+    volatile int *volatile nowhere = (volatile int *)0x18;
+
+    (void)arg;
+    if (co_sleep(co, 1) != ST_OK)
+        return ST_BUG;
+    *nowhere = 1;
+    return ST_OK;
+}
+
 /* A program of its own, since cmocka has a handler for SIGSEGV. */
 static int
-overflow_main(void)
+crash_main(const char *name, co_fn *fn)
 {
     struct loop *loop = loop_new(NULL);
-    enum status status = co_run(loop, "greedy", overflow, NULL);
+    enum status status = co_run(loop, name, fn, NULL);
 
     loop_free(loop);
     return status == ST_OK;
 }
 
 static void
-overflow_in_a_child(struct loop *loop)
+run_in_a_child(const char *what)
 {
     char self[4096];
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
     int wait_status;
 
-    (void)loop;
     if (n < 0)
         abort();
     self[n] = '\0';
     pid_t pid = fork();
     if (pid == 0) {
-        execl(self, "test_co_watch", "overflow", (char *)NULL);
+        execl(self, "test_co_watch", what, (char *)NULL);
         _exit(127);
     }
     if (pid < 0 || waitpid(pid, &wait_status, 0) != pid)
         abort();
     if (WIFSIGNALED(wait_status))
         dprintf(STDERR_FILENO, "\nsignal %d\n", WTERMSIG(wait_status));
+}
+
+static void
+overflow_in_a_child(struct loop *loop)
+{
+    (void)loop;
+    run_in_a_child("overflow");
+}
+
+static void
+crash_in_a_child(struct loop *loop)
+{
+    (void)loop;
+    run_in_a_child("crash");
+}
+
+static void
+test_a_crash_dies_with_its_name(void **state)
+{
+    static char text[65536];
+
+    capture(crash_in_a_child, *state, text, sizeof text);
+    assert_non_null(
+        strstr(text, "view/coroutine wild crashed: SIGSEGV at address 0x18\n"));
+#if !defined(ANNOTATE_ASAN) && !defined(ANNOTATE_TSAN)
+    assert_non_null(strstr(text, "\nsignal 11\n"));
+#endif
 }
 
 static void
@@ -153,9 +191,12 @@ main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         CO_TEST(test_the_watchdog_names_who_blocked),
         CO_TEST(test_an_overflow_dies_with_its_name),
+        CO_TEST(test_a_crash_dies_with_its_name),
     };
 
     if (argc == 2 && strcmp(argv[1], "overflow") == 0)
-        return overflow_main();
+        return crash_main("greedy", overflow);
+    if (argc == 2 && strcmp(argv[1], "crash") == 0)
+        return crash_main("wild", crash);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

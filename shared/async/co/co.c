@@ -376,10 +376,11 @@ co_count(const struct loop *loop)
 }
 
 const char *
-co_overflowed(const void *address, size_t *ret_size)
+co_faulted(const void *address, size_t *ret_overflowed)
 {
-    if (!running || !stack_guards(&running->stack, address))
+    if (!running)
         return NULL;
-    *ret_size = running->stack.size;
+    *ret_overflowed =
+        stack_guards(&running->stack, address) ? running->stack.size : 0;
     return running->name;
 }

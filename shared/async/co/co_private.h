@@ -63,8 +63,9 @@ void co_tag_lend(struct log_tag tag);
 void co_leave(struct co *co);
 /* One of the ops that @co waits for was settled. */
 void co_op_settled(struct co *co, struct op *op);
-/* The running coroutine's name when @address lies in the guard of its stack,
- * else NULL. Async-signal-safe. */
-const char *co_overflowed(const void *address, size_t *ret_size);
+/* The running coroutine's name, NULL when none runs. *ret_overflowed: the size
+ * of its stack when @address lies in the guard of that, else 0.
+ * Async-signal-safe. */
+const char *co_faulted(const void *address, size_t *ret_overflowed);
 
 #endif

@@ -2,13 +2,14 @@
  *
  * The handler puts the former disposition back and returns: the instruction
  * faults again, and the former handler (a sanitizer's, or none: the process
- * dies by SIGSEGV, with a core) sees it as if we had not been there. */
+ * dies by that signal, with a core) sees it as if we had not been there. */
 #include "async/co/crash.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -19,7 +20,16 @@
 
 enum { ALTERNATE_SIZE = 64 * 1024 };
 
-static struct sigaction former;
+static const struct watched_signal {
+    int signo;
+    const char *name;
+} signals[] = {
+    {SIGSEGV, "SIGSEGV"},
+    {SIGBUS, "SIGBUS"},
+    {SIGFPE, "SIGFPE"},
+};
+
+static struct sigaction former[ARRAY_LEN(signals)];
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t key;
 static _Thread_local bool watched;
@@ -35,38 +45,58 @@ append(char *line, size_t size, size_t at, const char *text)
 }
 
 static size_t
-append_number(char *line, size_t size, size_t at, size_t number)
+append_number(char *line, size_t size, size_t at, uintptr_t number,
+              unsigned base)
 {
     char digits[24];
     size_t i = sizeof digits - 1;
 
     digits[i] = '\0';
     do
-        digits[--i] = (char)('0' + number % 10);
-    while (number /= 10);
+        digits[--i] = "0123456789abcdef"[number % base];
+    while (number /= base);
     return append(line, size, at, digits + i);
+}
+
+/* "view/coroutine NAME overflowed its stack of N bytes: ...", or "... crashed:
+ * SIGSEGV at address 0x8". */
+static void
+say(const char *name, size_t overflowed, const char *signal,
+    const void *address)
+{
+    char line[256];
+    const size_t size = sizeof line - 1;
+
+    size_t n = append(line, size, 0, "view/coroutine ");
+    n = append(line, size, n, name);
+    if (overflowed > 0) {
+        n = append(line, size, n, " overflowed its stack of ");
+        n = append_number(line, size, n, overflowed, 10);
+        n = append(line, size, n,
+                   " bytes: put large data on the heap, recurse less");
+    } else {
+        n = append(line, size, n, " crashed: ");
+        n = append(line, size, n, signal);
+        n = append(line, size, n, " at address 0x");
+        n = append_number(line, size, n, (uintptr_t)address, 16);
+    }
+    line[n++] = '\n';
+    if (write(STDERR_FILENO, line, n) < 0)
+        errno = 0; /* nowhere to say it */
 }
 
 static void
 fault_cb(int signo, siginfo_t *info, void *context)
 {
-    size_t size;
-    const char *name = co_overflowed(info->si_addr, &size);
+    size_t overflowed = 0, i = 0;
+    const char *name = co_faulted(info->si_addr, &overflowed);
 
     (void)context;
-    if (name) {
-        char line[256];
-        size_t n = append(line, sizeof line - 1, 0, "view/coroutine ");
-        n = append(line, sizeof line - 1, n, name);
-        n = append(line, sizeof line - 1, n, " overflowed its stack of ");
-        n = append_number(line, sizeof line - 1, n, size);
-        n = append(line, sizeof line - 1, n,
-                   " bytes: put large data on the heap, recurse less");
-        line[n++] = '\n';
-        if (write(STDERR_FILENO, line, n) < 0)
-            errno = 0; /* nowhere to say it */
-    }
-    sigaction(signo, &former, NULL);
+    while (signals[i].signo != signo)
+        i++;
+    if (name)
+        say(name, overflowed, signals[i].name, info->si_addr);
+    sigaction(signo, &former[i], NULL);
 }
 
 static void
@@ -89,7 +119,8 @@ install(void)
     if (pthread_key_create(&key, free_alternate) != 0)
         log_fatal("crash: no thread key");
     sigemptyset(&action.sa_mask);
-    sigaction(SIGSEGV, &action, &former);
+    for (size_t i = 0; i < ARRAY_LEN(signals); i++)
+        sigaction(signals[i].signo, &action, &former[i]);
 }
 
 /* Keeps an alternate stack that is there already: a sanitizer's, or one that an

@@ -1,8 +1,10 @@
-/* crash.h - a coroutine that overflows its stack dies with its name.
+/* crash.h - a coroutine that crashes, or overflows its stack, dies with its
+ * name.
  *
- * Running into a stack's guard is SIGSEGV, without a word, and without a stack
- * for a handler to run on. So a handler gets a stack of its own, writes one
- * line to standard error and hands the signal on to whoever had it before. */
+ * A bad access is a signal without a word, and running into a stack's guard
+ * leaves a handler no stack to run on. So a handler gets a stack of its own,
+ * writes one line to standard error and hands the signal on to whoever had it
+ * before. */
 #ifndef ASYNC_CRASH_H
 #define ASYNC_CRASH_H
 
