@@ -1,7 +1,5 @@
 /* pit tasks - the tasks that workers and web processes have told of. */
 #include <inttypes.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "app/task/task_entry.h"
 #include "base/clock.h"
@@ -56,14 +54,7 @@ task_json(const char *name, const struct app_task *task)
         task->about);
 }
 
-/* HGETALL's answer is flat: name, entry, name, entry. Pairs are sorted. */
-static int
-compare_pairs(const void *a, const void *b)
-{
-    return strcmp((*(redisReply *const *)a)->str,
-                  (*(redisReply *const *)b)->str);
-}
-
+/* Name, entry, name, entry. */
 static void
 print(const redisReply *pairs, bool json)
 {
@@ -98,12 +89,8 @@ list(struct co *co, struct session *session)
     struct rds_call call = {0};
 
     enum status st = registry_tasks(co, session->queues, &call, &session->err);
-    if (st == ST_OK) {
-        if (call.reply->elements > 0)
-            qsort(call.reply->element, call.reply->elements / 2,
-                  2 * sizeof(redisReply *), compare_pairs);
+    if (st == ST_OK)
         print(call.reply, session->options->json);
-    }
     rds_call_clear(&call);
     return st;
 }

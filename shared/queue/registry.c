@@ -1,6 +1,8 @@
 /* The registry: a set of names, and two hashes, written by whole values. */
 #include "queue/registry.h"
 
+#include <stdlib.h>
+
 #include "queue/keys.h"
 
 static enum status
@@ -90,11 +92,24 @@ get_all(struct co *co, struct queues *queues, const char *what,
     return await_words(co, queues, call, 2, argv, len, err);
 }
 
+/* A pair of the reply is two words in a row. */
+static int
+compare_pairs(const void *a, const void *b)
+{
+    return strcmp((*(redisReply *const *)a)->str,
+                  (*(redisReply *const *)b)->str);
+}
+
 enum status
 registry_tasks(struct co *co, struct queues *queues, struct rds_call *call,
                struct error *err)
 {
-    return get_all(co, queues, "tasks", call, err);
+    enum status st = get_all(co, queues, "tasks", call, err);
+
+    if (st == ST_OK && call->reply->elements > 0)
+        qsort(call->reply->element, call->reply->elements / 2,
+              2 * sizeof(redisReply *), compare_pairs);
+    return st;
 }
 
 enum status

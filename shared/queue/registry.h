@@ -31,7 +31,7 @@ CHECK enum status registry_put_task(struct co *co, struct queues *queues,
 CHECK enum status registry_get_task(struct co *co, struct queues *queues,
                                     struct str name, struct rds_call *call,
                                     struct error *err);
-/* call->reply: name, JSON, name, JSON, ... */
+/* call->reply: name, JSON, name, JSON, ..., by name. */
 CHECK enum status registry_tasks(struct co *co, struct queues *queues,
                                  struct rds_call *call, struct error *err);
 /* One command. @json must hold "seen_ms": <wall clock ms>. */

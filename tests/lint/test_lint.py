@@ -196,8 +196,8 @@ class Ways(Tree):
             "post": {"operationId": "enqueueJob"}}}}))
         self.write("cli/cmd_put.c", "const struct command cmd_put = {\n"
                    '    .name = "put",\n};\n')
-        for name in ("queue", "flow", "follow", "jobs", "queues", "schedules",
-                     "run"):
+        for name in ("queue", "flow", "follow", "jobs", "operations", "queues",
+                     "schedules", "tasks", "workers", "run"):
             self.write(f"shared/include/pit/{name}.h", "/* pit_no() */\n")
         self.write("shared/include/pit/jobs.h",
                    "enum pit_status pit_put(void);\nvoid pit_put_clear(int);\n")

@@ -2,19 +2,7 @@
  * object was put there by another program; it is left out. */
 #include "api/api.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 #include "queue/registry.h"
-
-static int
-compare_names(const void *a, const void *b)
-{
-    const json_t *const *left = a, *const *right = b;
-
-    return strcmp(json_string_value(json_object_get(*left, "name")),
-                  json_string_value(json_object_get(*right, "name")));
-}
 
 /* The entry with its name as the first member, or NULL. */
 static json_t *
@@ -36,24 +24,14 @@ static json_t *
 make_list(const redisReply *reply)
 {
     json_t *list = json_array();
-    size_t n = 0;
-    json_t **tasks = calloc(reply->elements / 2 + 1, sizeof(json_t *));
 
-    if (!tasks) {
-        json_decref(list);
-        return NULL;
-    }
     for (size_t i = 0; i + 1 < reply->elements; i += 2) {
         json_t *task = make_task(reply->element[i], reply->element[i + 1]);
-        if (task && n < REGISTRY_TASKS_MAX)
-            tasks[n++] = task;
+        if (task && json_array_size(list) < REGISTRY_TASKS_MAX)
+            json_array_append_new(list, task);
         else
             json_decref(task);
     }
-    qsort(tasks, n, sizeof *tasks, compare_names);
-    for (size_t i = 0; i < n; i++)
-        json_array_append_new(list, tasks[i]);
-    free(tasks);
     return list;
 }
 

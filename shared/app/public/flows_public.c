@@ -22,13 +22,6 @@ pit_flows_clear(struct pit_flows *flows)
 
 /* ---- what is shown ---- */
 
-static const char *
-member(struct shown *shown, const json_t *object, const char *name)
-{
-    return shown_text(shown,
-                      str_c(json_string_value(json_object_get(object, name))));
-}
-
 static const char *const *
 names(struct shown *shown, const json_t *array)
 {
@@ -71,9 +64,9 @@ steps(struct shown *shown, const struct flow_report *report)
     for (size_t i = 0; i < report->jobs && ret; i++) {
         const json_t *job = json_array_get(jobs, i);
         ret[i] = (struct pit_flow_step){
-            .name = member(shown, job, "name"),
-            .id = member(shown, job, "id"),
-            .task = member(shown, job, "task"),
+            .name = shown_member(shown, job, "name"),
+            .id = shown_member(shown, job, "id"),
+            .task = shown_member(shown, job, "task"),
             .state = state_of(report->states[i]),
             .state_name = flow_report_job_state(report->states[i]),
             .go_on = json_is_true(json_object_get(job, "go_on")),

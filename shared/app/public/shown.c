@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 
 struct shown *
@@ -50,6 +51,42 @@ shown_text(struct shown *shown, struct str s)
     const char *copy = shown_text_or_null(shown, s);
 
     return copy ? copy : "";
+}
+
+const char *
+shown_member(struct shown *shown, const json_t *object, const char *name)
+{
+    return shown_text(shown,
+                      str_c(json_string_value(json_object_get(object, name))));
+}
+
+static void
+decref(void *value)
+{
+    json_decref(value);
+}
+
+const json_t *
+shown_json(struct shown *shown, json_t *value)
+{
+    if (!value)
+        return NULL;
+    if (!arena_defer(&shown->arena, decref, value)) {
+        shown->failed = true;
+        return NULL;
+    }
+    return json_incref(value);
+}
+
+int64_t
+shown_time(const json_t *object, const char *name)
+{
+    int64_t ms = 0;
+
+    if (!clock_parse(str_c(json_string_value(json_object_get(object, name))),
+                     &ms))
+        return 0;
+    return ms;
 }
 
 struct shown *

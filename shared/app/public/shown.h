@@ -5,6 +5,7 @@
 #ifndef APP_PUBLIC_SHOWN_H
 #define APP_PUBLIC_SHOWN_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -32,6 +33,15 @@ void *shown_alloc(struct shown *shown, size_t n);
 const char *shown_text(struct shown *shown, struct str s);
 /* The same, but NULL for the empty text: as if it had not been set. */
 const char *shown_text_or_null(struct shown *shown, struct str s);
+
+/* The text of an @object's member @name, copied; "" when it is none. */
+const char *shown_member(struct shown *shown, const json_t *object,
+                         const char *name);
+/* A copy of the reference @value (may be NULL) that lives as long. */
+const json_t *shown_json(struct shown *shown, json_t *value);
+/* A member that is a time as the API writes it, in ms since the epoch; 0 for
+ * what is none. */
+int64_t shown_time(const json_t *object, const char *name);
 
 /* What ends a call that came to @st: returns @shown if it is @wanted and whole,
  * else NULL, and it is freed. @shown may be NULL. One that has failed turns
