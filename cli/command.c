@@ -90,6 +90,12 @@ print_help(FILE *out)
           out);
 }
 
+static void
+print_version(void)
+{
+    puts("pit " PIT_VERSION);
+}
+
 static int
 start(const struct command *command, int argc, char **argv)
 {
@@ -99,6 +105,10 @@ start(const struct command *command, int argc, char **argv)
 
     if (config_wants(argc, argv, "--help")) {
         config_help(command->program, stdout);
+        return COMMAND_OK;
+    }
+    if (config_wants(argc, argv, "--version")) {
+        print_version();
         return COMMAND_OK;
     }
     void *options = xcalloc(1, command->options_size);
@@ -129,7 +139,7 @@ command_main(int argc, char **argv)
     const char *name = argc > 1 ? argv[1] : "";
 
     if (strcmp(name, "--version") == 0) {
-        puts("pit " PIT_VERSION);
+        print_version();
         return flushed(COMMAND_OK);
     }
     if (strcmp(name, "--help") == 0 || strcmp(name, "help") == 0) {

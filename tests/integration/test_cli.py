@@ -69,7 +69,9 @@ class Words(CliTestCase):
                             "/nowhere.so")
 
     def test_version(self):
-        self.assertRegex(self.pit("--version").stdout, r"^pit \d+\.\d+")
+        version = self.pit("--version").stdout
+        self.assertRegex(version, r"^pit \d+\.\d+")
+        self.assertEqual(self.pit("purge", "q", "--version").stdout, version)
 
     def test_bad_use_is_2(self):
         self.assertEqual(self.pit(code=2).stdout, "")
