@@ -12,10 +12,12 @@
 
 #include "app/http/problem.h"
 #include "app/public/co_public.h"
+#include "app/public/queue_public.h"
 #include "async/loop.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "client_private.h"
+#include "queue/changes.h"
 
 enum {
     TEST_MEMORY_MAX = 1 << 30,
@@ -229,6 +231,14 @@ read_body(struct co *co, struct pit_request *req, int64_t max)
     return ST_OK;
 }
 
+/* The test sees what has come so far. */
+static void
+lend_stream(struct client_send *send)
+{
+    send->answer.body = send->streamed.p;
+    send->answer.body_len = send->streamed.len;
+}
+
 static enum status
 write_bytes(struct co *co, struct pit_response *res, struct str bytes)
 {
@@ -241,7 +251,13 @@ write_bytes(struct co *co, struct pit_response *res, struct str bytes)
         res->status = 200;
     res->sealed = true;
     buf_add_str(&send->streamed, bytes);
-    return send->streamed.failed ? ST_TOO_LARGE : ST_OK;
+    buf_add_char(&send->streamed, '\0');
+    if (send->streamed.failed)
+        return ST_TOO_LARGE;
+    send->streamed.len--;
+    if (send->req.method != PIT_HEAD)
+        lend_stream(send);
+    return ST_OK;
 }
 
 static void
@@ -405,6 +421,9 @@ answer_ended(void *arg, enum status status)
     send->answer.took_ms = clock_mono_ms() - send->began_ms;
     if (!send->hung_up)
         make_answer(send, status);
+    else
+        send->answer.body =
+            client_copy_n(send->test, send->answer.body, send->answer.body_len);
     buf_clear(&send->streamed);
 }
 
@@ -552,6 +571,10 @@ pit_test_new(const struct pit_app *table)
         .accept = jobs_accept,
         .look = jobs_look,
         .wait = jobs_wait_end,
+        .logs = jobs_follow_logs,
+        .names = jobs_follow_names,
+        .counts = jobs_follow_counts,
+        .history = jobs_follow_history,
     };
     const struct site_defaults defaults = {VIEW_TIMEOUT_MS, BODY_MAX};
     struct pit_test *test = xcalloc(1, sizeof *test);
@@ -573,6 +596,8 @@ pit_test_new(const struct pit_app *table)
     test->outside.mail = &test->mail_server;
     test->outside.script = &script;
     outside_attach(test->loop, &test->outside);
+    test->changes = changes_new(test->loop, NULL, NULL);
+    queue_public_attach_changes(test->loop, test->changes);
     loop_attach(test->loop, &key, test);
     test->began_ms = clock_mono_ms();
     logging = test;
@@ -594,6 +619,7 @@ pit_test_free(struct pit_test *test)
     while (co_count(test->loop) > 0)
         if (!step(test, INT64_MAX) && co_count(test->loop) > 0)
             client_give_up("a coroutine was cancelled and does not end");
+    changes_free(test->changes);
     loop_free(test->loop);
     LIST_FOREACH (link, &test->sends) {
         struct client_send *send = LIST_ENTRY(link, struct client_send, link);

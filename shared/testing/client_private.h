@@ -2,7 +2,8 @@
  *
  *   client.c    requests, the clock, life
  *   scripts.c   upstreams, mail, Redis
- *   jobs.c      what was enqueued; jobs_run.c runs it */
+ *   jobs.c      what was enqueued; jobs_run.c runs it, jobs_follow.c says what
+ *               happens to it */
 #ifndef TESTING_CLIENT_PRIVATE_H
 #define TESTING_CLIENT_PRIVATE_H
 
@@ -42,6 +43,9 @@ struct pit_test {
     struct list queue_maxima; /* jobs.c's */
     uint64_t jobs_len;
     bool works; /* a worker takes what falls due */
+    struct changes *changes;
+    struct buf told; /* jobs_follow.c's: lines as changes_read() has them */
+    uint64_t told_len;
     enum pit_status enqueue_status;
 };
 
@@ -77,6 +81,7 @@ void jobs_init(struct pit_test *test);
 /* No worker any more, and what it runs is cancelled. */
 void jobs_stop(struct pit_test *test);
 void jobs_clear(struct pit_test *test);
+void jobs_follow_init(struct pit_test *test);
 /* As app/outside.h has them. */
 enum status jobs_find_task(struct co *co, struct str name,
                            struct task_entry *room, const struct app_task **ret,
@@ -89,5 +94,14 @@ enum status jobs_look(struct co *co, struct job_id id, struct job_view *ret,
                       struct error *err);
 enum status jobs_wait_end(struct co *co, struct job_id id, int64_t timeout_ms,
                           struct error *err);
+enum status jobs_follow_logs(struct co *co, struct job_id id, struct str after,
+                             size_t limit, struct queue_log_page *ret,
+                             struct error *err);
+enum status jobs_follow_names(struct co *co, char (**ret)[ID_QUEUE_MAX + 1],
+                              size_t *ret_n, struct error *err);
+enum status jobs_follow_counts(struct co *co, struct str queue,
+                               struct queue_counts *ret, struct error *err);
+enum status jobs_follow_history(struct co *co, struct str queue, struct str id,
+                                struct buf *dst, struct error *err);
 
 #endif

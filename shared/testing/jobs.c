@@ -29,6 +29,7 @@ jobs_init(struct pit_test *test)
 {
     list_init(&test->jobs);
     list_init(&test->queue_maxima);
+    jobs_follow_init(test);
 }
 
 void
@@ -39,6 +40,7 @@ jobs_clear(struct pit_test *test)
         json_decref(job->args);
         buf_clear(&job->log);
     }
+    buf_clear(&test->told);
 }
 
 struct job *
@@ -52,8 +54,8 @@ jobs_find(const struct pit_test *test, const char *id)
     return NULL;
 }
 
-static struct job *
-find_parts(const struct pit_test *test, struct str queue, struct str local)
+struct job *
+jobs_find_parts(const struct pit_test *test, struct str queue, struct str local)
 {
     char id[ID_JOB_MAX + 1];
 
@@ -68,6 +70,7 @@ jobs_publish(struct job *job)
 {
     job->public.state = job_info_state(job->state);
     job->public.ended = job_state_ended(job->state);
+    jobs_follow_state(job);
 }
 
 static bool
@@ -201,6 +204,7 @@ job_new(struct pit_test *test, const struct job_spec *spec, const char *local)
     job->holds_key = spec->unique.hold != UNIQUE_NEVER;
     list_init(&job->waiters);
     buf_init(&job->log, LOG_MAX);
+    list_init(&job->lines);
     job->public = (struct pit_test_job){
         .id = client_copy(test, id),
         .task = job->spec.task.p,
@@ -304,7 +308,7 @@ find_parents(struct pit_test *test, const struct job_id *after, size_t n,
     struct job **parents = client_alloc(test, (n + 1) * sizeof *parents);
 
     for (size_t i = 0; i < n; i++) {
-        parents[i] = find_parts(test, after[i].queue, after[i].local);
+        parents[i] = jobs_find_parts(test, after[i].queue, after[i].local);
         if (!parents[i])
             return error_set_at(err, "/after", "there is no job %.*s.%.*s",
                                 STR_ARG(after[i].queue),
@@ -347,7 +351,7 @@ jobs_enqueue(struct co *co, struct enqueue *e, const struct job_id *after,
                  (unsigned long long)++test->jobs_len);
     if (st != ST_OK)
         return st;
-    struct job *there = find_parts(test, e->spec.queue, str_c(e->local));
+    struct job *there = jobs_find_parts(test, e->spec.queue, str_c(e->local));
     e->outcome = ENQUEUE_NEW;
     if (there) {
         struct str args = e->spec.args.n ? e->spec.args : STR("null");
@@ -434,7 +438,7 @@ pit_test_find_job(const struct pit_test *test, const char *id)
 static struct job *
 known(struct co *co, struct job_id id, struct error *err)
 {
-    struct job *job = find_parts(client_of(co), id.queue, id.local);
+    struct job *job = jobs_find_parts(client_of(co), id.queue, id.local);
 
     if (!job)
         (void)error_set(err, ST_NOT_FOUND, "there is no job %.*s.%.*s",

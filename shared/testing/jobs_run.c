@@ -15,11 +15,13 @@ enum { INPUTS_MAX = 1 << 20, PROGRESS_MAX = 2048 };
 struct attempt {
     struct job *job;
     struct pit_job context;
+    size_t log_from;     /* of the job's log: where its lines begin */
     struct buf progress; /* JSON; its own, as a thread writes it */
 };
 
 /* ---- what a task may ask for ---- */
 
+/* An async task is followed at once; what a thread says, when it has ended. */
 static bool
 log_cb(void *arg, struct str line)
 {
@@ -27,6 +29,8 @@ log_cb(void *arg, struct str line)
 
     buf_add_str(&attempt->job->log, line);
     buf_add_char(&attempt->job->log, '\n');
+    if (attempt->job->task->async)
+        jobs_follow_line(attempt->job, line);
     return !attempt->job->log.failed;
 }
 
@@ -40,6 +44,8 @@ progress_cb(void *arg, const struct job_progress *progress)
              (long long)progress->done, (long long)progress->total);
     buf_add_json_string(&attempt->progress, str_c(progress->text));
     buf_add_char(&attempt->progress, '}');
+    if (attempt->job->task->async)
+        jobs_follow_progress(attempt->job, buf_str(&attempt->progress));
 }
 
 static const struct job_ops ops = {.log = log_cb, .progress = progress_cb};
@@ -109,6 +115,7 @@ begin(struct job *job)
     };
 
     attempt->job = job;
+    attempt->log_from = job->log.len;
     buf_init(&attempt->progress, PROGRESS_MAX);
     job_context_init(&attempt->context, &start);
     if (job->spec.unique.hold == UNIQUE_WAITING)
@@ -133,6 +140,16 @@ try_again(struct job *job, int64_t least_ms)
 }
 
 static void
+follow_lines(const struct attempt *attempt)
+{
+    struct job *job = attempt->job;
+    struct str rest = str_from(job->log.p, job->log.len);
+
+    for (rest = str_skip(rest, attempt->log_from); rest.n > 0;)
+        jobs_follow_line(job, str_cut(rest, '\n', &rest));
+}
+
+static void
 finish(struct attempt *attempt, enum status st)
 {
     struct job *job = attempt->job;
@@ -150,6 +167,8 @@ finish(struct attempt *attempt, enum status st)
     public->log = client_copy_n(test, job->log.p, job->log.len);
     public->progress =
         client_copy_n(test, attempt->progress.p, attempt->progress.len);
+    if (job->task->run)
+        follow_lines(attempt);
     job_context_clear(&attempt->context);
     buf_clear(&attempt->progress);
     free(attempt);

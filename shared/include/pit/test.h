@@ -50,7 +50,8 @@ struct pit_test_request {
 
 struct pit_test_answer {
     int status;       /* 0: there is none yet, or the client hung up */
-    const char *body; /* never NULL; a NUL follows. Of a stream: what came */
+    const char *body; /* never NULL; a NUL follows. Of a stream: what came, also
+                         while it goes on: lent until more comes */
     size_t body_len;
     const char *content_type; /* "" for none */
     int64_t took_ms;          /* by the test's clock */
@@ -142,6 +143,8 @@ void pit_test_redis_status(struct pit_test *test, enum pit_status status);
 
 /* ---- jobs ---- */
 
+/* pit/follow.h hears of these as of real ones, by the test's clock; what a C
+ * task says on its thread, when its attempt has ended. */
 struct pit_test_job {
     const char *id, *task, *queue;
     const char *flow; /* the id of the flow that it belongs to; "" */
