@@ -264,6 +264,13 @@ test_operations_are_shown_and_cancelled(struct co *co, void *arg)
     STEP(s, strstr(ops.error, "cursor"));
     STEP(s, pit_operations_list(public, NULL, 101, &ops) == PIT_INVALID);
     STEP(s, strstr(ops.error, "limit"));
+
+    /* Another program's document: asked all the same, and nothing is shown. */
+    STEP(s, operation_tell(co, s->queues, str_c(ids[1]), STR("runner"),
+                           STR("{}"), OPERATION_GOES, &told, &s->err) == ST_OK);
+    STEP(s, pit_operations_cancel(public, ids[1], &ops) == PIT_OK);
+    STEP(s, ops.len == 0);
+    STEP(s, pit_operations_get(public, ids[1], &ops) == PIT_BUG);
     return ST_OK;
 }
 

@@ -107,6 +107,7 @@ end(struct co *co, enum status st, bool wrote, struct error *err,
 
 /* ---- the calls ---- */
 
+/* *ret is made when there is one. */
 static enum status
 look(struct co *co, struct queues *queues, const char *id, struct shown **ret,
      struct error *err)
@@ -115,9 +116,13 @@ look(struct co *co, struct queues *queues, const char *id, struct shown **ret,
 
     enum status st = operation_get(co, queues, str_c(id), &page, err);
     if (st == ST_OK) {
-        *ret = show(&page);
-        if ((*ret)->len == 0)
+        struct shown *shown = show(&page);
+        if (shown->len > 0) {
+            *ret = shown;
+        } else {
+            shown_free(shown);
             st = error_set(err, ST_BUG, "the operation's document is damaged");
+        }
     }
     operation_page_clear(&page);
     return st;
@@ -186,7 +191,7 @@ pit_operations_cancel(struct pit_co *public, const char *id,
     if (st == ST_OK && !asked)
         st = error_set(&err, ST_CONFLICT,
                        "the operation has ended: what it did is done");
-    if (st == ST_OK && ret && look(co, queues, id, &shown, &err) != ST_OK)
-        shown = NULL;
+    if (st == ST_OK && ret)
+        (void)!look(co, queues, id, &shown, &err);
     return end(co, st, sent, &err, shown, ret);
 }
