@@ -30,12 +30,6 @@ pit_schedules_clear(struct pit_schedules *schedules)
 
 /* ---- what is shown ---- */
 
-static void
-decref(void *tree)
-{
-    json_decref(tree);
-}
-
 static json_t *
 tree(struct shown *shown, struct str s)
 {
@@ -44,12 +38,9 @@ tree(struct shown *shown, struct str s)
     if (s.n == 0 || jsontext_check(s, &value, NULL) != ST_OK)
         return NULL;
     json_t *json = json_loadb(s.p, s.n, JSON_DECODE_ANY, NULL);
-    if (json && !arena_defer(&shown->arena, decref, json)) {
-        json_decref(json);
-        json = NULL;
-        shown->failed = true;
-    }
-    return json;
+    json_t *kept = shown_json(shown, json);
+    json_decref(json);
+    return kept;
 }
 
 static const struct pit_fire *

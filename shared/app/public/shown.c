@@ -66,7 +66,7 @@ decref(void *value)
     json_decref(value);
 }
 
-const json_t *
+json_t *
 shown_json(struct shown *shown, json_t *value)
 {
     if (!value)

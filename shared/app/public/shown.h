@@ -38,7 +38,7 @@ const char *shown_text_or_null(struct shown *shown, struct str s);
 const char *shown_member(struct shown *shown, const json_t *object,
                          const char *name);
 /* A copy of the reference @value (may be NULL) that lives as long. */
-const json_t *shown_json(struct shown *shown, json_t *value);
+json_t *shown_json(struct shown *shown, json_t *value);
 /* A member that is a time as the API writes it, in ms since the epoch; 0 for
  * what is none. */
 int64_t shown_time(const json_t *object, const char *name);

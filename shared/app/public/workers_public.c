@@ -194,8 +194,8 @@ tell(struct pit_co *public, const char *id, const char *order,
         sent = true;
         st = worker_list_order(co, queues, str_c(id), order, &err);
     }
-    if (st == ST_OK && ret && look(co, queues, id, &shown, &err) != ST_OK)
-        shown = NULL;
+    if (st == ST_OK && ret)
+        (void)!look(co, queues, id, &shown, &err);
     return end(co, st, sent, &err, shown, ret);
 }
 
