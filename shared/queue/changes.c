@@ -47,12 +47,48 @@ struct changes {
     size_t listeners_to_all;
     struct loop_timer renew;
     struct loop_timer pause;
+    bool asking; /* for the oldest entry of a queue, and what was read first */
+    char asked_queue[ID_QUEUE_MAX + 1];
+    char asked_first[CHANGES_ID_MAX];
+    struct rds_call oldest;
     bool renewing;
     bool connected; /* once, at least */
     bool changed;   /* a stream is not among those that are read */
 };
 
 static void read_on(struct changes *changes);
+
+/* ---- listeners ---- */
+
+static void
+wake(struct changes_listener *listener)
+{
+    struct op *op = listener->waiting;
+
+    listener->waiting = NULL;
+    if (op)
+        op_settle(op, ST_OK);
+}
+
+static void
+deafen(struct changes_listener *listener)
+{
+    listener->deaf = true;
+    wake(listener);
+}
+
+/* Those who listened to the stream already, or to all. */
+static void
+deafen_all(struct changes *changes, const struct changes_stream *stream)
+{
+    LIST_FOREACH (link, &changes->listeners) {
+        struct changes_listener *listener =
+            LIST_ENTRY(link, struct changes_listener, link);
+        if (listener->joined &&
+            (!listener->stream || listener->stream == stream))
+            deafen(listener);
+    }
+}
 
 /* ---- streams ---- */
 
@@ -87,7 +123,8 @@ stream_take(struct changes *changes, struct str queue)
     return stream;
 }
 
-/* Has it written to, and learns where it ends. */
+/* Has it written to, and learns where it ends. What happened before is missing
+ * to who thought that it was heard. */
 static enum status
 stream_watch(struct co *co, struct changes *changes,
              struct changes_stream *stream, struct error *err)
@@ -109,6 +146,7 @@ stream_watch(struct co *co, struct changes *changes,
         str_copy_to(str_from(call.reply->str, call.reply->len), stream->last,
                     sizeof stream->last);
         changes->changed = true;
+        deafen_all(changes, stream);
     }
     if (st != ST_OK && err)
         *err = call.err;
@@ -131,16 +169,6 @@ drop_unused(struct changes *changes)
 }
 
 /* ---- handing out ---- */
-
-static void
-wake(struct changes_listener *listener)
-{
-    struct op *op = listener->waiting;
-
-    listener->waiting = NULL;
-    if (op)
-        op_settle(op, ST_OK);
-}
 
 static void
 hand_over(struct changes_listener *listener, struct str queue, struct str id,
@@ -206,10 +234,68 @@ hand_out(struct changes *changes, struct changes_stream *stream,
             continue;
         struct str id =
             str_from(entry->element[0]->str, entry->element[0]->len);
-        changes_tell(changes, str_c(stream->queue), id,
-                     text_of(entry->element[1]));
+        struct str lines = text_of(entry->element[1]);
+        if (lines.n > 0)
+            changes_tell(changes, str_c(stream->queue), id, lines);
+        else /* where it begins anew */
+            deafen_all(changes, stream);
         str_copy_to(id, stream->last, sizeof stream->last);
     }
+}
+
+/* ---- read too late? ---- */
+
+static bool
+is_below(struct str a, struct str b)
+{
+    struct str a_rest, b_rest;
+    int64_t a_ms = 0, b_ms = 0, a_n = 0, b_n = 0;
+
+    (void)str_to_i64(str_cut(a, '-', &a_rest), &a_ms);
+    (void)str_to_i64(str_cut(b, '-', &b_rest), &b_ms);
+    (void)str_to_i64(a_rest, &a_n);
+    (void)str_to_i64(b_rest, &b_n);
+    return a_ms < b_ms || (a_ms == b_ms && a_n < b_n);
+}
+
+static void
+oldest_cb(struct op *op)
+{
+    struct changes *changes = op->arg;
+    const redisReply *reply = changes->oldest.reply;
+    struct changes_stream *stream =
+        stream_find(changes, str_c(changes->asked_queue));
+
+    if (op->status == ST_OK && stream && reply->elements == 1 &&
+        is_entry(reply->element[0]) &&
+        !is_below(str_c(reply->element[0]->element[0]->str),
+                  str_c(changes->asked_first)))
+        deafen_all(changes, stream);
+    rds_call_clear(&changes->oldest);
+    changes->asking = false;
+}
+
+/* As many entries came as one read takes. When nothing older than the first of
+ * them is there any more, some may have gone before they were read. */
+static void
+ask_for_oldest(struct changes *changes, const struct changes_stream *stream,
+               const redisReply *entries)
+{
+    if (!is_entry(entries->element[0]))
+        return;
+    if (changes->asking) { /* of another: nobody knows */
+        deafen_all(changes, stream);
+        return;
+    }
+    const char *const argv[] = {"XRANGE", stream->key, "-", "+", "COUNT", "1"};
+    const size_t len[] = {6, strlen(stream->key), 1, 1, 5, 1};
+    changes->asking = true;
+    str_copy_to(str_c(stream->queue), changes->asked_queue,
+                sizeof changes->asked_queue);
+    str_copy_to(str_c(entries->element[0]->element[0]->str),
+                changes->asked_first, sizeof changes->asked_first);
+    rds_send(queues_rds(changes->queues), &changes->oldest, ARRAY_LEN(argv),
+             argv, len, oldest_cb, changes);
 }
 
 /* ---- reading ---- */
@@ -249,8 +335,11 @@ read_cb(struct op *op)
         const redisReply *one = reply->element[i];
         struct changes_stream *stream =
             one->elements == 2 ? stream_of_key(changes, one->element[0]) : NULL;
-        if (stream)
-            hand_out(changes, stream, one->element[1]);
+        if (!stream)
+            continue;
+        hand_out(changes, stream, one->element[1]);
+        if (one->element[1]->elements == READ_MAX)
+            ask_for_oldest(changes, stream, one->element[1]);
     }
     read_on(changes);
 }
@@ -312,10 +401,8 @@ ready_cb(struct rds_blocker *reader)
     LIST_FOREACH (link, &changes->listeners) {
         struct changes_listener *listener =
             LIST_ENTRY(link, struct changes_listener, link);
-        if (changes->connected) {
-            listener->restarted = true;
-            wake(listener);
-        }
+        if (changes->connected)
+            deafen(listener);
     }
     changes->connected = true;
     read_on(changes);
@@ -415,6 +502,7 @@ changes_free(struct changes *changes)
         LIST_ENTRY(link, struct changes_stream, link)->listeners = 0;
     loop_timer_stop(&changes->renew);
     loop_timer_stop(&changes->pause);
+    rds_call_clear(&changes->oldest);
     rds_blocker_clear(&changes->reader);
     changes->listeners_to_all = 0;
     drop_unused(changes);
@@ -509,6 +597,7 @@ changes_join(struct co *co, struct changes *changes, struct str queue,
     if (listener->stream && listener->pending.len == 0)
         str_copy_to(str_c(listener->stream->last), listener->from,
                     sizeof listener->from);
+    listener->joined = true;
     read_anew(changes);
     if (!changes->renewing && !loop_timer_active(&changes->renew))
         loop_timer_start(changes->loop, &changes->renew, RENEW_MS, renew_cb);
@@ -582,7 +671,7 @@ changes_next(struct co *co, struct changes_listener *listener,
     enum status st = co_cancelled(co);
 
     if (st == ST_OK && listener->pending.len == 0 && !listener->overflowed &&
-        !listener->restarted)
+        !listener->deaf)
         st = wait_for(co, listener, timeout_ms);
     if (st != ST_OK)
         return st;
@@ -593,8 +682,8 @@ changes_next(struct co *co, struct changes_listener *listener,
     }
     buf_add_str(dst, buf_str(&listener->pending));
     buf_reset(&listener->pending);
-    if (listener->restarted) {
-        listener->restarted = false;
+    if (listener->deaf) {
+        listener->deaf = false;
         return ST_UNAVAILABLE;
     }
     return ST_OK;
@@ -654,7 +743,7 @@ changes_history(struct co *co, struct queues *queues, struct str queue,
     if (st != ST_OK && err)
         *err = call.err;
     size_t n = st == ST_OK ? call.reply->elements : 0;
-    bool met = false;
+    bool met = false, unheard = false;
     for (size_t i = 0; i < n; i++) {
         const redisReply *entry = call.reply->element[i];
         if (!is_entry(entry))
@@ -666,6 +755,7 @@ changes_history(struct co *co, struct queues *queues, struct str queue,
             met = true;
             continue;
         }
+        unheard |= rest.n == 0; /* where it begins anew */
         while (rest.n > 0) {
             struct str line = str_cut(rest, '\n', &rest);
             if (line.n > 0)
@@ -674,7 +764,7 @@ changes_history(struct co *co, struct queues *queues, struct str queue,
         }
     }
     if (st == ST_OK)
-        *ret_gap = (exact && !met) || n == HISTORY_MAX;
+        *ret_gap = (exact && !met) || unheard || n == HISTORY_MAX;
     rds_call_clear(&call);
     return st;
 }

@@ -43,7 +43,8 @@ struct changes_listener {
     char from[CHANGES_ID_MAX];     /* of one queue: it hears what lies behind */
     struct buf pending;            /* lines: queue, id, local, code, attempt */
     bool overflowed;
-    bool restarted; /* the connection was away: changes may be missing */
+    bool deaf;   /* for a while nothing was heard: changes may be missing */
+    bool joined; /* hears what happens */
     struct op *waiting;
 };
 
@@ -66,9 +67,10 @@ CHECK enum status changes_join(struct co *co, struct changes *changes,
 void changes_leave(struct changes_listener *listener);
 /* Suspends until there is something, at most @timeout_ms (ST_TIMEOUT). Moves it
  * to @dst. Errors: ST_LIMIT the listener was too slow and has missed some, what
- * had been kept for it included; ST_UNAVAILABLE the connection was away, and it
- * may have (@dst has what was heard); the coroutine's cancellation. It goes on
- * hearing after the first two. */
+ * had been kept for it included; ST_UNAVAILABLE the connection was away, a
+ * queue is new, or more was written than could be read: it may have (@dst has
+ * what was heard); the coroutine's cancellation. It goes on hearing after the
+ * first two. */
 CHECK enum status changes_next(struct co *co, struct changes_listener *listener,
                                int64_t timeout_ms, struct buf *dst);
 /* The next change of what changes_next() gave; false at its end. */
@@ -79,8 +81,8 @@ bool changes_read(struct str *rest, struct state_change *ret);
 bool changes_id_valid(struct str id);
 /* Appends the changes of @queue behind @id, up to @to (empty: all), that are
  * still kept, in the same form; from that moment on, if @id is milliseconds
- * alone. *ret_gap: @id is an entry's that is no longer kept, or too many follow
- * it: some may be missing. Suspends. */
+ * alone. *ret_gap: some may be missing, since @id is an entry's that is no
+ * longer kept, nobody listened for a while, or too many follow it. Suspends. */
 CHECK enum status changes_history(struct co *co, struct queues *queues,
                                   struct str queue, struct str id,
                                   struct str to, struct buf *dst, bool *ret_gap,

@@ -203,6 +203,24 @@ class All(EventsTestCase):
         self.assertNotIn("running", [data.get("state") for _, data, _ in
                                      before])
 
+    def test_what_may_be_missing_is_said(self):
+        self.enqueue()
+        stream = self.stream("/v1/events?queue=q", "1000-1")
+        event, _ = stream.until("lost")
+        self.assertEqual(event[1], {"reason": "old"})
+        stream.until("counters", queue="q")
+        lease = self.claim()  # the reader is there
+        stream.until("state", state="running")
+        client = self.store.client()
+        for other in client.client_list():
+            if other["name"] == "pit-events":
+                client.client_kill_filter(_id=other["id"])
+        client.close()
+        stream.until("lost", reason="away")
+        stream.until("counters", queue="q")
+        self.act(lease, "ack")
+        stream.until("state", state="succeeded")
+
     def test_nobody_listens_nothing_is_written(self):
         self.enqueue()
         client = self.store.client()

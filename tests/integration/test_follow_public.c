@@ -285,6 +285,31 @@ test_queues_are_followed(struct co *co, void *arg)
     return ST_OK;
 }
 
+/* It is written while our loop stands still, so that it is both what was missed
+ * and what is heard next. */
+static enum status
+test_what_was_missed_comes_once(struct co *co, void *arg)
+{
+    struct scene *s = arg;
+    struct pit_co *public = co_public_of(co);
+    struct pit_follow follow PIT_FOLLOW = {0}, late PIT_FOLLOW = {0};
+    struct pit_follow_queues what = {.queue = "mail"};
+
+    STEP(s, scene_up(co, s) == ST_OK);
+    STEP(s, put(co, "a") == PIT_OK);
+    STEP(s, pit_follow_queues(public, &what, &follow) == PIT_OK);
+    STEP(s, put(co, "b") == PIT_OK);
+    STEP(s, until_state(co, &follow, PIT_READY) == PIT_OK);
+    what.after = follow.change->sse.id;
+    redis_server_command(s->server, "XADD pit:{mail}:events * e 'x R 1'", "$");
+    STEP(s, pit_follow_queues(public, &what, &late) == PIT_OK);
+    STEP(s, until_state(co, &late, PIT_RUNNING) == PIT_OK);
+    STEP(s, strcmp(late.change->job, "mail.x") == 0);
+    STEP(s, until_state(co, &follow, PIT_RUNNING) == PIT_OK);
+    STEP(s, pit_follow_next(public, &late, 0) == PIT_TIMEOUT);
+    return ST_OK;
+}
+
 /* Redis keeps no more of it than was written since somebody listened. */
 static enum status
 test_what_is_not_kept_is_lost(struct co *co, void *arg)
@@ -323,6 +348,111 @@ test_who_is_too_slow_is_told(struct co *co, void *arg)
     STEP(s, pit_follow_next(public, &follow, 0) == PIT_TIMEOUT);
     STEP(s, scene_work(co, s, "mail", NULL) == ST_OK); /* it goes on */
     STEP(s, until_state(co, &follow, PIT_RUNNING) == PIT_OK);
+    return ST_OK;
+}
+
+/* Writes @n entries while our loop stands still. */
+static void
+write_many(struct scene *s, int n)
+{
+    char line[200];
+
+    snprintf(line, sizeof line,
+             "EVAL 'for i = 1, %d do redis.call(\"XADD\", KEYS[1], \"MAXLEN\", "
+             "\"~\", 1000, \"*\", \"e\", \"x\" .. i .. \" R 1\") end return 1' "
+             "1 pit:{mail}:events",
+             n);
+    redis_server_command(s->server, line, ":1");
+}
+
+/* How many states come, until x@last, and whether LOST does. */
+static enum pit_status
+hear(struct co *co, struct pit_follow *follow, int last, int *ret_n,
+     bool *ret_lost)
+{
+    enum pit_status st;
+    char id[32];
+
+    snprintf(id, sizeof id, "mail.x%d", last);
+    *ret_n = 0;
+    *ret_lost = false;
+    do {
+        st = pit_follow_next(co_public_of(co), follow, SOON_MS * slowness());
+        if (st == PIT_OK && follow->change->kind == PIT_CHANGE_LOST)
+            *ret_lost = true;
+        else if (st == PIT_OK)
+            ++*ret_n;
+    } while (st == PIT_OK && strcmp(follow->change->job, id) != 0);
+    if (st == PIT_OK && !*ret_lost) { /* it may be told behind the last one */
+        enum pit_status more =
+            pit_follow_next(co_public_of(co), follow, 200 * slowness());
+        *ret_lost = more == PIT_OK && follow->change->kind == PIT_CHANGE_LOST;
+    }
+    return st;
+}
+
+/* Redis keeps about a thousand: what was there no more when it was read is said
+ * to be lost, and nothing else is. */
+static enum status
+test_what_was_read_too_late_is_lost(struct co *co, void *arg)
+{
+    struct scene *s = arg;
+    struct pit_follow follow PIT_FOLLOW = {0};
+    bool lost;
+    int n;
+
+    STEP(s, scene_up(co, s) == ST_OK);
+    STEP(s, pit_follow_queues(co_public_of(co),
+                              &(struct pit_follow_queues){.queue = "mail"},
+                              &follow) == PIT_OK);
+    STEP(s, put(co, "a") == PIT_OK); /* the reader is there */
+    STEP(s, until_state(co, &follow, PIT_READY) == PIT_OK);
+    write_many(s, 900);
+    STEP(s, hear(co, &follow, 900, &n, &lost) == PIT_OK);
+    STEP(s, n == 900 && !lost);
+    write_many(s, 3000);
+    STEP(s, hear(co, &follow, 3000, &n, &lost) == PIT_OK);
+    STEP(s, n < 1200 && lost);
+    return ST_OK;
+}
+
+/* A queue that is new is not written down before somebody knows of it. */
+static enum status
+test_who_begins_anew_is_told(struct co *co, void *arg)
+{
+    struct scene *s = arg;
+    struct pit_co *public = co_public_of(co);
+    struct pit_follow follow PIT_FOLLOW = {0}, other PIT_FOLLOW = {0};
+    struct pit_follow_queues what = {.queue = "mail"};
+    char behind[64];
+
+    STEP(s, scene_up(co, s) == ST_OK);
+    STEP(s, pit_follow_queues(public, NULL, &other) == PIT_OK);
+    STEP(s, put(co, "a") == PIT_OK);
+    STEP(s, pit_follow_queues(public, &what, &follow) == PIT_OK);
+    STEP(s, pit_follow_next(public, &other, 0) == PIT_OK);
+    STEP(s, says(&other, "lost", "{\"reason\":\"away\"}"));
+    STEP(s, put(co, "b") == PIT_OK);
+    STEP(s, until_state(co, &follow, PIT_READY) == PIT_OK);
+    STEP(s, until_state(co, &other, PIT_READY) == PIT_OK);
+    str_copy_to(str_c(follow.change->sse.id), behind, sizeof behind);
+    pit_follow_clear(&other);
+
+    /* As if nobody had listened for a while. */
+    redis_server_command(s->server, "HSET pit:{mail}:meta watched 1", ":0");
+    pit_follow_clear(&follow);
+    STEP(s, put(co, "unheard") == PIT_OK);
+    struct changes *later =
+        changes_new(s->loop, s->queues, redis_server_url(s->server));
+    queue_public_attach_changes(s->loop, later);
+    what.after = behind;
+    enum pit_status st = pit_follow_queues(public, &what, &follow);
+    if (st == PIT_OK)
+        st = pit_follow_next(public, &follow, 0);
+    bool told = st == PIT_OK && says(&follow, "lost", "{\"reason\":\"old\"}");
+    queue_public_attach_changes(s->loop, s->changes);
+    changes_free(later);
+    STEP(s, told);
     return ST_OK;
 }
 
@@ -472,8 +602,11 @@ main(void)
         scene_unit_test(test_why_it_failed_is_said),
         scene_unit_test(test_a_job_that_is_deleted),
         scene_unit_test(test_queues_are_followed),
+        scene_unit_test(test_what_was_missed_comes_once),
         scene_unit_test(test_what_is_not_kept_is_lost),
         scene_unit_test(test_who_is_too_slow_is_told),
+        scene_unit_test(test_what_was_read_too_late_is_lost),
+        scene_unit_test(test_who_begins_anew_is_told),
         scene_unit_test(test_a_lost_connection_is_told),
         scene_unit_test(test_one_connection_for_all),
         scene_unit_test(test_refusals),

@@ -132,6 +132,26 @@ class Notes(ScriptCase):
         self.queue.work(claim=2)
         self.assertEqual(self.events(), [])
 
+    def test_where_watching_begins_anew_lies_a_mark(self):
+        def watch():
+            return self.queue._call("watch", ["meta", "events"], [60000])
+
+        def entries():
+            return self.client.xrange(self.queue.key("events"))
+
+        first = watch()
+        self.assertEqual(entries(), [(first, {"w": ""})])
+        self.queue.enqueue(job("a"))
+        self.assertEqual(watch(), entries()[-1][0])  # it goes on
+        self.assertEqual(len(entries()), 2)
+        self.client.hset(self.queue.key("meta"), "watched",
+                         self.queue.now() - 1)
+        self.queue.enqueue(job("b"))  # nobody hears of it
+        again = watch()
+        self.assertEqual([fields for _, fields in entries()],
+                         [{"w": ""}, {"e": "a N 0\n"}, {"w": ""}])
+        self.assertEqual(again, entries()[-1][0])
+
     def test_samples(self):
         key = self.queue.key("samples")
         claimed = self.claim(job("a"), job("b"))

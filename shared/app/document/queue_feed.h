@@ -16,7 +16,8 @@ struct queue_feed;
 
 enum queue_feed_lost {
     QUEUE_FEED_SLOW = 1, /* more than CHANGES_PENDING_MAX were not taken */
-    QUEUE_FEED_AWAY,     /* the connection to Redis was lost for a while */
+    QUEUE_FEED_AWAY,     /* nothing was heard for a while: changes_next() says
+                            why that may be */
     QUEUE_FEED_OLD,      /* what follows @after is not kept any more */
 };
 

@@ -34,9 +34,9 @@ enum pit_change_kind {
     PIT_CHANGE_END,      /* it has ended, and nothing follows */
     /* of queues */
     PIT_CHANGE_COUNTERS, /* how a queue stands */
-    PIT_CHANGE_LOST,     /* some changes may be missing (Redis was away, this
-                            coroutine was 256 KiB behind, or what follows
-                            `after` is not kept any more): look again */
+    PIT_CHANGE_LOST,     /* some changes may be missing (Redis was away, a queue
+                            is new, this coroutine was 256 KiB behind, or what
+                            follows `after` is not kept any more): look again */
 };
 
 /* How a queue stood. */
