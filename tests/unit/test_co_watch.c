@@ -111,6 +111,14 @@ crash(struct co *co, void *arg)
     return ST_OK;
 }
 
+static enum status
+sent(struct co *co, void *arg)
+{
+    (void)co;
+    (void)arg;
+    return raise(SIGSEGV) == 0 ? ST_OK : ST_BUG;
+}
+
 /* A program of its own, since cmocka has a handler for SIGSEGV. */
 static int
 crash_main(const char *name, co_fn *fn)
@@ -158,6 +166,13 @@ crash_in_a_child(struct loop *loop)
 }
 
 static void
+sent_in_a_child(struct loop *loop)
+{
+    (void)loop;
+    run_in_a_child("sent");
+}
+
+static void
 test_a_crash_dies_with_its_name(void **state)
 {
     static char text[65536];
@@ -165,6 +180,19 @@ test_a_crash_dies_with_its_name(void **state)
     capture(crash_in_a_child, *state, text, sizeof text);
     assert_non_null(
         strstr(text, "view/coroutine wild crashed: SIGSEGV at address 0x18\n"));
+#if !defined(ANNOTATE_ASAN) && !defined(ANNOTATE_TSAN)
+    assert_non_null(strstr(text, "\nsignal 11\n"));
+#endif
+}
+
+/* No instruction would fault again, and no address is known. */
+static void
+test_a_signal_that_was_sent_kills_at_once(void **state)
+{
+    static char text[65536];
+
+    capture(sent_in_a_child, *state, text, sizeof text);
+    assert_null(strstr(text, "view/coroutine"));
 #if !defined(ANNOTATE_ASAN) && !defined(ANNOTATE_TSAN)
     assert_non_null(strstr(text, "\nsignal 11\n"));
 #endif
@@ -192,11 +220,14 @@ main(int argc, char **argv)
         CO_TEST(test_the_watchdog_names_who_blocked),
         CO_TEST(test_an_overflow_dies_with_its_name),
         CO_TEST(test_a_crash_dies_with_its_name),
+        CO_TEST(test_a_signal_that_was_sent_kills_at_once),
     };
 
     if (argc == 2 && strcmp(argv[1], "overflow") == 0)
         return crash_main("greedy", overflow);
     if (argc == 2 && strcmp(argv[1], "crash") == 0)
         return crash_main("wild", crash);
+    if (argc == 2 && strcmp(argv[1], "sent") == 0)
+        return crash_main("struck", sent);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,7 +2,8 @@
  *
  * The handler puts the former disposition back and returns: the instruction
  * faults again, and the former handler (a sanitizer's, or none: the process
- * dies by that signal, with a core) sees it as if we had not been there. */
+ * dies by that signal, with a core) sees it as if we had not been there. A
+ * signal that somebody sent has no such instruction: it is raised again. */
 #include "async/co/crash.h"
 
 #include <errno.h>
@@ -88,8 +89,9 @@ say(const char *name, size_t overflowed, const char *signal,
 static void
 fault_cb(int signo, siginfo_t *info, void *context)
 {
+    const bool sent = info->si_code <= 0;
     size_t overflowed = 0, i = 0;
-    const char *name = co_faulted(info->si_addr, &overflowed);
+    const char *name = sent ? NULL : co_faulted(info->si_addr, &overflowed);
 
     (void)context;
     while (signals[i].signo != signo)
@@ -97,6 +99,8 @@ fault_cb(int signo, siginfo_t *info, void *context)
     if (name)
         say(name, overflowed, signals[i].name, info->si_addr);
     sigaction(signo, &former[i], NULL);
+    if (sent)
+        raise(signo); /* SA_NODEFER: delivered here */
 }
 
 static void
