@@ -73,12 +73,19 @@ timed_out(struct held *held, struct str said)
     end(held, OUTCOME_TIMEOUT);
 }
 
+/* A task that was told to stop need not say why it did. */
+static struct str
+said_or_stopped(struct str said)
+{
+    return said.n > 0 ? said : STR("the task stopped when it was told to");
+}
+
 static void
 cancelled_by_request(struct held *held, struct str said)
 {
     char title[TITLE_SIZE];
 
-    held_say(held, said);
+    held_say(held, said_or_stopped(said));
     log_info("%s attempt %d was cancelled", title_of(held, title),
              held->attempt);
     end(held, OUTCOME_CANCELLED);
@@ -100,7 +107,7 @@ finish_returned(struct held *held, const struct ring_result *result,
     else if (cancelled == RING_CANCEL_ASKED)
         cancelled_by_request(held, result->message);
     else {
-        held_say(held, result->message);
+        held_say(held, said_or_stopped(result->message));
         held->delay_ms =
             result->status == ST_PERMANENT ? -1 : retry_delay_ms(held);
         if (held->delay_ms >= 0 && held->delay_ms < result->retry_ms)

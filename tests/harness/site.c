@@ -16,6 +16,7 @@
 
 #include <cmocka.h>
 
+#include "pit/flow.h"
 #include "pit/log.h"
 
 static char folder[64]; /* of the files that are served */
@@ -239,6 +240,36 @@ enqueues(struct pit_co *co, struct pit_request *req, struct pit_response *res)
     return pit_reply_json(res, 202, "{s:s}", "id", ticket.id);
 }
 
+/* Mistakes of the application, and nobody who would take the words. */
+static enum pit_status
+enqueues_badly(struct pit_co *co, struct pit_request *req,
+               struct pit_response *res)
+{
+    (void)req;
+    (void)res;
+    return pit_enqueue(co, "add", NULL, &(struct pit_enqueue){.id = "a b"});
+}
+
+static enum pit_status
+starts_nothing(struct pit_co *co, struct pit_request *req,
+               struct pit_response *res)
+{
+    const struct pit_flow_job jobs[] = {{"no such"}};
+
+    (void)req;
+    (void)res;
+    return pit_chain(co, jobs, 1, NULL, NULL);
+}
+
+static enum pit_status
+packs_badly(struct pit_co *co, struct pit_request *req,
+            struct pit_response *res)
+{
+    (void)co;
+    (void)req;
+    return pit_reply_json(res, 200, "{s:s}", "text", "\xff");
+}
+
 static enum pit_status
 later(struct pit_co *co, void *arg)
 {
@@ -419,6 +450,9 @@ static const struct pit_app app = {
             {PIT_POST, "/mail", mails},
             {PIT_GET, "/redis", asks_redis},
             {PIT_POST, "/enqueue", enqueues},
+            {PIT_POST, "/enqueue/badly", enqueues_badly},
+            {PIT_POST, "/enqueue/nothing", starts_nothing},
+            {PIT_GET, "/packs/badly", packs_badly},
             {PIT_GET, "/detach", detaches},
             {PIT_GET, "/any", any},
             {0}},

@@ -319,6 +319,8 @@ test_refuses_what_cannot_be_asked(void **state)
         {.url = "file:///etc/passwd"},
         {.url = "http://user:secret@127.0.0.1/"},
         {.url = "not a url"},
+        {.url = "127.0.0.1/"},
+        {.url = "localhost:1/"},
         {.url = ""},
         {.url = "http://127.0.0.1/\r\nX: y"},
         {.url = "http://127.0.0.1/", .method = "GET / HTTP/1.1\r\nX: y"},

@@ -123,6 +123,33 @@ test_jobs(void **state)
     assert_null(pit_test_enqueued(*state, 1));
 }
 
+/* The client is told what kind it is; what exactly, the log. */
+static void
+test_mistakes_are_logged(void **state)
+{
+    static const struct {
+        enum pit_method method;
+        const char *target;
+        int status;
+        const char *logged;
+    } rows[] = {
+        {PIT_POST, "/enqueue/badly", 400, "pit_enqueue(): id: "},
+        {PIT_POST, "/enqueue/nothing", 400, "pit_chain(): "},
+        {PIT_GET, "/packs/badly", 400, "pit_reply_json(\"{s:s}\"): "},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const struct pit_test_answer *a =
+            rows[i].method == PIT_GET
+                ? pit_test_get(*state, rows[i].target)
+                : pit_test_post(*state, rows[i].target, NULL, NULL);
+        assert_int_equal(a->status, rows[i].status);
+        if (!strstr(pit_test_logged(*state), rows[i].logged))
+            fail_msg("%s is not in %s", rows[i].logged,
+                     pit_test_logged(*state));
+    }
+}
+
 static void
 test_tasks(void **state)
 {
@@ -144,9 +171,13 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        SITE_TEST(test_upstreams), SITE_TEST(test_context_goes_along),
-        SITE_TEST(test_mail),      SITE_TEST(test_redis),
-        SITE_TEST(test_jobs),      SITE_TEST(test_tasks),
+        SITE_TEST(test_upstreams),
+        SITE_TEST(test_context_goes_along),
+        SITE_TEST(test_mail),
+        SITE_TEST(test_redis),
+        SITE_TEST(test_jobs),
+        SITE_TEST(test_tasks),
+        SITE_TEST(test_mistakes_are_logged),
     };
 
     return cmocka_run_group_tests(tests, site_set_up_all, site_tear_down_all);

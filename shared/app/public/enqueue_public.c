@@ -256,6 +256,8 @@ pit_enqueue(struct pit_co *public, const char *task, json_t *args,
     entry_make(co, &entry, task, args, options);
     if (entry.st == ST_OK)
         entry_run(co, &entry);
+    if (!options || !options->ticket)
+        queue_public_log("pit_enqueue()", entry.st, &entry.err);
     return entry_end(&entry, options);
 }
 

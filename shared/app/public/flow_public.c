@@ -169,6 +169,9 @@ start(struct pit_co *public, const struct pit_flow_job *jobs, size_t n,
       const struct pit_flow_job *then, enum shape shape,
       const struct pit_flow_options *options, struct pit_ticket *ticket)
 {
+    static const char *const calls[] = {[CHAIN] = "pit_chain()",
+                                        [GROUP] = "pit_group()",
+                                        [GRAPH] = "pit_flow()"};
     struct co *co = co_public_core(public);
     struct build build = {.co = co,
                           .catalog = queue_public_catalog(co_loop(co)),
@@ -187,6 +190,8 @@ start(struct pit_co *public, const struct pit_flow_job *jobs, size_t n,
         st = hand_over(&build);
     if (ticket)
         fill_ticket(&build, st, ticket);
+    else
+        queue_public_log(calls[shape], st, &build.err);
     for (size_t i = 0; i < n; i++)
         json_decref(jobs[i].args);
     if (then)

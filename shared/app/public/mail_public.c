@@ -24,6 +24,9 @@ send(struct co *co, struct pit_mail *mail, struct error *err)
         .time_ms = clock_wall_ms(),
     };
 
+    if (!server && !outside->script)
+        return error_set(err, ST_UNAVAILABLE,
+                         "no mail server is known: start with --smtp");
     if (!message.from)
         return error_set(err, ST_INVALID,
                          "the mail has no sender: set .from, or start with "
@@ -33,9 +36,6 @@ send(struct co *co, struct pit_mail *mail, struct error *err)
         return st;
     if (outside->script)
         return (enum status)outside->script->mail(co, mail);
-    if (!server)
-        return error_set(err, ST_UNAVAILABLE,
-                         "no mail server is known: start with --smtp");
     return mail_send(co, server, &message, mail->timeout_ms, err);
 }
 

@@ -131,6 +131,17 @@ queue_public_words(enum status st, const struct error *err,
     str_copy_to(str_c(whole.msg), words, PIT_WORDS_SIZE);
 }
 
+void
+queue_public_log(const char *call, enum status st, const struct error *err)
+{
+    char words[PIT_WORDS_SIZE];
+
+    if (st != ST_INVALID && st != ST_UNKNOWN_TASK)
+        return;
+    queue_public_words(st, err, words);
+    log_warn("%s: %s", call, words);
+}
+
 enum pit_status
 queue_public_end(const struct co *co, enum status st, bool wrote,
                  const struct error *err, char *words)

@@ -50,6 +50,10 @@ CHECK enum status queue_public_limit(int limit, int standard, int max,
 /* The words for people, with the field that they are about; "" for ST_OK. */
 void queue_public_words(enum status st, const struct error *err,
                         char words[PIT_WORDS_SIZE]);
+/* The same to the log, for a call without a place for words whose mistake is
+ * its caller's own: nobody would hear of it. */
+void queue_public_log(const char *call, enum status st,
+                      const struct error *err);
 /* And ends with: the words (NULL: nobody wants them), and the status. What only
  * reads (@wrote false) has no outcome that could be unclear; what the
  * coroutine's own deadline cut off while it wrote has one. */

@@ -6,6 +6,7 @@
 #include "app/http/response.h"
 #include "app/http/site.h"
 #include "app/public/co_public.h"
+#include "base/log.h"
 
 enum pit_status
 pit_response_header(struct pit_response *res, const char *name,
@@ -70,13 +71,16 @@ pit_reply_bytes(struct pit_response *res, int status, const char *content_type,
 enum pit_status
 pit_reply_json(struct pit_response *res, int status, const char *fmt, ...)
 {
+    json_error_t why;
     va_list ap;
 
     va_start(ap, fmt);
-    json_t *json = json_vpack_ex(NULL, 0, fmt, ap);
+    json_t *json = json_vpack_ex(&why, 0, fmt, ap);
     va_end(ap);
-    if (!json)
-        return PIT_INVALID; /* the format, or text that is not UTF-8 */
+    if (!json) { /* the format, or text that is not UTF-8 */
+        log_warn("pit_reply_json(\"%s\"): %s", fmt, why.text);
+        return PIT_INVALID;
+    }
     return (enum pit_status)response_json_take(res, status, json);
 }
 

@@ -115,12 +115,23 @@ report_progress_if_due(struct pit_job *job)
 /* What a task may end with. Everything else is a mistake in the task (it
  * returned an await's status of its own making), and a retry is the mildest
  * reading of it. */
+static bool
+is_status(enum pit_status status)
+{
+    return status >= PIT_OK && status <= PIT_QUEUE_FULL;
+}
+
 static enum status
 task_status(enum pit_status status)
 {
-    if (status < PIT_OK || status > PIT_QUEUE_FULL)
-        return ST_FAILED;
-    return (enum status)status;
+    return is_status(status) ? (enum status)status : ST_FAILED;
+}
+
+/* Whoever was told to stop, and did, needs no reason of its own. */
+static bool
+stopped_as_told(struct pit_job *job, enum status st)
+{
+    return (st == ST_TIMEOUT || st == ST_CANCELLED) && pit_job_cancelled(job);
 }
 
 enum status
@@ -132,17 +143,26 @@ job_context_end(struct pit_job *job, enum status st)
         st = ST_PERMANENT;
     if (st == ST_OK)
         return ST_OK;
-    if (job->error.msg[0] == '\0')
+    if (job->error.msg[0] == '\0' && !stopped_as_told(job, st))
         fail(job, st, "the task returned %s and gave no reason",
              status_name(st));
     job->error.status = st;
     return st;
 }
 
+static enum status
+returned(struct pit_job *job, enum pit_status status)
+{
+    if (!is_status(status) && job->error.msg[0] == '\0')
+        fail(job, ST_FAILED, "the task returned %d, which is no status",
+             (int)status);
+    return job_context_end(job, task_status(status));
+}
+
 enum status
 job_context_run(struct pit_job *job, pit_task_fn *run)
 {
-    return job_context_end(job, task_status(run(job)));
+    return returned(job, run(job));
 }
 
 void
@@ -159,7 +179,7 @@ job_context_run_async(struct co *co, struct pit_job *job,
                       pit_async_task_fn *run)
 {
     job_context_enter(co, job);
-    return job_context_end(job, task_status(run(co_public_of(co), job)));
+    return returned(job, run(co_public_of(co), job));
 }
 
 const char *

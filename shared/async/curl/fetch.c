@@ -245,6 +245,11 @@ set_request(struct under_way *u, const struct fetch_options *o,
     enum status status = check_line(o->url, "URL", err);
     if (status != ST_OK)
         return status;
+    /* Without one libcurl would guess. */
+    if (strncasecmp(o->url, "http://", 7) != 0 &&
+        strncasecmp(o->url, "https://", 8) != 0)
+        return error_set(err, ST_INVALID,
+                         "fetch: a URL begins with http:// or https://");
     libcurl()->easy_setopt(u->easy, CURLOPT_URL, o->url);
     if (o->body) {
         libcurl()->easy_setopt(u->easy, CURLOPT_POSTFIELDSIZE_LARGE,

@@ -193,7 +193,9 @@ pit_reply_text(struct pit_response *res, int status, const char *fmt, ...);
 enum pit_status pit_reply_bytes(struct pit_response *res, int status,
                                 const char *content_type, const void *body,
                                 size_t len);
-/* @fmt as jansson's json_pack(). */
+/* @fmt as jansson's json_pack(). PIT_INVALID, and a line of the log that says
+ * why, for a format that does not fit its values and for text that is not
+ * UTF-8. */
 enum pit_status pit_reply_json(struct pit_response *res, int status,
                                const char *fmt, ...);
 /* application/problem+json (RFC 9457) with the status' own HTTP status code. */
