@@ -10,7 +10,7 @@ import unittest
 
 from pitharness import (PitTestCase, children_of, free_port, is_running,
                         program_path, wait_until)
-from pitload import Running
+from pitload import Running, accept_is_safe
 
 # What must not happen. "raced" may: see pitload.py.
 FAILURES = ("status", "reset", "cut", "dropped", "stuck", "unasked",
@@ -32,6 +32,8 @@ class Accounts(PitTestCase):
         failed = {name: counts[name] for name in FAILURES if counts[name]}
         if not refused and counts["refused"]:
             failed["refused"] = counts["refused"]
+        if accept_is_safe() and counts["unaccepted"]:
+            failed["unaccepted"] = counts["unaccepted"]
         self.assertEqual(failed, {}, "\n".join(words))
         self.assertGreater(counts["answered"], 500)
         self.assertGreater(counts["connected"], 200)
