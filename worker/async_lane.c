@@ -37,6 +37,8 @@ static void
 forget(struct async_lane *lane, uint32_t place)
 {
     progress_clear(&lane->places[place].progress);
+    if (lane->places[place].held == lane->on_trial)
+        lane->on_trial = NULL;
     lane->places[place] = (struct async_place){0};
 }
 
@@ -146,6 +148,14 @@ put_back(struct async_lane *lane, uint32_t place)
     lane->waiting_len++;
 }
 
+/* With one more death it is quarantined. Of those one runs at a time, so that
+ * none is for what another did. */
+static bool
+is_suspect(const struct held *held)
+{
+    return held->crashes >= JOB_CRASHES_MAX - 1;
+}
+
 /* False: it still waits. */
 static bool
 push(struct async_lane *lane, struct held *held)
@@ -164,6 +174,8 @@ push(struct async_lane *lane, struct held *held)
     held->place = HELD_ASYNC;
     held->async_place = place;
     lane->places[place] = (struct async_place){.held = held};
+    if (is_suspect(held))
+        lane->on_trial = held;
     lane->changed = true;
     return true;
 }
@@ -193,9 +205,11 @@ async_lane_hand_out(struct async_lane *lane)
         start(lane);
     if (lane->state != LANE_UP || lane->killed || lane->corrupt)
         return;
-    while (!list_empty(&lane->waiting) &&
-           push(lane, LIST_ENTRY(lane->waiting.next, struct held, link)))
-        ;
+    LIST_FOREACH_SAFE (link, following, &lane->waiting) {
+        struct held *held = LIST_ENTRY(link, struct held, link);
+        if (!(lane->on_trial && is_suspect(held)) && !push(lane, held))
+            break;
+    }
     if (!list_empty(&lane->waiting) && board_misread(&lane->sender))
         distrust(lane);
     lane_watch_soon(d, WATCH_LONG_MS);

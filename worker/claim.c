@@ -80,6 +80,8 @@ take(struct source *source, const struct claimed *claimed, int64_t sent_ms)
     enum status st = held_new(source, source->name, claimed, &held, &err);
     held->renewed_ms = sent_ms;
     held->cost_us = claim_cost_us(source);
+    if (held->crashes > 0)
+        lane_isolate(held);
     list_append(&d->leases, &held->lease);
     d->held_len++;
     if (st != ST_OK)

@@ -57,8 +57,9 @@ struct held {
     struct backoff backoff;
     int64_t renewed_ms; /* monotonic: when its lease was last pushed back */
     int32_t cost_us;    /* what it was expected to take, of a lane's budget */
-    bool lost;          /* the lease is another's: not to be finished */
-    bool unclear;       /* its finish was sent once, with no answer */
+    bool alone;   /* a child died with it: no other shares a ring with it now */
+    bool lost;    /* the lease is another's: not to be finished */
+    bool unclear; /* its finish was sent once, with no answer */
     /* how it ended */
     enum outcome outcome;
     int64_t delay_ms;

@@ -97,12 +97,21 @@ lane_any_promising(const struct dispatcher *d)
     return false;
 }
 
+void
+lane_isolate(struct held *held)
+{
+    held->alone = true;
+    held->cost_us = LANE_BUDGET_US;
+}
+
 bool
 lane_push(struct lane *lane, struct held *held)
 {
     const struct ring_job job = held_job(held);
     uint32_t position = lane->sender.pushed;
 
+    if (held->alone && ring_length(&lane->sender) > 0)
+        return false;
     if (!ring_push(&lane->sender, &job))
         return false;
     *job_at(lane, position) = held;
@@ -299,13 +308,16 @@ lane_watch_all(struct dispatcher *d)
  */
 
 /* What became of a job that was in the ring of a dead child. Only the first can
- * have run; what the child wrote over may be in any state. */
+ * have run; what the child wrote over may be in any state, and the one that did
+ * it may stand behind others that had ended: so each runs alone then. */
 static void
 settle(struct lane *lane, uint32_t position, const char *cause)
 {
     struct held *held = *job_at(lane, position);
     bool first = position == lane->sender.collected;
 
+    if (lane->corrupt)
+        lane_isolate(held);
     if (ring_queued(&lane->sender, position) ||
         (!first && ring_spoilt(&lane->sender, position)))
         dispatcher_wait(lane->d, held, true);
@@ -327,7 +339,8 @@ lane_died(struct lane *lane, int wait_status)
 
     children_cause(wait_status, cause, sizeof cause);
     lane_collect(lane);
-    lane_take_back(lane);
+    if (!lane->corrupt)
+        lane_take_back(lane);
     if (ring_length(&lane->sender) == 0 && wait_status != 0 && !lane->killed)
         log_warn("slot %u died between two jobs: %s", lane->index, cause);
     /* From the newest on: each goes to the front of those that wait. */

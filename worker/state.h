@@ -147,8 +147,9 @@ struct async_lane {
     struct async_place *places;
     struct list waiting; /* held jobs without a place */
     uint32_t waiting_len;
-    int32_t committed; /* places, by claims under way */
-    bool changed;      /* the child may have to be woken */
+    struct held *on_trial; /* the suspect that has a place, or NULL */
+    int32_t committed;     /* places, by claims under way */
+    bool changed;          /* the child may have to be woken */
     bool corrupt;
     bool killed;
     int64_t started_ms;
@@ -256,7 +257,11 @@ void lane_start(struct lane *lane);
 void lane_collect(struct lane *lane);
 /* What it may still be given, of LANE_BUDGET_US. */
 int32_t lane_room_us(const struct lane *lane);
-/* False when the ring is full. */
+/* A job that may have killed a child, or written over its ring: with others in
+ * the ring nobody could tell whose doing the next death is. It takes a lane's
+ * whole budget. Before it waits. */
+void lane_isolate(struct held *held);
+/* False when the ring is full, or not empty and the job is to be alone. */
 CHECK bool lane_push(struct lane *lane, struct held *held);
 /* Puts every job that it has not begun back among the waiting. */
 void lane_take_back(struct lane *lane);

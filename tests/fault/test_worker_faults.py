@@ -97,13 +97,19 @@ class Children(FaultCase):
         wait_until(lambda: self.queue.stat("succeeded") == 1000, 10, "all")
         self.assertGreater(kills, 1)
         self.assertLessEqual(self.queue.stat("crashed"), kills)
-        self.assertEqual(self.queue.stat("released"), 0)
         self.assertEqual(self.queue.leased(), 0)
-        crashes = sum(self.queue.state(job).crashes for job in jobs)
-        self.assertEqual(crashes, self.queue.stat("crashed"))
+        states = [self.queue.state(job) for job in jobs]
+        self.assertEqual(sum(state.crashes for state in states),
+                         self.queue.stat("crashed"))
+        # On a slow machine some wait for so long that they are handed back:
+        # that refunds the attempt.
+        self.assertEqual([state for state in states
+                          if state.attempt != 1 + state.crashes], [])
 
-    def check_scribble(self, queue, task, other):
-        """Nobody but the culprit suffers, and no job is held for ever."""
+    def check_scribble(self, queue, task, other, innocent_crashes):
+        """The culprit is quarantined (or had ended before it was noticed, or
+        wrote over the time it began at), at the cost of no more than so many
+        crashes of others; and no job is held for ever."""
         warm = queue.enqueue_many(other, 300, {"seconds": 0})
         queue.wait_code(warm[-1], "S")
         for byte in (0, 1, 3, 255):
@@ -111,8 +117,9 @@ class Children(FaultCase):
                 bad = queue.enqueue(task, {"byte": byte, "seconds": seconds},
                                     timeout_ms=3000, retries=0)
                 jobs = queue.enqueue_many(other, 40, {"seconds": 0})
-                for local in jobs:
-                    queue.wait_code(local, "SQ", 10)
+                crashes = sum(queue.wait_code(local, "S", 10).crashes
+                              for local in jobs)
+                self.assertLessEqual(crashes, innocent_crashes)
                 queue.wait_code(bad, "SQD", 10)
                 wait_until(lambda: queue.leased() == 0, 5, "no lease left")
         fresh = queue.enqueue(other, {"seconds": 0})
@@ -120,12 +127,14 @@ class Children(FaultCase):
 
     def test_task_that_writes_over_its_ring(self):
         self.start(slots=1, flags=["--kill-grace", "300ms"])
-        self.check_scribble(self.queue, "scribble", "pid")
+        # What had ended before it stands in the ring until it is collected.
+        self.check_scribble(self.queue, "scribble", "pid", 1)
 
     def test_task_that_writes_over_the_board(self):
         self.start(slots=1, flags=["--kill-grace", "300ms"])
+        # All that run beside it crash, but are not quarantined with it.
         self.check_scribble(Queue(self.client, "async"), "async.scribble",
-                            "async.nap")
+                            "async.nap", 2 * 40)
 
     def test_killed_dispatcher_takes_its_slots_along(self):
         worker = self.start(slots=2, flags=["--lease", "1s"])
