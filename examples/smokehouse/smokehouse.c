@@ -9,6 +9,7 @@
  *   orders.c    a database change, a mail and a job
  *     order_store the database
  *   notes.c     files
+ *   progress.c  what happens to a job, relayed to a browser
  *   middleware.c  what requests pass on their way
  *   trials.c    small tasks to try out retries, timeouts and quarantine with
  *   reports.c   a heavy task on real input: reports.packages
@@ -42,6 +43,8 @@ static const struct pit_view views[] = {
 #endif
     {PIT_GET, "/notes/{name:slug}", view_note_get},
     {PIT_PUT, "/notes/{name:slug}", view_note_put, .body_max = 65536},
+    {PIT_GET, "/reports/{id}/progress", view_report_progress,
+     .timeout_ms = 3600000},
     {0},
 };
 

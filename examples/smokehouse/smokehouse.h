@@ -16,6 +16,7 @@ pit_view_fn view_smoke_some_meats;
 pit_view_fn view_burn_some_meats;
 pit_view_fn view_note_get;
 pit_view_fn view_note_put;
+pit_view_fn view_report_progress;
 /* Defined where SQLite was found. */
 pit_view_fn view_order_post;
 pit_view_fn view_order_get;

@@ -1,5 +1,7 @@
 """The demo's queued lane: tasks of a real worker beside a private Redis."""
 
+import http.client
+import json
 import os
 import re
 import unittest
@@ -90,6 +92,36 @@ class Nightly(TaskCase):
                          ["meat,2,800", "sauces,1,7", "sides,1,40"])
         wait_until(lambda: self.queue.stat("succeeded") == 5, 10,
                    "nightly, three sections and the join to have succeeded")
+
+    def test_a_report_is_relayed_to_a_browser(self):
+        front = self.web(self.server, env=self.env)
+        job = self.queue.enqueue("reports.packages",
+                                 {"status_file": self.status})
+        path = f"/reports/reports.{job}/progress"
+        browser = http.client.HTTPConnection("127.0.0.1", front.http.port,
+                                             timeout=20)
+        self.addCleanup(browser.close)
+        browser.request("GET", path)
+        answer = browser.getresponse()
+        self.assertEqual(answer.status, 200)
+        self.start(slots=1)
+        names, ids = [], []
+        for line in answer.read().decode().splitlines():
+            field, _, value = line.partition(": ")
+            if field == "event":
+                names.append(value)
+            elif field == "id":
+                ids.append(value)
+            elif field == "data":
+                last = json.loads(value)
+        self.assertEqual(names[0], "state")
+        self.assertIn("progress", names)
+        self.assertEqual(names[-1], "end")
+        self.assertEqual(last["state"], "succeeded")
+        again = front.http.get(path, headers={"Last-Event-ID": ids[-1]})
+        self.assertEqual(again.status, 204)
+        self.assertEqual(
+            front.http.get("/reports/meats.1/progress").status, 404)
 
     def test_no_status_file(self):
         self.start(slots=1)

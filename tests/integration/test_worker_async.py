@@ -127,6 +127,32 @@ class AtOnce(AsyncCase):
         self.assertEqual(json.loads(told)["message"], "napping")
 
 
+class Following(AsyncCase):
+    def follow(self, job):
+        return self.queue.enqueue("async.follow", {
+            "job": f"async.{job}", "path": self.notes})
+
+    def test_one_sees_others_to_their_end(self):
+        self.start()
+        (napping,) = self.nap(0.5)
+        jobs = [self.follow(napping) for _ in range(20)]
+        for job in jobs:
+            self.queue.wait_code(job, "S")
+            self.assertEqual(self.queue.result(job), "succeeded")
+        readers = [c for c in self.client.client_list()
+                   if c["name"] == "pit-events"]
+        self.assertEqual(len(readers), 1)
+
+    def test_a_drain_ends_one_that_follows(self):
+        worker = self.start(flags=["--grace", "200ms", "--kill-grace", "2s"])
+        job = self.follow(self.queue.enqueue(
+            "async.nap", delay_ms=3600000))
+        wait_until(lambda: self.starts() == 1, 10)
+        worker.terminate()
+        worker.assert_exit(0, 5)
+        self.assertEqual(self.queue.state(job).attempt, 0)
+
+
 class Time(AsyncCase):
     def test_timeout_wakes_the_await(self):
         self.start()

@@ -445,6 +445,38 @@ test_notes(void **state)
 }
 
 static void
+test_a_report_is_followed(void **state)
+{
+    struct pit_test *test = *state;
+    const struct pit_test_job *job =
+        pit_test_enqueue(test, "reports.section", "{\"section\": 7}");
+    char target[200];
+
+    snprintf(target, sizeof target, "/reports/%s/progress", job->id);
+    const struct pit_test_answer *answer =
+        pit_test_start(test, &(struct pit_test_request){.target = target});
+    assert_non_null(strstr(answer->body, "\"state\":\"ready\""));
+    pit_test_end_job(test, job->id, PIT_OK, "{\"packages\": 12}");
+    pit_test_wait(test, answer);
+    assert_int_equal(answer->status, 200);
+    assert_string_equal(answer->content_type,
+                        "text/event-stream; charset=utf-8");
+    assert_non_null(strstr(answer->body, "event: end\n"));
+    assert_non_null(strstr(answer->body, "\"packages\": 12"));
+    answer = pit_test_send(
+        test, &(struct pit_test_request){.target = target,
+                                         .headers = (const char *const[]){
+                                             "Last-Event-ID: 0-0:end", NULL}});
+    assert_int_equal(answer->status, 204);
+    /* Jobs of other queues are none of its affair. */
+    job = pit_test_enqueue(test, "noop", NULL);
+    snprintf(target, sizeof target, "/reports/%s/progress", job->id);
+    assert_int_equal(pit_test_get(test, target)->status, 404);
+    assert_int_equal(
+        pit_test_get(test, "/reports/reports.none/progress")->status, 404);
+}
+
+static void
 test_timing_is_on_all(void **state)
 {
     static const char *const targets[] = {"/", "/notes/none", "/nowhere"};
@@ -513,6 +545,7 @@ main(void)
         TEST(test_bad_orders_say_what_is_wrong),
         TEST(test_token),
         TEST(test_notes),
+        TEST(test_a_report_is_followed),
         TEST(test_timing_is_on_all),
     };
 
