@@ -106,7 +106,7 @@ enum pit_status pit_follow_queues(struct pit_co *co,
 /* Suspends until there is something to say, at most @timeout_ms (0: what is
  * there now; PIT_FOR_EVER), and sets follow->change. PIT_TIMEOUT: there was
  * nothing (or the coroutine's own deadline passed: pit_cancelled() tells).
- * PIT_UNAVAILABLE: go on when Redis is back, nothing is left out. Errors
+ * PIT_UNAVAILABLE: sleep a moment and go on, nothing is left out. Errors
  * besides: PIT_NOT_FOUND, PIT_GONE the job was deleted meanwhile, or is over;
  * PIT_INVALID nothing is followed. */
 enum pit_status pit_follow_next(struct pit_co *co, struct pit_follow *follow,
