@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "harness/queue_scene.h"
 #include "harness/slowness.h"
+#include "pit/jobs.h"
 #include "pit/run.h"
 #include "queue/changes.h"
 #include "queue/queue_log.h"
@@ -524,6 +525,70 @@ test_one_connection_for_all(struct co *co, void *arg)
     return ST_OK;
 }
 
+/* ---- many who come and go ---- */
+
+enum { PEOPLE = 24, ROUNDS = 8 };
+
+struct person {
+    int number;
+    int heard; /* ends of own jobs */
+};
+
+/* Puts a job, follows it or its queue, ends it, and hears of that. */
+static enum pit_status
+come_and_go(struct pit_co *public, struct person *person, int round)
+{
+    struct co *co = co_public_core(public);
+    struct pit_follow follow PIT_FOLLOW = {0};
+    struct pit_follow_queues what = {.queue = person->number % 3 == 1 ? "mail"
+                                                                      : NULL};
+    bool all = person->number % 3 > 0;
+    char local[32], id[64];
+
+    snprintf(local, sizeof local, "p%d-%d", person->number, round);
+    snprintf(id, sizeof id, "mail.%s", local);
+    enum pit_status st = put(co, local);
+    if (st == PIT_OK)
+        st = all ? pit_follow_queues(public, &what, &follow)
+                 : pit_follow_job(public, id, NULL, &follow);
+    if (st == PIT_OK)
+        st = pit_jobs_cancel(public, id, NULL, NULL);
+    do
+        st = st == PIT_OK ? until_state(co, &follow, PIT_JOB_CANCELLED) : st;
+    while (st == PIT_OK && strcmp(follow.change->job, id) != 0);
+    person->heard += st == PIT_OK;
+    return st;
+}
+
+static enum pit_status
+live(struct pit_co *co, void *arg)
+{
+    enum pit_status st = PIT_OK;
+
+    for (int i = 0; i < ROUNDS && st == PIT_OK; i++)
+        st = come_and_go(co, arg, i);
+    return st;
+}
+
+static enum status
+test_many_come_and_go(struct co *co, void *arg)
+{
+    struct scene *s = arg;
+    struct person people[PEOPLE];
+    struct pit_call calls[PEOPLE];
+
+    STEP(s, scene_up(co, s) == ST_OK);
+    STEP(s, put(co, "first") == PIT_OK);
+    for (int i = 0; i < PEOPLE; i++) {
+        people[i] = (struct person){.number = i};
+        calls[i] = (struct pit_call){live, &people[i]};
+    }
+    STEP(s, pit_await_calls(co_public_of(co), calls, PEOPLE) == PIT_OK);
+    for (int i = 0; i < PEOPLE; i++)
+        STEP(s, people[i].heard == ROUNDS);
+    return ST_OK;
+}
+
 /* ---- refusals, and who goes away ---- */
 
 static enum status
@@ -609,6 +674,7 @@ main(void)
         scene_unit_test(test_who_begins_anew_is_told),
         scene_unit_test(test_a_lost_connection_is_told),
         scene_unit_test(test_one_connection_for_all),
+        scene_unit_test(test_many_come_and_go),
         scene_unit_test(test_refusals),
         cmocka_unit_test(test_a_program_follows),
     };

@@ -70,7 +70,8 @@ struct pit_change {
     const struct pit_counters *counters; /* COUNTERS */
 };
 
-/* Somebody who follows. Zero it, or use PIT_FOLLOW; one coroutine at a time. */
+/* Somebody who follows. Zero it, or use PIT_FOLLOW; one coroutine at a time, of
+ * the process (or the pit_run()) that it began in. */
 struct pit_follow {
     const struct pit_change *change; /* the last one; NULL: none yet */
     bool over; /* PIT_CHANGE_END was said, now or before `after` */
