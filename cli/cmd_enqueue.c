@@ -12,39 +12,13 @@
 #include "base/clock.h"
 #include "base/jsontext.h"
 #include "enqueue_batch.h"
+#include "enqueue_options.h"
 #include "job_output.h"
 #include "queue/flow/queue_after.h"
 #include "queue/queue_retry.h"
 #include "queue/schema.h"
 #include "session.h"
 #include "text.h"
-
-struct enqueue_options {
-    struct session_options session;
-    const char *args;
-    const char *queue;
-    const char *id;
-    int64_t delay_ms;
-    int64_t wait_ms;
-    int64_t priority; /* -1: the task's */
-    int64_t retries;  /* -1: the task's */
-    int64_t time_ms;  /* of an attempt; 0: the task's */
-    const char *keep; /* NULL: the task's */
-    const char *run_at;
-    const char *expires_at;
-    const char *tags;
-    const char *unique;
-    const char *unique_while;
-    const char *on_conflict;
-    int64_t unique_ttl_ms;
-    const char *limit;
-    int64_t concurrency;
-    const char *rate;
-    const char *callback;
-    const char *after;
-    const char *batch;
-    bool force;
-};
 
 #define FIELD(name) offsetof(struct enqueue_options, name)
 
@@ -69,6 +43,15 @@ static const struct config_option option_table[] = {
      .help = "what one attempt may take; 0 is the task's own"},
     {"retries", "N", CONFIG_INT, FIELD(retries), "-1", 0, JOB_RETRIES_MAX,
      .help = "after the first attempt; else the task's own"},
+    {"backoff", "KIND", CONFIG_STRING, FIELD(backoff),
+     .help = "of its retries: fixed or exponential; else the task's own, as "
+             "what follows"},
+    {"backoff-base", "TIME", CONFIG_STRING, FIELD(backoff_base),
+     .help = "before the first retry"},
+    {"backoff-cap", "TIME", CONFIG_STRING, FIELD(backoff_cap),
+     .help = "before any retry at most"},
+    {"backoff-jitter", "PART", CONFIG_STRING, FIELD(backoff_jitter),
+     .help = "0 to 1, what of that is random"},
     {"keep", "TIME", CONFIG_STRING, FIELD(keep),
      .help = "how long it can be looked up once it has ended: 0, 30s, 2h, 7d"},
     {"tags", "TAG,...", CONFIG_STRING, FIELD(tags), .help = "up to 16 names"},
@@ -94,12 +77,20 @@ static const struct config_option option_table[] = {
      .help = "waits until these jobs have succeeded, up to 64"},
     {"callback", "URL", CONFIG_STRING, FIELD(callback),
      .help = "is sent a signed request when the job succeeded or is dead"},
+    {"callback-on", "WHEN,...", CONFIG_STRING, FIELD(callback_on),
+     "succeeded,dead", .help = "only then: succeeded or dead"},
+    {"durability", "HOW", CONFIG_STRING, FIELD(durability),
+     .help = "fails unless what was stored is in memory, on disk (fsync) or at "
+             "so many replicas (replica:1) before the id is printed"},
     {"id", "ID", CONFIG_STRING, FIELD(id),
      .help = "an id of your own (behind the queue's name and a dot), so that a "
-             "repetition makes no second job"},
+             "repetition makes no second job; of a batch, ID:1 and so on, by "
+             "the numbers of its lines"},
     {"batch", "FILE", CONFIG_STRING, FIELD(batch),
      .help = "the jobs of a file (-: standard input), an envelope of POST "
              "/v1/jobs a line; prints an id or a refusal for each"},
+    {"atomic", NULL, CONFIG_BOOL, FIELD(atomic),
+     .help = "all jobs of the batch or none of them: up to 128 of one queue"},
     {"force", NULL, CONFIG_BOOL, FIELD(force),
      .help = "also a task that no application has told of yet"},
     SESSION_OPTIONS(struct enqueue_options),
@@ -123,54 +114,9 @@ struct enqueue_command {
     const char *task;
     struct str args;
     struct enqueue e;
+    struct durability_wish durability;
     char id[ID_JOB_MAX + 1];
 };
-
-/* What ties it to a time and to other jobs. */
-static enum status
-fill_ties(const struct enqueue_options *options, struct job_spec *spec,
-          struct error *err)
-{
-    enum status st =
-        text_read_time("run-at", options->run_at, &spec->run_at_ms, err);
-
-    if (st == ST_OK)
-        st = text_read_time("expires-at", options->expires_at,
-                            &spec->expires_at_ms, err);
-    if (st != ST_OK)
-        return st;
-    if (options->unique) {
-        spec->unique.key = str_c(options->unique);
-        spec->unique.ttl_ms = options->unique_ttl_ms;
-        if (!job_unique_while(str_c(options->unique_while), &spec->unique.hold))
-            return error_set(err, ST_INVALID,
-                             "--unique-while takes waiting, running or ended");
-        if (!job_unique_conflict(str_c(options->on_conflict),
-                                 &spec->unique.on_conflict))
-            return error_set(err, ST_INVALID,
-                             "--on-conflict takes reject, return or replace");
-        if (spec->unique.hold == UNIQUE_ENDED && spec->unique.ttl_ms == 0)
-            spec->unique.ttl_ms = spec->keep_ms;
-    }
-    if (options->limit) {
-        spec->limit.key = str_c(options->limit);
-        spec->limit.concurrency = (int32_t)options->concurrency;
-    } else if (options->concurrency > 0 || options->rate)
-        return error_set(err, ST_INVALID,
-                         "--concurrency and --rate count the jobs of a key: "
-                         "name it with --limit");
-    if (options->rate &&
-        !job_rate_parse(str_c(options->rate), &spec->limit.rate,
-                        &spec->limit.rate_period_ms))
-        return error_set(err, ST_INVALID,
-                         "--rate takes 100/s, 5/m or 10/30s, not \"%.60s\"",
-                         options->rate);
-    if (options->callback)
-        spec->callback = (struct job_callback){.on_succeeded = true,
-                                               .on_dead = true,
-                                               .url = str_c(options->callback)};
-    return ST_OK;
-}
 
 /* The task's entry, or the standard values under --force. The spec borrows from
  * @entry. */
@@ -198,30 +144,11 @@ fill_spec(struct co *co, struct session *session, struct task_entry *entry,
     if (st != ST_OK)
         return st;
 
-    const struct enqueue_options *options = command->options;
     struct job_spec *spec = &command->e.spec;
     entry->task.name = command->task;
     task_entry_spec(&entry->task, spec);
-    if (options->queue)
-        spec->queue = str_c(options->queue);
-    if (options->priority >= 0)
-        spec->priority = (int)options->priority;
-    spec->delay_ms = options->delay_ms;
     spec->args = command->args;
-    if (options->retries >= 0) {
-        spec->retries = (int32_t)options->retries;
-        spec->retry_open &= ~(unsigned)JOB_RETRY_MAX;
-    }
-    if (options->time_ms > 0)
-        spec->timeout_ms = options->time_ms;
-    if (options->keep &&
-        !str_to_duration_ms(str_c(options->keep), &spec->keep_ms))
-        return error_set(&session->err, ST_INVALID,
-                         "--keep: \"%.60s\" is no duration such as 30s or 2h",
-                         options->keep);
-    if (options->tags)
-        spec->tags = str_c(options->tags);
-    st = fill_ties(options, spec, &session->err);
+    st = enqueue_options_apply(command->options, spec, &session->err);
     if (st != ST_OK)
         return st;
     st = job_spec_check(spec, &err);
@@ -234,7 +161,8 @@ fill_spec(struct co *co, struct session *session, struct task_entry *entry,
 }
 
 static enum status
-send(struct co *co, struct session *session, struct enqueue_command *command)
+send(struct co *co, struct session *session, struct queues *queues,
+     struct enqueue_command *command)
 {
     struct enqueue *e = &command->e;
 
@@ -242,11 +170,10 @@ send(struct co *co, struct session *session, struct enqueue_command *command)
         e->named = true;
         str_copy_to(str_c(command->options->id), e->local, sizeof e->local);
     }
-    enum status st =
-        command->after_len > 0
-            ? queue_after_enqueue(co, session->queues, e, command->after,
-                                  command->after_len)
-            : queue_enqueue_await(co, session->queues, e);
+    enum status st = command->after_len > 0
+                         ? queue_after_enqueue(co, queues, e, command->after,
+                                               command->after_len)
+                         : queue_enqueue_await(co, queues, e);
     snprintf(command->id, sizeof command->id, "%.*s.%s", STR_ARG(e->spec.queue),
              e->local);
     if (st == ST_UNCLEAR)
@@ -278,6 +205,30 @@ send(struct co *co, struct session *session, struct enqueue_command *command)
                          "%s ended before and is past its retention",
                          command->id);
     return ST_OK;
+}
+
+/* As send(), and until it is as durable as was asked for. */
+static enum status
+send_durably(struct co *co, struct session *session,
+             struct enqueue_command *command)
+{
+    struct queues *queues = NULL;
+    struct error why = {.msg = ""};
+    struct durability *durability =
+        durability_new(session->loop, session->queues, session->options->redis);
+
+    enum status st = durability_begin(co, durability, &command->durability,
+                                      session->queues, &queues, &session->err);
+    if (st == ST_OK)
+        st = send(co, session, queues, command);
+    if (st == ST_OK && command->durability.kind != DURABILITY_UNSAID) {
+        st = durability_reach(co, durability, &command->durability, &why);
+        if (st != ST_OK)
+            error_set(&session->err, st, "%s was stored, but: %s", command->id,
+                      why.msg);
+    }
+    durability_free(durability);
+    return st;
 }
 
 /* Prints the job as it is when it ended, or when the time was up. */
@@ -319,7 +270,7 @@ enqueue(struct co *co, struct session *session)
         st = queues_listen(session->queues, session->options->redis,
                            &session->err);
     if (st == ST_OK)
-        st = send(co, session, command);
+        st = send_durably(co, session, command);
     if (st != ST_OK)
         return st;
     if (wait)
@@ -399,6 +350,19 @@ take_after(struct enqueue_command *command, struct error *err)
     return ST_OK;
 }
 
+static enum status
+read_durability(const struct enqueue_options *options,
+                struct durability_wish *ret, struct error *err)
+{
+    if (!options->durability ||
+        durability_parse(str_c(options->durability), ret))
+        return ST_OK;
+    return error_set(err, ST_INVALID,
+                     "--durability takes memory, fsync, or replica:1 to "
+                     "replica:%d",
+                     DURABILITY_REPLICAS_MAX);
+}
+
 /* Was it given, with another value than the standard one? */
 static bool
 is_set(const struct enqueue_options *options, const struct config_option *o)
@@ -418,8 +382,11 @@ is_set(const struct enqueue_options *options, const struct config_option *o)
 static int
 run_batch(const struct enqueue_options *options, int words_len)
 {
-    static const char *const fit[] = {"batch", "redis", "timeout", "json"};
-    const char *path = options->batch;
+    static const char *const fit[] = {
+        "batch", "id", "atomic", "durability", "redis", "timeout", "json"};
+    struct enqueue_batch batch = {
+        .path = options->batch, .id = options->id, .atomic = options->atomic};
+    struct error err;
 
     if (words_len != 0)
         return command_fail(&cmd_enqueue, COMMAND_USAGE,
@@ -435,8 +402,16 @@ run_batch(const struct enqueue_options *options, int words_len)
                                 "line says what it wants",
                                 o->name);
     }
+    if (options->id && (!id_local_valid(str_c(options->id)) ||
+                        strlen(options->id) > ENQUEUE_BATCH_ID_MAX))
+        return command_fail(&cmd_enqueue, COMMAND_USAGE,
+                            "--id: must be 1 to %d characters out of A-Z a-z "
+                            "0-9 _ : -",
+                            ENQUEUE_BATCH_ID_MAX);
+    if (read_durability(options, &batch.durability, &err) != ST_OK)
+        return command_fail(&cmd_enqueue, COMMAND_USAGE, "%s", err.msg);
     return session_run(&cmd_enqueue, &options->session, enqueue_batch_run,
-                       &path);
+                       &batch);
 }
 
 static int
@@ -450,6 +425,9 @@ run(const void *values, int words_len, char *const *words)
 
     if (options->batch)
         return run_batch(options, words_len);
+    if (options->atomic)
+        return command_fail(&cmd_enqueue, COMMAND_USAGE,
+                            "--atomic is for the jobs of --batch");
     if (words_len != 1 || !id_task_valid(str_c(words[0])))
         return command_fail(&cmd_enqueue, COMMAND_USAGE,
                             "name one task, of 1 to %d characters out of A-Z "
@@ -466,7 +444,8 @@ run(const void *values, int words_len, char *const *words)
                             ID_LOCAL_MAX);
     struct job_spec scratch;
     job_spec_init(&scratch);
-    if (fill_ties(options, &scratch, &err) != ST_OK ||
+    if (enqueue_options_apply(options, &scratch, &err) != ST_OK ||
+        read_durability(options, &command.durability, &err) != ST_OK ||
         take_after(&command, &err) != ST_OK)
         return command_fail(&cmd_enqueue, COMMAND_USAGE, "%s", err.msg);
     command.task = words[0];

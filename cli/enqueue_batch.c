@@ -6,7 +6,9 @@
  *
  * A spec lends from its line, so the text does not move while the window holds
  * any: it is settled before every read. So memory does not grow with the file,
- * and whoever writes a line at a time into a pipe gets its result at once. */
+ * and whoever writes a line at a time into a pipe gets its result at once.
+ *
+ * All or nothing is read to its end, looked at, and sent in one script. */
 #include "enqueue_batch.h"
 
 #include <inttypes.h>
@@ -28,6 +30,7 @@ enum {
     PIECE = 128 * 1024,
     LINE_MAX_BYTES = JOB_ARGS_MAX + 64 * 1024,
     ARENA_MAX = 4 * 1024 * 1024,
+    ATOMIC_BYTES_MAX = 16 * 1024 * 1024, /* held as a whole */
 };
 
 /* One line and what became of it. */
@@ -43,6 +46,8 @@ struct item {
 struct batch {
     struct co *co;
     struct session *session;
+    const struct enqueue_batch *request;
+    struct queues *queues; /* those that are as durable as was asked for */
     struct input input;
     struct task_catalog catalog;
     struct arena arena; /* of the window */
@@ -122,7 +127,10 @@ judge(struct item *item)
         return;
     item->st = ST_CONFLICT;
     if (e->outcome != ENQUEUE_DUPLICATE)
-        (void)error_set(&item->err, ST_CONFLICT, "its id is taken");
+        (void)error_set(&item->err, ST_CONFLICT, "%.*s.%s is there already, %s",
+                        STR_ARG(e->spec.queue), e->local,
+                        e->outcome == ENQUEUE_GONE ? "and past its retention"
+                                                   : "with other content");
     else if (e->spec.unique.on_conflict == UNIQUE_RETURN)
         item->st = ST_OK;
     else {
@@ -171,6 +179,18 @@ settle(struct batch *batch)
 
 /* ---- jobs ---- */
 
+static void
+name(const struct batch *batch, struct item *item)
+{
+    const char *id = batch->request->id;
+
+    if (!id)
+        return;
+    item->enqueue.named = true;
+    snprintf(item->enqueue.local, sizeof item->enqueue.local, "%s:%" PRIu64, id,
+             item->line);
+}
+
 static enum status
 read_job(struct batch *batch, struct str line, struct item *item)
 {
@@ -189,6 +209,7 @@ read_job(struct batch *batch, struct str line, struct item *item)
         st = queue_retry_fill(batch->co, batch->session->queues, &envelope.spec,
                               err);
     if (st == ST_OK) {
+        name(batch, item);
         item->enqueue.spec = envelope.spec;
         item->after = envelope.after;
     }
@@ -200,7 +221,7 @@ static void
 send(struct batch *batch, struct item *item)
 {
     struct enqueue *e = &item->enqueue;
-    struct queues *queues = batch->session->queues;
+    struct queues *queues = batch->queues;
 
     if (e->spec.kin.parents == 0) {
         queue_enqueue(queues, e, NULL, NULL);
@@ -311,6 +332,98 @@ take_file(struct batch *batch)
     return st == ST_OK ? settle(batch) : st;
 }
 
+/* ---- all or nothing ---- */
+
+static enum status
+fit_together(const struct batch *batch, struct item *item)
+{
+    struct str queue = batch->item[0].enqueue.spec.queue;
+
+    if (item->st != ST_OK)
+        return item->st;
+    if (item->enqueue.spec.kin.parents > 0)
+        return error_set_at(&item->err, "/after",
+                            "a job of an atomic batch cannot wait for others: "
+                            "make a flow of them");
+    if (!str_eq(item->enqueue.spec.queue, queue))
+        return error_set_at(&item->err, "/queue",
+                            "an atomic batch goes to one queue, the first "
+                            "job's is \"%.*s\"",
+                            STR_ARG(queue));
+    return ST_OK;
+}
+
+/* Nothing was stored, for @item's sake. */
+static enum status
+refuse_all(struct batch *batch, const struct item *item)
+{
+    return error_set(&batch->session->err, ST_INVALID,
+                     "line %" PRIu64 ": %s%s%s: no job was stored", item->line,
+                     item->err.pointer, item->err.pointer[0] ? ": " : "",
+                     item->err.msg);
+}
+
+static enum status
+read_all(struct batch *batch)
+{
+    struct str text;
+
+    enum status st =
+        input_read_all(&batch->input, &batch->text, &batch->session->err);
+    if (st != ST_OK)
+        return st;
+    for (text = buf_str(&batch->text); text.n > 0;) {
+        struct str line = str_trim(str_cut(text, '\n', &text));
+        batch->line++;
+        if (line.n == 0)
+            continue;
+        if (batch->len == QUEUE_ENQUEUE_MAX)
+            return error_set(&batch->session->err, ST_INVALID,
+                             "an atomic batch has at most %d jobs: none was "
+                             "stored",
+                             QUEUE_ENQUEUE_MAX);
+        struct item *item = next_item(batch);
+        item->st = read_job(batch, line, item);
+        if (fit_together(batch, item) != ST_OK)
+            return refuse_all(batch, item);
+    }
+    return ST_OK;
+}
+
+/* One of them stands in the way, unless all are there already. */
+static enum status
+settle_held(struct batch *batch)
+{
+    bool there = true;
+
+    for (size_t i = 0; i < batch->len; i++) {
+        struct item *item = &batch->item[i];
+        item->enqueue.op.status = ST_OK;
+        judge(item);
+        if (item->st != ST_OK)
+            return refuse_all(batch, item);
+        there = there && item->enqueue.outcome == ENQUEUE_SAME;
+    }
+    return there ? settle(batch) : ST_CONFLICT;
+}
+
+static enum status
+take_all(struct batch *batch)
+{
+    struct enqueue *jobs[QUEUE_ENQUEUE_MAX];
+
+    enum status st = read_all(batch);
+    if (st != ST_OK || batch->len == 0)
+        return st;
+    for (size_t i = 0; i < batch->len; i++)
+        jobs[i] = &batch->item[i].enqueue;
+    st = queue_enqueue_all(batch->co, batch->queues, jobs, batch->len,
+                           &batch->session->err);
+    if (st == ST_CONFLICT)
+        return settle_held(batch);
+    return st == ST_OK ? settle(batch) : st;
+}
+
 /* ---- the whole ---- */
 
 static void
@@ -326,27 +439,54 @@ batch_free(struct batch *batch)
     free(batch);
 }
 
+/* The jobs, and what is asked of their durability. */
+static enum status
+take(struct batch *batch, struct durability *durability)
+{
+    struct session *session = batch->session;
+    struct durability_wish wish = batch->request->durability;
+    struct error why = {.msg = ""};
+
+    enum status st =
+        durability_begin(batch->co, durability, &wish, session->queues,
+                         &batch->queues, &session->err);
+    if (st == ST_OK)
+        st = batch->request->atomic ? take_all(batch) : take_file(batch);
+    if (st != ST_OK || wish.kind == DURABILITY_UNSAID ||
+        batch->jobs == batch->refused)
+        return st;
+    st = durability_reach(batch->co, durability, &wish, &why);
+    return st == ST_OK
+               ? ST_OK
+               : error_set(&session->err, st, "stored, but: %s", why.msg);
+}
+
 enum status
 enqueue_batch_run(struct co *co, struct session *session)
 {
     struct batch *batch = xcalloc(1, sizeof *batch);
+    struct durability *durability =
+        durability_new(session->loop, session->queues, session->options->redis);
 
     batch->co = co;
     batch->session = session;
-    buf_init(&batch->text, LINE_MAX_BYTES + 2 * PIECE);
+    batch->request = session->arg;
+    buf_init(&batch->text, batch->request->atomic ? ATOMIC_BYTES_MAX
+                                                  : LINE_MAX_BYTES + 2 * PIECE);
     arena_init(&batch->arena, NULL, 0, ARENA_MAX);
     task_catalog_init(&batch->catalog, session->queues, NULL);
-    enum status st = input_open(*(const char *const *)session->arg,
-                                &batch->input, &session->err);
+    enum status st =
+        input_open(batch->request->path, &batch->input, &session->err);
     if (st == ST_OK)
         st = schema_claim(co, session->queues, &session->err);
     if (st == ST_OK)
-        st = take_file(batch);
+        st = take(batch, durability);
     if (batch->refused > 0 && st == ST_OK)
         session->exit =
             command_fail(session->command, COMMAND_FAILED,
                          "%" PRIu64 " of %" PRIu64 " jobs were refused",
                          batch->refused, batch->jobs);
     batch_free(batch);
+    durability_free(durability);
     return st;
 }

@@ -5,13 +5,25 @@
 #ifndef CLI_ENQUEUE_BATCH_H
 #define CLI_ENQUEUE_BATCH_H
 
+#include "queue/durability.h"
 #include "session.h"
 
-/* For session_run(), whose arg points to the path (const char *; "-" is
- * standard input). Prints the results in the order of the lines; session->exit
- * is COMMAND_FAILED when some were refused. Errors: ST_INVALID the file cannot
- * be read; Redis' status when it went away, and what lies behind that line was
- * not sent. */
+enum { ENQUEUE_BATCH_ID_MAX = 52 }; /* ":" and a line's number follow */
+
+struct enqueue_batch {
+    const char *path; /* "-": standard input */
+    const char *id;   /* NULL, or what the jobs' ids begin with: the same file
+                         with the same id makes no second jobs */
+    bool atomic;      /* all jobs, of one queue, or none: QUEUE_ENQUEUE_MAX */
+    struct durability_wish durability; /* of what was stored, at the end */
+};
+
+/* For session_run(), whose arg is a struct enqueue_batch. Prints the results in
+ * the order of the lines; session->exit is COMMAND_FAILED when some were
+ * refused. Errors: ST_INVALID the file cannot be read, or an atomic batch was
+ * refused (the line says why) and nothing was stored; Redis' status when it
+ * went away, and what lies behind that line was not sent; as
+ * durability_begin() and durability_reach(). */
 CHECK enum status enqueue_batch_run(struct co *co, struct session *session);
 
 #endif

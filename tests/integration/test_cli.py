@@ -215,10 +215,26 @@ class Look(CliTestCase):
                 (["--limit", "t", "--rate", "5"], "--rate takes"),
                 (["--unique", "a", "--unique-while", "x"], "--unique-while"),
                 (["--after", "ab"], "--after"),
-                (["--run-at", "soon"], "--run-at")):
+                (["--run-at", "soon"], "--run-at"),
+                (["--backoff", "linear"], "--backoff takes"),
+                (["--backoff-base", "x"], "--backoff-base"),
+                (["--backoff-jitter", "1.5"], "--backoff-jitter takes"),
+                (["--keep", "x"], "--keep"),
+                (["--callback-on", "lost"], "--callback-on takes"),
+                (["--durability", "disk"], "--durability takes")):
             self.assert_refused(["enqueue", "noop", *words], 2, says)
         self.assert_refused(["enqueue", "noop", "--after", "default.no"], 2,
                             "no job default.no")
+
+    def test_retries_of_its_own(self):
+        self.tell_of("noop")
+        job = self.pit("enqueue", "noop", "--retries", 2, "--backoff", "fixed",
+                       "--backoff-base", "5s", "--backoff-cap", "1m",
+                       "--backoff-jitter", "0.5", "--callback",
+                       "http://127.0.0.1:1/", "--callback-on", "dead")
+        record = self.client.hget("pit:{default}:jobs",
+                                  job.stdout.strip().partition(".")[2])
+        self.assertIn(" r2 bf,5000,60000,50 cD,http://127.0.0.1:1/", record)
 
     def test_no_such_job(self):
         self.assert_refused(["job", "default.nope"], 1, "no job")

@@ -6,6 +6,7 @@ import subprocess
 import unittest
 
 from pitharness import PitTestCase, program_path
+from pitwaitaof import WaitAof
 
 NOOP = {"queue": "default", "timeout_ms": 60000, "retries": 3,
         "backoff_ms": 2000, "backoff_cap_ms": 3600000, "keep_ms": 3600000,
@@ -16,17 +17,24 @@ GOOD = '{"task": "noop"}'
 class Batch(PitTestCase):
     def setUp(self):
         super().setUp()
-        self.store = self.redis(aof="no")
-        client = self.store.client()
-        self.addCleanup(client.close)
-        client.hset("pit:tasks", "noop", json.dumps(NOOP))
+        self.begin(aof="no")
 
-    def batch(self, text, *options, code=0, **kwargs):
+    def begin(self, **options):
+        self.store = self.redis(**options)
+        with self.store.client() as client:
+            client.hset("pit:tasks", "noop", json.dumps(NOOP))
+
+    def write(self, text):
         path = os.path.join(self.dir, "jobs.ndjson")
+        if isinstance(text, list):
+            text = "\n".join(text)
         with open(path, "wb") as file:
             file.write(text if isinstance(text, bytes) else text.encode())
-        return self.cli(self.store, "enqueue", "--batch", path, *options,
-                        code=code, **kwargs)
+        return path
+
+    def batch(self, text, *options, code=0, **kwargs):
+        return self.cli(self.store, "enqueue", "--batch", self.write(text),
+                        *options, code=code, **kwargs)
 
     def job(self, job):
         return json.loads(self.cli(self.store, "job", job, "--json").stdout)
@@ -128,6 +136,76 @@ class Batch(PitTestCase):
         self.assertLess(len(out.splitlines()), 5000)
         self.assertRegex(err, r"behind line \d+ was not sent")
 
+    def test_all_or_nothing(self):
+        done = self.batch([GOOD] * 128, "--atomic")
+        self.assertEqual([self.job(job)["state"]
+                          for job in done.stdout.splitlines()[::40]],
+                         ["ready"] * 4)
+        self.assertEqual(self.ready(), 128)
+        held = '{"task": "noop", "unique": {"key": "k"}}'
+        self.batch(held)
+        for text, says in (
+                ([GOOD, "", '{"task": "none"}'], "line 3: /task: "),
+                ([GOOD, '{"task": "noop", "queue": "b"}'], "line 2: /queue: "),
+                ([GOOD, '{"task": "noop", "after": ["default.a"]}'],
+                 "line 2: /after: "),
+                ([GOOD, held], r"line 2: /unique/key: default\.\w+ holds"),
+                ([GOOD] * 129, "at most 128 jobs")):
+            done = self.batch(text, "--atomic", code=2)
+            self.assertRegex(done.stderr, says)
+            self.assertEqual(len(done.stderr.splitlines()), 1)
+            self.assertEqual(done.stdout, "")
+        self.assertEqual(self.ready(), 129)
+        returned = '{"task": "noop", "unique": {"key": "k", '\
+            '"on_conflict": "return"}}'
+        done = self.batch([GOOD, returned], "--atomic", "--json")
+        self.assertEqual([json.loads(line)["status"]
+                          for line in done.stdout.splitlines()], [202, 200])
+
+    def test_the_same_again(self):
+        lines = [json.dumps({"task": "noop", "args": n}) for n in range(5)]
+        for options in (["--id", "may"], ["--id", "june", "--atomic"]):
+            first = self.batch(lines[:3], *options).stdout.splitlines()
+            name = options[1]
+            self.assertEqual(first, [f"default.{name}:{n}" for n in (1, 2, 3)])
+            self.assertEqual(self.batch(lines[:3], *options)
+                             .stdout.splitlines(), first)
+        self.assertEqual(self.ready(), 6)
+        # One that was cut short is completed.
+        done = self.batch(lines, "--id", "may")
+        self.assertEqual(len(done.stdout.splitlines()), 5)
+        self.assertEqual(self.ready(), 8)
+        done = self.batch([GOOD, lines[1]], "--id", "may", code=1)
+        self.assertRegex(done.stdout, "line 1: default.may:1 is there already, "
+                         "with other content\ndefault.may:2\n")
+        done = self.batch(lines, "--id", "june", "--atomic", code=1)
+        self.assertEqual(self.ready(), 8)
+        for name in ("a.b", "x" * 53):
+            self.assertIn("--id", self.batch(lines, "--id", name,
+                                             code=2).stderr)
+
+    def test_durability(self):
+        self.assertEqual(len(self.batch(GOOD, "--durability", "memory")
+                             .stdout.splitlines()), 1)
+        done = self.batch(GOOD, "--durability", "fsync", code=2)
+        self.assertIn("appendonly no", done.stderr)
+        self.assertEqual(self.ready(), 1)
+
+    def test_durability_that_is_not_reached(self):
+        self.begin(aof="everysec")
+        front = WaitAof(self.store)
+        self.addCleanup(front.close)
+        front.synced = 0
+        for words in (["--batch", self.write([GOOD] * 3)],
+                      ["--batch", self.write([GOOD] * 3), "--atomic"],
+                      ["noop"]):
+            done = self.cli(front, "enqueue", *words, "--durability", "fsync",
+                            code=1)
+            self.assertIn("stored, but: ", done.stderr)
+        self.assertEqual(self.ready(), 7)
+        front.synced = 1
+        self.cli(front, "enqueue", "noop", "--durability", "fsync")
+
     def test_bad_words(self):
         for words, says in (
                 (["noop", "--batch", "x"], "not both"),
@@ -135,6 +213,8 @@ class Batch(PitTestCase):
                 (["--batch", "x", "--priority", "0"], "--priority"),
                 (["--batch", "x", "--wait", "5s"], "--wait"),
                 (["--batch", "x", "--force"], "--force"),
+                (["--batch", "x", "--durability", "disk"], "--durability"),
+                (["noop", "--atomic"], "--atomic"),
                 (["--batch", self.dir + "/none"], "No such file"),
                 (["--batch", self.dir], "Is a directory")):
             done = self.cli(self.store, "enqueue", *words, code=2)
