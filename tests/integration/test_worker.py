@@ -268,8 +268,10 @@ class Life(WorkerCase):
 class Drain(WorkerCase):
     def test_running_job_ends_within_the_grace(self):
         worker = self.start(slots=1)
-        running = self.queue.enqueue("deaf", {"seconds": 1})
-        self.queue.wait_code(running, "R")
+        path = os.path.join(self.dir, "notes")
+        running = self.queue.enqueue("deaf", {"seconds": 1, "path": path})
+        # Claimed is not begun: one that was not is handed back.
+        wait_until(lambda: os.path.exists(path), 5, "its start")
         waiting = self.queue.enqueue_many("deaf", 3, {"seconds": 1})
         worker.terminate()
         worker.assert_exit(0)
