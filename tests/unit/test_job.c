@@ -248,15 +248,9 @@ test_a_code_is_a_state(void **state)
 static void
 test_states_have_names(void **state)
 {
-    enum job_state found;
-
     (void)state;
-    for (int i = 0; i < JOB_STATES; i++) {
-        assert_true(
-            job_state_parse(str_c(job_state_name((enum job_state)i)), &found));
-        assert_int_equal(found, i);
-    }
-    assert_false(job_state_parse(STR("asleep"), &found));
+    assert_string_equal(job_state_name(JOB_SCHEDULED), "scheduled");
+    assert_string_equal(job_state_name(JOB_QUARANTINED), "quarantined");
     assert_true(job_state_ended(JOB_SUCCEEDED));
     assert_true(job_state_ended(JOB_QUARANTINED));
     assert_false(job_state_ended(JOB_RETRYING));

@@ -309,15 +309,6 @@ flow_id(const struct flow *flow, char dst[ID_JOB_MAX + 1])
     snprintf(dst, ID_JOB_MAX + 1, "%.*s.%s", STR_ARG(home), flow->local);
 }
 
-void
-flow_job_id(const struct flow *flow, const struct flow_job *job,
-            char dst[ID_JOB_MAX + 1])
-{
-    (void)flow;
-    snprintf(dst, ID_JOB_MAX + 1, "%.*s.%s", STR_ARG(job->spec.queue),
-             job->local);
-}
-
 static void
 add_id(struct buf *dst, const struct flow_job *job)
 {

@@ -88,9 +88,6 @@ CHECK enum status flow_accept(struct co *co, struct queues *queues,
                               struct error *err);
 /* The full id. Never fails once a job was added. */
 void flow_id(const struct flow *flow, char dst[ID_JOB_MAX + 1]);
-/* The full id of a job. */
-void flow_job_id(const struct flow *flow, const struct flow_job *job,
-                 char dst[ID_JOB_MAX + 1]);
 
 /* ---- looking ---- */
 

@@ -372,18 +372,6 @@ job_state_name(enum job_state state)
 }
 
 bool
-job_state_parse(struct str name, enum job_state *ret)
-{
-    for (int i = 0; i < JOB_STATES; i++) {
-        if (str_eq_c(name, state_names[i])) {
-            *ret = (enum job_state)i;
-            return true;
-        }
-    }
-    return false;
-}
-
-bool
 job_state_ended(enum job_state state)
 {
     return state >= JOB_SUCCEEDED;

@@ -122,8 +122,6 @@ enum job_state {
 };
 enum { JOB_STATES = JOB_QUARANTINED + 1 };
 const char *job_state_name(enum job_state state);
-/* False leaves *ret untouched. */
-bool job_state_parse(struct str name, enum job_state *ret);
 /* Succeeded, dead, cancelled or expired: it will not run again by itself.
  * Quarantined counts too: a waiting client must not wait for an operator. */
 bool job_state_ended(enum job_state state);
