@@ -56,6 +56,11 @@ def job(local, priority=5, args="{}", options="", where=None, flag="-",
     return Job(local, priority, record, where, conflict)
 
 
+def claimed_ids(work):
+    """The ids that a call of work gave out, in order."""
+    return [claimed.id for claimed in work.claimed]
+
+
 def done(claimed, keep=60000, result=None):
     """The finish of a success."""
     if result is None:

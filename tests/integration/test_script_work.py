@@ -1,20 +1,13 @@
 """scripts/work.lua against a real Redis, from what its first comment promises.
 
-The order of the classes is that of a call: finish, reap, promote, claim,
-retention, waits, wake and next."""
+The order of the classes is that of a call: claim, finish, reap, promote, wake
+and next. What comes after an end is in test_script_retention.py, what somebody
+wrote into the keys by hand in test_script_rubbish.py."""
 
 import random
 import unittest
 
-import redis as redislib
-
-from pitharness import Redis
-from pitscripts import (KEYS, Queue, ScriptCase, check, done, done_all, ended,
-                        job)
-
-
-def names(work):
-    return [claimed.id for claimed in work.claimed]
+from pitscripts import ScriptCase, claimed_ids, done, done_all, ended, job
 
 
 class Claim(ScriptCase):
@@ -22,11 +15,13 @@ class Claim(ScriptCase):
         self.queue.enqueue(*[job(f"{digit}-{n}", digit)
                              for n in range(3) for digit in (5, 0, 9, 1)])
         work = self.queue.work(claim=64)
-        self.assertEqual(names(work), [f"{digit}-{n}" for digit in (9, 5, 1, 0)
-                                       for n in range(3)])
+        self.assertEqual(claimed_ids(work),
+                         [f"{digit}-{n}" for digit in (9, 5, 1, 0)
+                          for n in range(3)])
         self.assertEqual([one.entry[0] for one in work.claimed],
                          list("999555111000"))
-        self.assertEqual(self.places(), dict.fromkeys(names(work), "leased"))
+        self.assertEqual(self.places(),
+                         dict.fromkeys(claimed_ids(work), "leased"))
 
     def test_no_more_than_asked_for(self):
         self.queue.enqueue(*[job(f"id-{n}", n % 3) for n in range(100)])
@@ -34,7 +29,7 @@ class Claim(ScriptCase):
         for claim, more in ((0, 1), (1, 1), (64, 1), (34, 1), (1, 0), (1, 0)):
             work = self.queue.work(claim=claim)
             self.assertEqual(len(work.claimed), min(claim, 100 - len(seen)))
-            seen += names(work)
+            seen += claimed_ids(work)
             self.assertEqual(work.more, more)
             self.places()
         self.assertEqual(len(set(seen)), 100)
@@ -95,7 +90,7 @@ class Claim(ScriptCase):
         self.assertEqual(self.wake(), 0)
         self.assertEqual(self.places(), {"a": "done", "b": "ready"})
         self.client.hset(self.queue.key("meta"), "paused", "0")
-        self.assertEqual(names(self.queue.work(claim=5)), ["b"])
+        self.assertEqual(claimed_ids(self.queue.work(claim=5)), ["b"])
 
     def test_large_records_come_in_replies_of_some_megabytes(self):
         large = "x" * (1 << 20)
@@ -106,7 +101,7 @@ class Claim(ScriptCase):
             work = self.queue.work(claim=64)
             size = sum(len(one.record) for one in work.claimed)
             self.assertLess(size, 9 << 20)
-            seen += names(work)
+            seen += claimed_ids(work)
             self.assertEqual(work.more, int(len(seen) < 12))
             self.places()
             replies += 1
@@ -122,7 +117,7 @@ class Claim(ScriptCase):
             job("d", options=f" t9 e{past}", flag="+"),
             job("e", options=" x9", args=f"- e{past}", flag="+"), job("f"))
         work = self.queue.work(claim=2)
-        self.assertEqual(names(work), ["b", "e"])
+        self.assertEqual(claimed_ids(work), ["b", "e"])
         self.assertEqual(self.places(),
                          {"a": "done", "b": "leased", "d": "done",
                           "e": "leased", "f": "ready"})
@@ -157,7 +152,7 @@ class Claim(ScriptCase):
         calls, claimed = 0, []
         while not claimed:
             work = self.queue.work(claim=64)
-            claimed += names(work)
+            claimed += claimed_ids(work)
             self.assertTrue(claimed or work.more)
             self.assertGreaterEqual(self.wake(), work.more)
             calls += 1
@@ -217,7 +212,7 @@ class Finish(ScriptCase):
     def test_a_retry_without_delay_can_be_claimed_by_the_same_call(self):
         claimed, = self.claim(job("a"))
         work = self.queue.work(claim=1, finishes=[ended("t", claimed, 0)])
-        self.assertEqual(names(work), ["a"])
+        self.assertEqual(claimed_ids(work), ["a"])
         self.assertNotEqual(work.claimed[0].token, claimed.token)
         self.assertEqual(self.queue.stats(),
                          {"enqueued": 1, "timeout": 1, "retried": 1})
@@ -435,20 +430,20 @@ class Promote(ScriptCase):
         self.queue.enqueue(job("b", where="+5"))
         due = self.client.zscore(self.queue.key("due"), "5b")
         self.until(due)
-        self.assertEqual(names(self.queue.work(claim=9)), ["b"])
+        self.assertEqual(claimed_ids(self.queue.work(claim=9)), ["b"])
 
     def test_in_the_order_in_which_they_fell_due(self):
         order = list(range(1, 41))
         random.Random(1).shuffle(order)
         self.queue.enqueue(*[job(f"id-{at:02}", where=f"@{at}")
                              for at in order])
-        self.assertEqual(names(self.queue.work(claim=64)),
+        self.assertEqual(claimed_ids(self.queue.work(claim=64)),
                          [f"id-{at:02}" for at in range(1, 41)])
 
     def test_behind_what_is_ready_already(self):
         self.queue.enqueue(job("a", where="@1"), job("b"), job("c", 9,
                                                                where="@2"))
-        self.assertEqual(names(self.queue.work(claim=9)), ["c", "b", "a"])
+        self.assertEqual(claimed_ids(self.queue.work(claim=9)), ["c", "b", "a"])
 
     def test_250_a_call_and_the_next_at_once(self):
         jobs = [job(f"id-{n:04}", where=f"@{n + 1}") for n in range(600)]
@@ -461,237 +456,6 @@ class Promote(ScriptCase):
             self.places()
         self.assertEqual(self.queue.work().next, -1)
         self.assertEqual(self.ready(), [f"5id-{n:04}" for n in range(600)])
-
-
-class Retention(ScriptCase):
-    def end(self, *locals_, keep=60000):
-        claimed = self.claim(*[job(local) for local in locals_])
-        return self.queue.work(finishes=[done_all(claimed, keep)])
-
-    def test_by_age(self):
-        work = self.end("a", "b", keep=20)
-        self.end("c")
-        self.assertEqual(len(self.places()), 3)
-        self.until(work.now + 20)
-        self.queue.work()
-        self.assertEqual(self.places(), {"c": "done"})
-        self.assertEqual(self.queue.get("a"), "gone")
-        self.assertGreater(self.client.zscore(self.queue.key("gone"), "a"),
-                           work.now)
-        self.queue.enqueue(job("x"))
-        self.queue.work(claim=1)
-        self.assertEqual(self.queue.stats()["kept"], 1)
-
-    def test_an_idle_queue_forgets_too(self):
-        work = self.end("a", keep=20)
-        self.until(work.now + 20)
-        again = self.queue.work()
-        self.assertEqual((again.next, self.places()), (-1, {}))
-
-    def test_everything_goes_with_the_job(self):
-        claimed, = self.claim(job("a"))
-        self.queue.progress(claimed, "1")
-        work = self.queue.work(finishes=[done(claimed, 20, result="1")])
-        self.until(work.now + 20)
-        self.queue.work()
-        left = sorted(self.client.keys("*"))
-        self.assertEqual(left, [self.queue.key(key) for key in
-                                ("gone", "meta", "samples", "stats")])
-
-    def test_a_crowd_is_forgotten_in_steps(self):
-        last = None
-        for n in range(40):
-            last = self.end(*[f"id-{n}-{m}" for m in range(64)], keep=1)
-        self.until(last.now + 1)
-        work, calls = self.queue.work(), 1
-        while work.next == 0:
-            work, calls = self.queue.work(), calls + 1
-            self.assertLess(calls, 100)
-        self.assertEqual((work.next, self.places()), (-1, {}))
-
-    def test_by_count(self):
-        self.client.hset(self.queue.key("meta"), "done_max", 10)
-        for n in range(25):
-            self.end(f"id-{n:02}", keep=60000 + n)
-            self.assertEqual(len(self.places()), min(n + 1, 10))
-        self.assertEqual(sorted(self.places()),
-                         [f"id-{n:02}" for n in range(15, 25)])
-        self.assertEqual(self.queue.stats()["kept"], 10)
-
-    def test_by_count_of_what_falls_due_first(self):
-        self.client.hset(self.queue.key("meta"), "done_max", 2)
-        self.end("long", keep=90000)
-        self.end("short", keep=10000)
-        self.end("middle", keep=50000)
-        self.assertEqual(sorted(self.places()), ["long", "middle"])
-
-    def test_done_max_0_keeps_none(self):
-        self.client.hset(self.queue.key("meta"), "done_max", 0)
-        self.end("a", "b")
-        self.assertEqual(self.places(), {})
-
-    def test_a_set_that_was_removed_by_hand_is_counted_anew(self):
-        self.client.hset(self.queue.key("meta"), "done_max", 3)
-        self.end("a", "b", "c")
-        self.client.delete(self.queue.key("done"))
-        for n in range(3):
-            self.end(f"id-{n}")
-        self.token = None  # a to c are in no place: somebody removed them
-        self.assertLessEqual(self.queue.stats()["kept"], 3)
-        self.assertEqual(self.client.zcard(self.queue.key("done")),
-                         self.queue.stats()["kept"])
-
-    def test_dead_by_count(self):
-        self.client.hset(self.queue.key("meta"), "dead_max", 3)
-        for n in range(6):
-            claimed, = self.claim(job(f"id-{n}"))
-            work = self.queue.work(finishes=[ended("f", claimed, -1)])
-            self.assertEqual(len(self.places()), min(n + 1, 3))
-            self.until(work.now)
-        self.assertEqual(self.places(),
-                         dict.fromkeys(["id-3", "id-4", "id-5"], "dead"))
-        self.assertEqual(self.queue.get("id-0"), "gone")
-
-    def test_dead_by_age(self):
-        claimed, = self.claim(job("a"))
-        work = self.queue.work(finishes=[ended("f", claimed, -1)])
-        self.client.hset(self.queue.key("meta"), "dead_ms", 20)
-        self.until(work.now + 20)
-        claimed, = self.claim(job("b"))
-        self.queue.work(finishes=[ended("f", claimed, -1)])
-        self.assertEqual(self.places(), {"b": "dead"})
-
-    def quarantine(self, local, options=""):
-        claimed, = self.claim(job(local, options=options,
-                                  flag="+" if options else "-"))
-        return self.queue.work(finishes=[ended("c", claimed)], crashes=1)
-
-    def test_quarantined_by_count(self):
-        self.client.hset(self.queue.key("meta"), "quarantined_max", 3)
-        for n in range(6):
-            work = self.quarantine(f"id-{n}")
-            self.assertEqual(len(self.places()), min(n + 1, 3))
-            self.until(work.now)
-        self.assertEqual(self.places(), dict.fromkeys(
-            ["id-3", "id-4", "id-5"], "quarantined"))
-        self.assertEqual(self.queue.get("id-0"), "gone")
-
-    def test_quarantined_by_age(self):
-        self.client.hset(self.queue.key("meta"), "quarantined_ms", 20)
-        work = self.quarantine("a")
-        self.until(work.now + 20)
-        self.quarantine("b")
-        self.assertEqual(self.places(), {"b": "quarantined"})
-
-    def test_who_waits_for_a_quarantined_one_hears_of_its_retention(self):
-        self.client.hset(self.queue.key("meta"), "quarantined_max", 0)
-        self.quarantine("a", " oq.child")
-        self.assertEqual(self.places(), {})
-        (_, message), = self.client.xrange(self.queue.key("outbox"))
-        self.assertEqual((message["to"], message["from"], message["code"]),
-                         ("q.child", "q.a", "C"))
-
-    def test_a_queue_without_new_ones_is_looked_through(self):
-        """By a worker that idles, and by one that is busy with others."""
-        for busy in (False, True):
-            claimed, = self.claim(job("dead"))
-            self.queue.work(finishes=[ended("f", claimed, -1)])
-            work = self.quarantine("quarantined")
-            self.client.hset(self.queue.key("meta"), mapping={
-                "dead_ms": 20, "quarantined_ms": 20})
-            self.until(work.now + 20)
-            if busy:
-                self.queue.enqueue(job("other"))
-            self.queue.work(claim=1)  # the last look was less than 10 s ago
-            self.assertEqual(self.places()["dead"], "dead")
-            self.client.delete(self.queue.key("samples"))
-            self.queue.work(claim=1)
-            self.assertEqual(self.places(),
-                             {"other": "leased"} if busy else {})
-            self.client.flushall()
-
-    def test_settings_that_are_none_count_as_unset(self):
-        self.client.hset(self.queue.key("meta"), mapping={
-            "done_max": "many", "dead_max": "", "dead_ms": "x", "paused": "?",
-            "quarantined_max": "few", "quarantined_ms": ""})
-        self.end("a")
-        self.quarantine("b")
-        self.assertEqual(self.places(), {"a": "done", "b": "quarantined"})
-
-    def test_keep_0_is_forgotten_at_once(self):
-        self.end("a", keep=0)
-        self.assertEqual(self.queue.get("a"), "gone")
-        self.assertNotIn("kept", self.queue.stats())
-
-    def test_the_last_10000_are_remembered(self):
-        self.client.zadd(self.queue.key("gone"),
-                         {f"old-{n}": n + 1 for n in range(10000)})
-        self.end("a", "b", "c", keep=0)
-        self.assertEqual(self.client.zcard(self.queue.key("gone")), 10000)
-        self.assertIsNone(self.queue.get("old-2"))
-        self.assertEqual(self.queue.get("old-3"), "gone")
-        self.assertEqual(self.queue.get("c"), "gone")
-
-
-class Waits(ScriptCase):
-    def setUp(self):
-        super().setUp()
-        self.listener = self.client.pubsub(ignore_subscribe_messages=True)
-        self.addCleanup(self.listener.close)
-        self.listener.subscribe("ch1", "ch2")
-        self.listener.get_message(timeout=5)
-        self.listener.get_message(timeout=5)
-
-    def heard(self):
-        """All messages so far: what is published behind them says when."""
-        found = []
-        self.client.publish("ch1", "end of test")
-        while True:
-            message = self.listener.get_message(timeout=5)
-            if message is None:
-                continue
-            if message["data"] == "end of test":
-                return sorted(found)
-            found.append((message["channel"], message["data"]))
-
-    def test_every_channel_hears_of_an_end_once(self):
-        claimed, = self.claim(job("a"))
-        self.queue.wait("a", "ch1")
-        self.queue.wait("a", "ch2")
-        self.queue.work(finishes=[done(claimed)])
-        self.assertEqual(self.heard(), [("ch1", "a"), ("ch2", "a")])
-        self.assertEqual(self.queue.work(finishes=[done(claimed)]).stale,
-                         [claimed.token])
-        self.assertEqual(self.heard(), [])
-        self.assertFalse(self.client.exists(self.queue.key("waits")))
-
-    def test_each_kind_of_end(self):
-        past = self.queue.now() - 1
-        claimed = self.claim(*[job(name) for name in "sSfxcq"])
-        self.queue.enqueue(job("e", options=f" e{past}", flag="+"))
-        for name in "sSfxcqe":
-            self.queue.wait(name, "ch1")
-        s, result, f, x, c, kept0 = claimed
-        self.queue.work(claim=1, crashes=1, finishes=[
-            done(s), done(result, result="1"), ended("f", f, -1),
-            ended("x", x), ended("c", c), done(kept0, keep=0)])
-        self.assertEqual(self.heard(), sorted(("ch1", n) for n in "sSfxcqe"))
-
-    def test_lost_for_the_last_time(self):
-        self.claim(job("a"), lease=1)
-        self.queue.wait("a", "ch1")
-        self.until(self.client.zscore(self.queue.key("leased"), "5a"))
-        self.queue.work(lost=1)
-        self.assertEqual(self.heard(), [("ch1", "a")])
-
-    def test_nothing_is_said_before_the_end(self):
-        claimed, = self.claim(job("a"))
-        self.queue.wait("a", "ch1")
-        for how in "fcr":
-            claimed, = self.queue.work(
-                claim=1, finishes=[ended(how, claimed, 0)]).claimed
-        self.assertEqual(self.heard(), [])
-        self.assertTrue(self.client.exists(self.queue.key("waits")))
 
 
 class WakeAndNext(ScriptCase):
@@ -772,205 +536,6 @@ class WakeAndNext(ScriptCase):
         self.assertEqual(self.queue.work().next, 86400000)
         self.queue.enqueue(job("b", where=f"+{year}"))
         self.assertEqual(self.queue.work().next, 86400000)
-
-
-class Rubbish(ScriptCase):
-    """Nothing that anybody put into a key by hand stops a worker."""
-
-    def drain(self):
-        """Calls work until there is nothing left; the jobs that it saw."""
-        seen = []
-        for _ in range(100):
-            work = self.queue.work(claim=64)
-            seen += work.claimed
-            if work.claimed:
-                self.queue.work(finishes=[done_all(work.claimed)])
-            elif not work.more and work.next != 0:
-                return [one.id for one in seen]
-        raise AssertionError("the queue is never empty")
-
-    def test_random_bytes(self):
-        rng = random.Random(7)
-        rubbish = ["", " ", "5", "\x00", "\xff" * 100, "5\n", "a", ":5", "/5"]
-        rubbish += ["".join(chr(rng.randrange(256))
-                            for _ in range(rng.randrange(1, 40)))
-                    for _ in range(60)]
-        for priority in range(10):
-            self.client.rpush(self.queue.key(f"ready:{priority}"), *rubbish)
-        for key in ("due", "retrying", "leased"):
-            self.client.zadd(self.queue.key(key), dict.fromkeys(rubbish, 1))
-        self.queue.enqueue(*[job(f"id-{n}", n % 10) for n in range(30)])
-        self.assertEqual(sorted(self.drain()),
-                         sorted(f"id-{n}" for n in range(30)))
-        self.assertEqual(set(self.places().values()), {"done"})
-        stats = self.queue.stats()
-        self.assertGreater(stats["skipped"] + stats["rubbish"], 500)
-
-    def test_ids_without_a_record(self):
-        self.client.rpush(self.queue.key("ready:5"), "5never")
-        self.client.zadd(self.queue.key("due"), {"5nor": 1})
-        self.client.zadd(self.queue.key("leased"), {"5ever": 1})
-        self.assertEqual(self.drain(), [])
-        self.assertEqual(self.places(), {})
-        self.assertEqual(self.queue.stats(), {"skipped": 2, "rubbish": 1})
-
-    def test_entries_without_a_priority(self):
-        for key in ("due", "retrying", "leased"):
-            self.client.zadd(self.queue.key(key), {":a": 1, "": 1})
-        self.queue.enqueue(job("a"))
-        self.assertEqual(self.drain(), ["a"])
-        self.assertEqual(self.queue.stats()["rubbish"], 6)
-
-    def test_ready_entry_of_a_job_behind_no_digit(self):
-        self.queue.enqueue(job("a"))
-        self.client.lpush(self.queue.key("ready:5"), "xa", ":a")
-        self.queue.work(claim=1)
-        self.assertEqual(self.client.zrange(self.queue.key("leased"), 0, -1),
-                         ["5a"])
-        self.assertEqual(self.queue.stats()["rubbish"], 2)
-
-    def test_a_crowd_of_doubles_is_taken_in_steps(self):
-        self.queue.enqueue(job("a"), job("b", 4))
-        self.client.rpush(self.queue.key("ready:5"), *["5a"] * 5000)
-        calls, found = 0, []
-        while len(found) < 2:
-            found += names(self.queue.work(claim=64))
-            calls += 1
-            self.assertLess(calls, 500)
-        self.assertGreater(calls, 5)
-        self.assertEqual(self.places(), dict.fromkeys("ab", "leased"))
-
-    def test_ids_in_a_state_that_does_not_wait(self):
-        a, b, c, d = self.claim(*[job(name) for name in "abcd"])
-        self.queue.work(crashes=1, finishes=[
-            done(a), ended("f", b, -1), ended("c", c)])
-        before = self.queue.snapshot()
-        self.client.rpush(self.queue.key("ready:5"), "5a", "5b", "5c", "5d")
-        for key in ("due", "retrying"):
-            self.client.zadd(self.queue.key(key),
-                             {f"5{name}": 1 for name in "abcd"})
-        self.client.zadd(self.queue.key("leased"), {f"5{n}": 1 for n in "abc"})
-        work = self.queue.work(claim=64)
-        self.assertEqual(work.claimed, [])
-        self.assertEqual(self.queue.stats()["rubbish"], 15)
-        self.client.hdel(self.queue.key("stats"), "rubbish")
-        self.assertEqual(self.queue.snapshot(), before)
-
-    def test_an_entry_twice_is_claimed_once(self):
-        self.queue.enqueue(job("a"), job("b"), job("c", 9))
-        self.client.rpush(self.queue.key("ready:5"), "5a", "5c", "5a")
-        self.client.rpush(self.queue.key("ready:1"), "1a", "1b")
-        work = self.queue.work(claim=64)
-        self.assertEqual(names(work), ["c", "a", "b"])
-        self.assertEqual(self.places(), dict.fromkeys("abc", "leased"))
-        self.assertEqual(self.queue.work(
-            finishes=[done_all(work.claimed)]).stale, [])
-
-    def test_a_lease_of_another_priority_does_not_double_a_job(self):
-        claimed, = self.claim(job("a"))
-        self.client.zadd(self.queue.key("leased"), {"6a": 1})
-        self.queue.work(finishes=[done(claimed)])
-        self.assertEqual(self.places(), {"a": "done"})
-        claimed, = self.claim(job("b"))
-        self.client.zadd(self.queue.key("leased"), {"6b": 1, "5b": 1})
-        self.queue.work()
-        self.queue.work()
-        self.assertEqual(self.queue.stats()["lost"], 1)
-        self.assertEqual(self.drain(), ["b"])
-
-    def test_a_crowd_of_rubbish_is_taken_in_steps(self):
-        for _ in range(20):
-            self.client.rpush(self.queue.key("ready:5"),
-                              *[f"5no-{n}" for n in range(1000)])
-        self.queue.enqueue(job("a", 4))
-        calls, work = 1, self.queue.work(claim=64)
-        while not work.claimed:
-            self.assertEqual((work.more, self.wake()), (1, 1))
-            calls, work = calls + 1, self.queue.work(claim=64)
-        self.assertEqual(names(work), ["a"])
-        self.assertTrue(20 < calls < 1000, calls)
-        self.assertEqual(self.queue.stats()["skipped"], 20000)
-
-    def test_records_that_are_none_are_the_worker_s_to_judge(self):
-        records = {"a": "", "b": "+++", "c": "15+", "d": "\x00" * 9,
-                   "e": "15+ 1 t e99999999999999999999999\n"}
-        self.client.hset(self.queue.key("jobs"), mapping=records)
-        self.client.rpush(self.queue.key("ready:5"),
-                          *[f"5{name}" for name in records])
-        work = self.queue.work(claim=64)
-        self.assertEqual({one.id: one.record for one in work.claimed}, records)
-        self.token = None
-
-    def test_states_that_are_none(self):
-        for text in ("", "W", "W \n", "W w.1 x", "garbage", "W - - -\n"):
-            self.client.flushall()
-            self.queue.enqueue(job("a"))
-            self.client.hset(self.queue.key("state"), "a", text)
-            self.queue.work(claim=1)
-        self.token = None
-
-    def test_a_wrong_type_changes_nothing(self):
-        # Those of options, too: what is popped may be a job with options.
-        for key in KEYS:
-            self.client.flushall()
-            self.queue._call("watch", ["meta", "events"], [60000])
-            claimed = self.claim(*[job(f"id-{n}") for n in range(8)])
-            self.queue.enqueue(job("r"), job("d", where="@1"))
-            self.queue.wait("id-0", "ch")
-            a, b, c, d, e, f, g, _ = claimed
-            self.assert_wrong_type_changes_nothing(
-                key, lambda: self.queue.work(claim=3, finishes=[
-                    done(a), done(b, result="1"), ended("f", c, 0),
-                    ended("f", d, -1), ended("c", e), ended("x", f),
-                    ended("r", g)]))
-
-    def test_after_flushall_every_token_is_stale(self):
-        a, b = self.claim(job("a"), job("b"))
-        self.client.flushall()
-        work = self.queue.work(claim=5, finishes=[done(a), ended("f", b, 0)])
-        self.assertEqual(work[1:], (-1, 0, [a.token, b.token], []))
-        self.assertEqual(self.client.keys("*"), [])
-
-    def test_after_script_flush(self):
-        self.queue.enqueue(job("a"))
-        self.client.script_flush()
-        self.assertEqual(names(self.queue.work(claim=1)), ["a"])
-
-
-class FullMemory(unittest.TestCase):
-    def test_work_goes_on_while_enqueue_is_refused(self):
-        with Redis(aof="no") as server, \
-                server.client(encoding="latin-1") as client:
-            queue = Queue(client)
-            for n in range(300):
-                queue.enqueue(job(f"id-{n}", args="x" * 4096))
-            queue.enqueue(job("later", where="@1"))
-            claimed = queue.work(claim=4).claimed
-            client.config_set("maxmemory", "1mb")
-            for mode in ("fresh", "named"):
-                with self.assertRaisesRegex(redislib.ResponseError, "OOM"):
-                    queue.enqueue(job("new"), mode=mode)
-            with self.assertRaisesRegex(redislib.ResponseError, "OOM"):
-                queue.progress(claimed[0], "1")
-            self.assertEqual(queue.renew(*claimed), [])
-            self.assertEqual(queue.get("id-0").state[0], "R")
-            self.assertEqual(queue.counts().leased, 4)
-            drained = 0
-            finishes = [ended("f", claimed[0], 0), ended("c", claimed[1]),
-                        done_all(claimed[2:], keep=0)]
-            while True:
-                work = queue.work(claim=64, finishes=finishes)
-                self.assertEqual(work.stale, [])
-                drained += len(work.claimed)
-                if not work.claimed:
-                    break
-                finishes = [done_all(work.claimed, keep=0)]
-            # Two of the 301 had ended before, two ran a second time.
-            self.assertEqual(drained, 301 - 2)
-            client.config_set("maxmemory", "100mb")
-            self.assertEqual(check(queue), {})
-            queue.enqueue(job("new"))
-            check(queue)
 
 
 if __name__ == "__main__":

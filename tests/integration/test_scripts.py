@@ -1,5 +1,6 @@
 """Every script but work against a real Redis, from what its first comment
-promises. work has test_script_work.py, all together test_script_history.py."""
+promises. work has test_script_{work,retention,rubbish}.py, all together
+test_script_history.py."""
 
 import unittest
 
