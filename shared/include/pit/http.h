@@ -187,7 +187,8 @@ enum pit_status pit_response_cookie(struct pit_response *res,
 /* ---- the answer as a whole ---- */
 
 /* Each sets status (100..599) and body, and returns PIT_OK, so that a view ends
- * in `return pit_reply_text(...)`. PIT_TOO_LARGE above 16 MiB. */
+ * in `return pit_reply_text(...)`; a view that returns PIT_OK without any of
+ * them answers 204. PIT_TOO_LARGE above 16 MiB. */
 __attribute__((format(printf, 3, 4))) enum pit_status
 pit_reply_text(struct pit_response *res, int status, const char *fmt, ...);
 enum pit_status pit_reply_bytes(struct pit_response *res, int status,
