@@ -136,6 +136,15 @@ class Children(FaultCase):
         self.check_scribble(Queue(self.client, "async"), "async.scribble",
                             "async.nap", 2 * 40)
 
+    def test_neighbours_of_a_crash_are_not_quarantined_with_it(self):
+        self.start(slots=1)
+        queue = Queue(self.client, "async")
+        bad = queue.enqueue("async.exit", {"status": 3})
+        others = queue.enqueue_many("async.nap", 20, {"seconds": 0.2})
+        self.assertEqual(queue.wait_code(bad, "Q", 20).crashes, 3)
+        crashes = [queue.wait_code(local, "S", 20).crashes for local in others]
+        self.assertGreater(max(crashes), 0)
+
     def test_killed_dispatcher_takes_its_slots_along(self):
         worker = self.start(slots=2, flags=["--lease", "1s"])
         local = self.deaf(0.5)
