@@ -95,8 +95,8 @@ class Nightly(TaskCase):
 
     def test_a_report_is_relayed_to_a_browser(self):
         front = self.web(self.server, env=self.env)
-        job = self.queue.enqueue("reports.packages",
-                                 {"status_file": self.status})
+        # In a report's place one that takes long enough to be seen at it.
+        job = self.queue.enqueue("sleep", {"seconds": 0.6})
         path = f"/reports/reports.{job}/progress"
         browser = http.client.HTTPConnection("127.0.0.1", front.http.port,
                                              timeout=20)
