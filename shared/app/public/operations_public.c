@@ -29,16 +29,7 @@ state_of(const char *name)
         [PIT_OPERATION_FAILED] = "failed",
     };
 
-    for (size_t i = PIT_OPERATION_RUNNING; i < ARRAY_LEN(names); i++)
-        if (str_eq_c(str_c(name), names[i]))
-            return (enum pit_operation_state)i;
-    return 0;
-}
-
-static int64_t
-number(const json_t *object, const char *name)
-{
-    return json_integer_value(json_object_get(object, name));
+    return (enum pit_operation_state)shown_word(names, ARRAY_LEN(names), name);
 }
 
 /* One whose document cannot be read is left out. */
@@ -61,10 +52,10 @@ add(struct shown *shown, const struct operation_item *item)
             .queue = shown_member(shown, document, "queue"),
             .dry_run = json_is_true(json_object_get(document, "dry_run")),
             .filter = shown_json(shown, json_object_get(document, "filter")),
-            .seen = number(document, "seen"),
-            .matched = number(document, "matched"),
-            .done = number(document, "done"),
-            .refused = number(document, "refused"),
+            .seen = shown_number(document, "seen"),
+            .matched = shown_number(document, "matched"),
+            .done = shown_number(document, "done"),
+            .refused = shown_number(document, "refused"),
             .message = shown_member(shown, document, "error"),
             .created_ms = shown_time(document, "created_at"),
             .updated_ms = shown_time(document, "updated_at"),

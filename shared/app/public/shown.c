@@ -3,6 +3,7 @@
 #include "app/public/shown.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -58,6 +59,21 @@ shown_member(struct shown *shown, const json_t *object, const char *name)
 {
     return shown_text(shown,
                       str_c(json_string_value(json_object_get(object, name))));
+}
+
+int64_t
+shown_number(const json_t *object, const char *name)
+{
+    return json_integer_value(json_object_get(object, name));
+}
+
+int
+shown_word(const char *const *names, size_t n, const char *word)
+{
+    for (size_t i = 1; i < n; i++)
+        if (names[i] && strcmp(names[i], word) == 0)
+            return (int)i;
+    return 0;
 }
 
 static void

@@ -37,6 +37,10 @@ const char *shown_text_or_null(struct shown *shown, struct str s);
 /* The text of an @object's member @name, copied; "" when it is none. */
 const char *shown_member(struct shown *shown, const json_t *object,
                          const char *name);
+/* Its number; 0 when it is none. */
+int64_t shown_number(const json_t *object, const char *name);
+/* The place of @word among @names (NULL: not one of them), from 1; else 0. */
+int shown_word(const char *const *names, size_t n, const char *word);
 /* A copy of the reference @value (may be NULL) that lives as long. */
 json_t *shown_json(struct shown *shown, json_t *value);
 /* A member that is a time as the API writes it, in ms since the epoch; 0 for

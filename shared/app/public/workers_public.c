@@ -18,12 +18,6 @@ pit_workers_clear(struct pit_workers *workers)
 
 /* ---- what is shown ---- */
 
-static int64_t
-number(const json_t *object, const char *name)
-{
-    return json_integer_value(json_object_get(object, name));
-}
-
 static enum pit_worker_state
 state_of(const char *name)
 {
@@ -34,10 +28,7 @@ state_of(const char *name)
         [PIT_WORKER_LOST] = "lost",
     };
 
-    for (size_t i = PIT_WORKER_RUNNING; i < ARRAY_LEN(names); i++)
-        if (str_eq_c(str_c(name), names[i]))
-            return (enum pit_worker_state)i;
-    return 0;
+    return (enum pit_worker_state)shown_word(names, ARRAY_LEN(names), name);
 }
 
 static void
@@ -78,7 +69,7 @@ fill_running(struct shown *shown, const json_t *running,
         ret[info->running_len++] = (struct pit_worker_job){
             .id = shown_member(shown, one, "job"),
             .task = shown_member(shown, one, "task"),
-            .attempt = (int)number(one, "attempt"),
+            .attempt = (int)shown_number(one, "attempt"),
             .slot = json_is_integer(slot) ? (int)json_integer_value(slot) : -1,
             .started_ms = shown_time(one, "started_at"),
         };
@@ -95,14 +86,14 @@ add(struct shown *shown, const json_t *worker)
     *info = (struct pit_worker_info){
         .id = shown_member(shown, worker, "id"),
         .host = shown_member(shown, worker, "host"),
-        .pid = number(worker, "pid"),
+        .pid = shown_number(worker, "pid"),
         .version = shown_member(shown, worker, "version"),
         .state = state_of(state),
         .state_name = state,
-        .slots = number(worker, "slots"),
-        .async = number(worker, "async"),
-        .held = number(worker, "held"),
-        .rss_bytes = number(worker, "rss_bytes"),
+        .slots = shown_number(worker, "slots"),
+        .async = shown_number(worker, "async"),
+        .held = shown_number(worker, "held"),
+        .rss_bytes = shown_number(worker, "rss_bytes"),
         .started_ms = shown_time(worker, "started_at"),
         .seen_ms = shown_time(worker, "seen_at"),
     };
