@@ -337,20 +337,13 @@ take_file(struct batch *batch)
 static enum status
 fit_together(const struct batch *batch, struct item *item)
 {
-    struct str queue = batch->item[0].enqueue.spec.queue;
+    const struct job_spec *spec = &item->enqueue.spec;
 
     if (item->st != ST_OK)
         return item->st;
-    if (item->enqueue.spec.kin.parents > 0)
-        return error_set_at(&item->err, "/after",
-                            "a job of an atomic batch cannot wait for others: "
-                            "make a flow of them");
-    if (!str_eq(item->enqueue.spec.queue, queue))
-        return error_set_at(&item->err, "/queue",
-                            "an atomic batch goes to one queue, the first "
-                            "job's is \"%.*s\"",
-                            STR_ARG(queue));
-    return ST_OK;
+    return queue_enqueue_together(spec->queue, (size_t)spec->kin.parents,
+                                  batch->item[0].enqueue.spec.queue,
+                                  &item->err);
 }
 
 /* Nothing was stored, for @item's sake. */

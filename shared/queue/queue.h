@@ -78,6 +78,10 @@ CHECK enum status queue_enqueue_await(struct co *co, struct queues *queues,
 CHECK enum status queue_enqueue_all(struct co *co, struct queues *queues,
                                     struct enqueue *const *jobs, size_t n,
                                     struct error *err);
+/* Whether a job for @queue that waits for @parents others can be one of them,
+ * where the first is for @first. Errors: ST_INVALID, with the field. */
+CHECK enum status queue_enqueue_together(struct str queue, size_t parents,
+                                         struct str first, struct error *err);
 
 /* --- work: finish and claim ---------------------------------------------- */
 

@@ -456,6 +456,22 @@ refusal_of(const struct queue *queue, const struct enqueue *job,
 }
 
 enum status
+queue_enqueue_together(struct str queue, size_t parents, struct str first,
+                       struct error *err)
+{
+    if (parents > 0)
+        return error_set_at(err, "/after",
+                            "jobs that are stored together cannot wait for "
+                            "others: make a flow of them");
+    if (!str_eq(queue, first))
+        return error_set_at(err, "/queue",
+                            "jobs that are stored together go to one queue, "
+                            "the first one's is \"%.*s\"",
+                            STR_ARG(first));
+    return ST_OK;
+}
+
+enum status
 queue_enqueue_all(struct co *co, struct queues *queues,
                   struct enqueue *const *jobs, size_t n, struct error *err)
 {

@@ -345,18 +345,12 @@ check_together(struct entry *entries, size_t n)
     for (size_t i = 0; i < n; i++) {
         struct entry *entry = &entries[i];
         refuse_wish(entry);
-        if (entry->st != ST_OK)
-            continue;
-        if (entry->after_len > 0)
-            entry->st = error_set_at(&entry->err, "/after",
-                                     "jobs that are stored together cannot "
-                                     "wait for others: make a flow of them");
-        else if (entries[0].st == ST_OK &&
-                 !str_eq(entry->e.spec.queue, entries[0].e.spec.queue))
-            entry->st = error_set_at(&entry->err, "/queue",
-                                     "jobs that are stored together go to one "
-                                     "queue, the first one's is \"%.*s\"",
-                                     STR_ARG(entries[0].e.spec.queue));
+        /* A first one that is wrong itself is no measure. */
+        const struct entry *first = entries[0].st == ST_OK ? entries : entry;
+        if (entry->st == ST_OK)
+            entry->st =
+                queue_enqueue_together(entry->e.spec.queue, entry->after_len,
+                                       first->e.spec.queue, &entry->err);
     }
 }
 

@@ -72,19 +72,10 @@ enqueue_atomic(struct batch *batch, struct window *window)
         if (item->err.status != ST_OK)
             return refuse_item(batch, i, &item->err);
         assert(jobs[i]->spec.queue.p);
-        if (jobs[i]->spec.kin.parents > 0) {
-            (void)error_set_at(&item->err, "/after",
-                               "a job of an atomic batch cannot wait for "
-                               "others: make a flow of them");
+        if (queue_enqueue_together(jobs[i]->spec.queue,
+                                   (size_t)jobs[i]->spec.kin.parents,
+                                   jobs[0]->spec.queue, &item->err) != ST_OK)
             return refuse_item(batch, i, &item->err);
-        }
-        if (!str_eq(jobs[i]->spec.queue, jobs[0]->spec.queue)) {
-            (void)error_set_at(&item->err, "/queue",
-                               "an atomic batch goes to one queue, the first "
-                               "job's is \"%.*s\"",
-                               STR_ARG(jobs[0]->spec.queue));
-            return refuse_item(batch, i, &item->err);
-        }
     }
     if (window->len > 0 && !batch->replay) {
         enum status st =
