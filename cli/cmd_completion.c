@@ -29,6 +29,8 @@ static const struct {
     {"overlap", "allow skip buffer"},
     {"unique-while", "waiting running ended"},
     {"backoff", "fixed exponential none"},
+    {"callback-on", "succeeded dead"},
+    {"durability", "memory fsync replica:1"},
     {"on-conflict", "reject return replace"},
 };
 

@@ -164,17 +164,17 @@ read_kept(struct telling *what, const char *option, const char *name,
 static enum status
 read_backoff(struct telling *what, const char *text, struct error *err)
 {
-    bool fixed = str_eq_c(str_c(text), "fixed");
+    enum backoff_kind kind = BACKOFF_FIXED;
 
     if (!text[0])
         return ST_OK;
-    if (!is_none(text) && !fixed && !str_eq_c(str_c(text), "exponential"))
+    if (!is_none(text) && !backoff_parse(str_c(text), &kind))
         return error_set(err, ST_INVALID,
                          "--backoff: give fixed, exponential, or none");
     struct queue_setting *setting =
         add_change(what, queue_retry_name(JOB_RETRY_BACKOFF));
     if (!is_none(text))
-        setting->value[0] = fixed ? 'f' : 'e';
+        setting->value[0] = backoff_name(kind)[0];
     return ST_OK;
 }
 
@@ -302,8 +302,7 @@ add_retry(struct table *table, const struct queue_retry *retry)
     queue_retry_apply(retry, &spec);
     table_add(table, "retries");
     table_add(table, "%" PRId32 ", %s from %s up to %s, jitter %g%s",
-              spec.retries,
-              spec.backoff.kind == BACKOFF_FIXED ? "fixed" : "exponential",
+              spec.retries, backoff_name(spec.backoff.kind),
               clock_words(spec.backoff.base_ms, base),
               clock_words(spec.backoff.cap_ms, cap), spec.backoff.jitter,
               retry->set ? "" : " (the standard)");

@@ -20,16 +20,9 @@ read_duration(const char *option, const char *text, int64_t *ret_ms,
 static enum status
 read_backoff(const char *text, struct job_spec *spec, struct error *err)
 {
-    if (!text)
+    if (!text || backoff_parse(str_c(text), &spec->backoff.kind))
         return ST_OK;
-    if (str_eq_c(str_c(text), "fixed"))
-        spec->backoff.kind = BACKOFF_FIXED;
-    else if (str_eq_c(str_c(text), "exponential"))
-        spec->backoff.kind = BACKOFF_EXPONENTIAL;
-    else
-        return error_set(err, ST_INVALID,
-                         "--backoff takes fixed or exponential");
-    return ST_OK;
+    return error_set(err, ST_INVALID, "--backoff takes fixed or exponential");
 }
 
 static enum status

@@ -157,16 +157,9 @@ read_retry_backoff(struct jsontext value, struct arena *arena,
 {
     struct str text = STR_NULL;
 
-    if (envelope_value_text(value, arena, &text)) {
-        if (str_eq_c(text, "fixed")) {
-            envelope->spec.backoff.kind = BACKOFF_FIXED;
-            return ST_OK;
-        }
-        if (str_eq_c(text, "exponential")) {
-            envelope->spec.backoff.kind = BACKOFF_EXPONENTIAL;
-            return ST_OK;
-        }
-    }
+    if (envelope_value_text(value, arena, &text) &&
+        backoff_parse(text, &envelope->spec.backoff.kind))
+        return ST_OK;
     return error_set_at(err, "/retry/backoff",
                         "must be \"fixed\" or \"exponential\"");
 }

@@ -98,8 +98,7 @@ add_retry(struct buf *dst, const struct queue_retry *retry)
     buf_add_c(dst, ",\"retry\":{");
     add_limit(dst, "max", retry->set & JOB_RETRY_MAX ? retry->retries : -1);
     if (retry->set & JOB_RETRY_BACKOFF)
-        buf_addf(dst, "\"backoff\":\"%s\",",
-                 backoff->kind == BACKOFF_FIXED ? "fixed" : "exponential");
+        buf_addf(dst, "\"backoff\":\"%s\",", backoff_name(backoff->kind));
     else
         buf_add_c(dst, "\"backoff\":null,");
     add_duration(dst, "base", retry->set & JOB_RETRY_BASE, backoff->base_ms);

@@ -122,10 +122,11 @@ add_retry(const struct job_spec *spec, struct buf *dst)
         buf_add_c(dst, "null");
     else
         buf_addf(dst, "%" PRId32, spec->retries);
-    buf_addf(dst, ",\"backoff\":%s,\"base\":",
-             open & JOB_RETRY_BACKOFF         ? "null"
-             : backoff->kind == BACKOFF_FIXED ? "\"fixed\""
-                                              : "\"exponential\"");
+    if (open & JOB_RETRY_BACKOFF)
+        buf_add_c(dst, ",\"backoff\":null");
+    else
+        buf_addf(dst, ",\"backoff\":\"%s\"", backoff_name(backoff->kind));
+    buf_add_c(dst, ",\"base\":");
     if (open & JOB_RETRY_BASE)
         buf_add_c(dst, "null");
     else

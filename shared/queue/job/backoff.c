@@ -7,6 +7,28 @@
 
 #include <assert.h>
 
+static const char *const names[] = {
+    [BACKOFF_FIXED] = "fixed",
+    [BACKOFF_EXPONENTIAL] = "exponential",
+};
+
+const char *
+backoff_name(enum backoff_kind kind)
+{
+    return names[kind];
+}
+
+bool
+backoff_parse(struct str name, enum backoff_kind *ret)
+{
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (str_eq_c(name, names[i])) {
+            *ret = (enum backoff_kind)i;
+            return true;
+        }
+    return false;
+}
+
 enum status
 backoff_validate(const struct backoff *b, struct error *err)
 {

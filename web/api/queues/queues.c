@@ -182,12 +182,11 @@ fill_backoff(const struct body_value *value, struct changes *changes,
     setting = add_change(changes, queue_retry_name(JOB_RETRY_BACKOFF));
     if (value->null)
         return ST_OK;
-    struct str word = str_c(json_string_value(value->json));
-    bool fixed = str_eq_c(word, "fixed");
-    if (!fixed && !str_eq_c(word, "exponential"))
+    enum backoff_kind kind;
+    if (!backoff_parse(str_c(json_string_value(value->json)), &kind))
         return error_set_at(err, "/retry/backoff",
                             "must be \"fixed\" or \"exponential\"");
-    str_copy_to(fixed ? STR("f") : STR("e"), setting->value, 2);
+    setting->value[0] = backoff_name(kind)[0];
     return ST_OK;
 }
 
